@@ -1,0 +1,342 @@
+//! Exact numbers: `i128` where it fits, else a binary float of 512 bits, rounded half to even.
+//!
+//! 512 bits is the precision HCL implementations use, so results agree digit for digit. 32 ETH in wei is exact.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::str::FromStr;
+
+use dashu_base::Sign;
+use dashu_float::round::mode::HalfEven;
+use dashu_float::{Context, DBig, FBig};
+use dashu_int::IBig;
+
+/// Significant bits of a number that is not an `i128`.
+const PRECISION: usize = 512;
+/// Largest decimal exponent a literal may have: keeps hostile input from filling the memory with zeros.
+const MAX_EXPONENT: i64 = 4096;
+
+type Big = FBig<HalfEven, 2>;
+
+/// An exact number.
+#[derive(Debug, Clone)]
+pub struct Num(Repr);
+
+#[derive(Debug, Clone)]
+enum Repr {
+    Int(i128),
+    Big(Box<Big>),
+}
+
+/// Why an operation has no result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NumError {
+    /// `x / 0`.
+    #[error("division by zero")]
+    DivisionByZero,
+    /// The text is not a number.
+    #[error("not a number")]
+    NotANumber,
+    /// The exponent or the result is beyond what is kept.
+    #[error("the number is too large")]
+    TooLarge,
+}
+
+impl Num {
+    /// Zero.
+    pub const ZERO: Num = Num(Repr::Int(0));
+
+    fn big(&self) -> Big {
+        match &self.0 {
+            Repr::Int(n) => Big::from(IBig::from(*n)).with_precision(PRECISION).value(),
+            Repr::Big(b) => (**b).clone(),
+        }
+    }
+
+    fn from_big(b: Big) -> Num {
+        if b.repr().is_int()
+            && b.repr().exponent() < 256
+            && let Ok(n) = i128::try_from(b.to_int().value())
+        {
+            return Num(Repr::Int(n));
+        }
+        Num(Repr::Big(Box::new(b.with_precision(PRECISION).value())))
+    }
+
+    fn with_big(&self, other: &Num, op: impl Fn(&Context<HalfEven>, &Big, &Big) -> Big) -> Num {
+        Num::from_big(op(&Context::new(PRECISION), &self.big(), &other.big()))
+    }
+
+    /// The sum.
+    #[must_use]
+    pub fn add(&self, other: &Num) -> Num {
+        if let (Repr::Int(a), Repr::Int(b)) = (&self.0, &other.0)
+            && let Some(n) = a.checked_add(*b)
+        {
+            return Num(Repr::Int(n));
+        }
+        self.with_big(other, |_, a, b| a + b)
+    }
+    /// The difference.
+    #[must_use]
+    pub fn sub(&self, other: &Num) -> Num {
+        self.add(&other.neg())
+    }
+    /// The product.
+    #[must_use]
+    pub fn mul(&self, other: &Num) -> Num {
+        if let (Repr::Int(a), Repr::Int(b)) = (&self.0, &other.0)
+            && let Some(n) = a.checked_mul(*b)
+        {
+            return Num(Repr::Int(n));
+        }
+        self.with_big(other, |_, a, b| a * b)
+    }
+    /// The quotient.
+    ///
+    /// # Errors
+    /// When `other` is zero.
+    pub fn div(&self, other: &Num) -> Result<Num, NumError> {
+        match (&self.0, &other.0) {
+            (_, Repr::Int(0)) => Err(NumError::DivisionByZero),
+            (Repr::Int(a), Repr::Int(b)) if a.checked_rem(*b) == Some(0) => Ok(Num(Repr::Int(a / b))),
+            _ => Ok(self.with_big(other, |_, a, b| a / b)),
+        }
+    }
+    /// The remainder with the sign of `self`; HCL gives `self` back for `x % 0`.
+    #[must_use]
+    pub fn rem(&self, other: &Num) -> Num {
+        match (&self.0, &other.0) {
+            (_, Repr::Int(0)) => self.clone(),
+            (Repr::Int(a), Repr::Int(b)) if a.checked_rem(*b).is_some() => Num(Repr::Int(a % b)),
+            _ => match self.div(other) {
+                Ok(q) => self.sub(&q.trunc().mul(other)),
+                Err(_) => self.clone(),
+            },
+        }
+    }
+    /// The negation.
+    #[must_use]
+    pub fn neg(&self) -> Num {
+        match &self.0 {
+            Repr::Int(n) if *n != i128::MIN => Num(Repr::Int(-n)),
+            _ => Num::from_big(-self.big()),
+        }
+    }
+    /// Rounds towards zero.
+    #[must_use]
+    pub fn trunc(&self) -> Num {
+        match &self.0 {
+            Repr::Int(_) => self.clone(),
+            Repr::Big(b) => Num::from_big(b.trunc()),
+        }
+    }
+    /// Rounds towards minus infinity.
+    #[must_use]
+    pub fn floor(&self) -> Num {
+        match &self.0 {
+            Repr::Int(_) => self.clone(),
+            Repr::Big(b) => Num::from_big(b.floor()),
+        }
+    }
+    /// Rounds towards plus infinity.
+    #[must_use]
+    pub fn ceil(&self) -> Num {
+        self.neg().floor().neg()
+    }
+    /// Whether the number has no fraction.
+    pub fn is_int(&self) -> bool {
+        match &self.0 {
+            Repr::Int(_) => true,
+            Repr::Big(b) => b.repr().is_int(),
+        }
+    }
+    /// The number as an integer, where it is one that fits.
+    pub fn to_i128(&self) -> Option<i128> {
+        match &self.0 {
+            Repr::Int(n) => Some(*n),
+            Repr::Big(_) => None,
+        }
+    }
+    /// The number as an index or a length, where it is one.
+    pub fn to_usize(&self) -> Option<usize> {
+        self.to_i128().and_then(|n| usize::try_from(n).ok())
+    }
+    /// The nearest `f64`.
+    pub fn to_f64(&self) -> f64 {
+        match &self.0 {
+            #[expect(clippy::cast_precision_loss, reason = "nearest is what is asked for")]
+            Repr::Int(n) => *n as f64,
+            Repr::Big(b) => b.to_f64().value(),
+        }
+    }
+    /// The exact value of a finite `f64`.
+    pub fn from_f64(x: f64) -> Option<Num> {
+        Big::try_from(x).ok().filter(|b| b.repr().is_finite()).map(|b| Num::from_big(b.with_precision(PRECISION).value()))
+    }
+    /// Whether the number is below zero.
+    pub fn is_negative(&self) -> bool {
+        match &self.0 {
+            Repr::Int(n) => *n < 0,
+            Repr::Big(b) => b.sign() == Sign::Negative,
+        }
+    }
+}
+
+impl From<i64> for Num {
+    fn from(n: i64) -> Num {
+        Num(Repr::Int(n.into()))
+    }
+}
+impl From<i128> for Num {
+    fn from(n: i128) -> Num {
+        Num(Repr::Int(n))
+    }
+}
+impl From<usize> for Num {
+    fn from(n: usize) -> Num {
+        Num(Repr::Int(n as i128))
+    }
+}
+
+impl PartialEq for Num {
+    fn eq(&self, other: &Num) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+impl Eq for Num {}
+impl PartialOrd for Num {
+    fn partial_cmp(&self, other: &Num) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Num {
+    fn cmp(&self, other: &Num) -> Ordering {
+        match (&self.0, &other.0) {
+            (Repr::Int(a), Repr::Int(b)) => a.cmp(b),
+            _ => self.big().cmp(&other.big()),
+        }
+    }
+}
+
+impl FromStr for Num {
+    type Err = NumError;
+
+    /// Parses a decimal literal: digits, fraction, exponent, sign.
+    fn from_str(text: &str) -> Result<Num, NumError> {
+        if let Ok(n) = text.parse::<i128>()
+            && !text.starts_with('+')
+        {
+            return Ok(Num(Repr::Int(n)));
+        }
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        let (mantissa, exponent) = digits.split_once(['e', 'E']).unwrap_or((digits, "0"));
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
+        let all_digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
+        if !all_digits(whole) || !all_digits(fraction) {
+            return Err(NumError::NotANumber);
+        }
+        let exponent: i64 =
+            exponent.strip_prefix('+').unwrap_or(exponent).parse().map_err(|_| NumError::NotANumber)?;
+        if exponent.abs() > MAX_EXPONENT || text.len() > 4096 {
+            return Err(NumError::TooLarge);
+        }
+        let decimal = DBig::from_str(text).map_err(|_| NumError::NotANumber)?;
+        if decimal.repr().significand() == &IBig::ZERO {
+            return Ok(Num::ZERO);
+        }
+        let binary = decimal.with_rounding::<HalfEven>().with_base_and_precision::<2>(PRECISION).value();
+        Ok(Num::from_big(binary))
+    }
+}
+
+/// The shortest decimal text that reads back as the same number at 512 bits, without an exponent.
+impl fmt::Display for Num {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Repr::Int(n) => write!(f, "{n}"),
+            Repr::Big(b) => f.write_str(&shortest(b)),
+        }
+    }
+}
+
+/// Digits that are always enough to tell apart two numbers of 512 bits: ⌈512·log10(2)⌉ + 2.
+const MAX_DIGITS: usize = 157;
+
+fn shortest(big: &Big) -> String {
+    let exact = big.clone().with_rounding::<HalfEven>().with_base_and_precision::<10>(MAX_DIGITS + 5).value();
+    // Binary search would assume that "reads back" is monotone in the number of digits, which it is.
+    let (mut low, mut high) = (1, MAX_DIGITS);
+    while low < high {
+        let mid = usize::midpoint(low, high);
+        if reads_back(&exact, mid, big) { high = mid } else { low = mid + 1 }
+    }
+    plain(&exact.with_precision(low).value())
+}
+
+fn reads_back(exact: &FBig<HalfEven, 10>, digits: usize, big: &Big) -> bool {
+    let short = exact.clone().with_precision(digits).value();
+    short.with_base_and_precision::<2>(PRECISION).value() == *big
+}
+
+fn plain(decimal: &FBig<HalfEven, 10>) -> String {
+    let repr = decimal.repr();
+    let text = repr.significand().to_string();
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => ("-", digits),
+        None => ("", text.as_str()),
+    };
+    let exponent = repr.exponent();
+    if exponent >= 0 {
+        return format!("{sign}{digits}{}", "0".repeat(exponent.unsigned_abs()));
+    }
+    let behind = exponent.unsigned_abs();
+    let padded = format!("{}{digits}", "0".repeat((behind + 1).saturating_sub(digits.len())));
+    let (whole, fraction) = padded.split_at(padded.len() - behind);
+    let fraction = fraction.trim_end_matches('0');
+    if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn num(text: &str) -> Num {
+        text.parse().expect(text)
+    }
+    #[track_caller]
+    fn reads(text: &str, printed: &str) {
+        assert_eq!(num(text).to_string(), printed);
+    }
+
+    #[test]
+    fn literals_are_exact() {
+        reads("32000000000000000000", "32000000000000000000");
+        reads("123456789012345678901234567890123456789012345678901234567890", "123456789012345678901234567890123456789012345678901234567890");
+        reads("1.5e-3", "0.0015");
+        reads("3.10", "3.1");
+        reads("1e3", "1000");
+        reads("-0.5", "-0.5");
+    }
+
+    #[test]
+    fn arithmetic_is_exact_where_it_can_be() {
+        assert_eq!(num("0.5").add(&num("0.25")).to_string(), "0.75");
+        assert_eq!(num("10").div(&num("4")).expect("divides").to_string(), "2.5");
+        assert_eq!(num("-7").rem(&num("3")).to_string(), "-1");
+        assert_eq!(num("1").rem(&num("0")).to_string(), "1");
+        assert_eq!(num("1").div(&num("0")), Err(NumError::DivisionByZero));
+        let large = num("170141183460469231731687303715884105727");
+        assert_eq!(large.add(&num("1")).to_string(), "170141183460469231731687303715884105728");
+        assert_eq!(num("-2.5").floor().to_string(), "-3");
+        assert_eq!(num("-2.5").ceil().to_string(), "-2");
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for text in ["", "x", "1.", ".5", "1e", "1e99999999", "0x10", "1_000", "+1", "inf", "NaN"] {
+            assert!(text.parse::<Num>().is_err(), "{text}");
+        }
+    }
+}

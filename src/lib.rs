@@ -1,0 +1,1 @@
+//! coxswain, the library under the binary.
