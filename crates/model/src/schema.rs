@@ -241,7 +241,9 @@ impl Attr {
     /// The default as a value.
     pub fn default_value(&self) -> Option<Value> {
         match self.presence {
-            Presence::Default(text) => serde_json::from_str(text).ok().map(|json| crate::json::from_json(&json)),
+            Presence::Default(text) => {
+                serde_json::from_str(text).ok().map(|json| crate::json::from_json(&json))
+            }
             Presence::Required | Presence::Optional | Presence::ReadOnly => None,
         }
     }
