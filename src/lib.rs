@@ -8,5 +8,7 @@
 //! Direction of use: `cli → {observe, apply} → resource → world`; `apply → plan → graph → config → model`. `plan`,
 //! `graph` and `config` are pure: no IO, clock or randomness; `tests/tidy.rs` holds this.
 
+pub mod apply;
+pub mod plan;
 pub mod resource;
 pub mod world;
