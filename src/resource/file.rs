@@ -334,6 +334,9 @@ mod tests {
 
     const PATH: &str = "/etc/motd";
 
+    /// A probe of the path and its answer.
+    type Pair = (fn(String) -> Probe, Answer);
+
     fn stat(file_type: FileType, size: u64) -> Answer {
         Answer::Stat(StatAnswer {
             file_type,
@@ -347,7 +350,7 @@ mod tests {
         })
     }
 
-    fn seen(answers: Vec<(fn(String) -> Probe, Answer)>) -> Observation {
+    fn seen(answers: Vec<Pair>) -> Observation {
         let answers = answers.into_iter().map(|(probe, answer)| (probe(PATH.into()), answer)).collect();
         observe(&File, json!({ "path": PATH }), answers)
     }
@@ -385,7 +388,7 @@ mod tests {
 
     #[test]
     fn a_long_file_is_known_by_its_digest() {
-        let mut answers: Vec<(fn(String) -> Probe, Answer)> =
+        let mut answers: Vec<Pair> =
             vec![(Probe::Stat, stat(FileType::File, 1 << 20)), (Probe::Content, Answer::TooLong)];
         assert_eq!(seen(answers.clone()), Observation::Need(vec![Probe::Digest(PATH.into())]));
         answers.push((Probe::Digest, Answer::Digest("abc".into())));
@@ -396,7 +399,7 @@ mod tests {
 
     #[test]
     fn binary_content_is_unknown_and_has_a_digest() {
-        let answers: Vec<(fn(String) -> Probe, Answer)> =
+        let answers: Vec<Pair> =
             vec![(Probe::Stat, stat(FileType::File, 1)), (Probe::Content, Answer::Content(vec![0xff]))];
         let Observation::Present(found) = seen(answers) else { panic!("the file is there") };
         assert!(!found["content"].is_known());

@@ -9,8 +9,12 @@ mod reading;
 
 pub mod directory;
 pub mod file;
+pub mod group;
 pub mod host;
 pub mod mock;
+pub mod packages;
+pub mod systemd_unit;
+pub mod user;
 
 pub use act::{Act, ActDone, Content};
 pub use answer::Answer;
@@ -21,7 +25,16 @@ pub use kind::{
 pub use probe::Probe;
 
 /// Every kind, sorted by name.
-pub static KINDS: &[&dyn Kind] = &[&directory::Directory, &file::File, &host::Host, &mock::Mock];
+pub static KINDS: &[&dyn Kind] = &[
+    &directory::Directory,
+    &file::File,
+    &group::Group,
+    &host::Host,
+    &mock::Mock,
+    &packages::Packages,
+    &systemd_unit::SystemdUnit,
+    &user::User,
+];
 
 /// The kind of this name.
 pub fn find(name: &str) -> Option<&'static dyn Kind> {
