@@ -439,6 +439,7 @@ fn instance_plan(request: &Request<'_>, records: &Records<'_>, item: Item<'_>) -
         expects,
         desired,
         restart,
+        max_failures: item.args.as_ref().and_then(|a| a.numbers.get("rollout.max_failures").copied()),
         waiting: waiting.map(|r| Waiting { on: r.waiting_on.clone(), since: r.since.clone() }),
     }
 }

@@ -90,6 +90,9 @@ pub struct InstancePlan {
     /// Whether `restart_on` fires.
     #[serde(default, skip_serializing_if = "is_false")]
     pub restart: bool,
+    /// How many instances of its set may fail before `rollout` stops the rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_failures: Option<u64>,
     /// Whether the object is waited for: by whom, since when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<Waiting>,
