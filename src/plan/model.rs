@@ -90,6 +90,9 @@ pub struct InstancePlan {
     /// Whether `restart_on` fires.
     #[serde(default, skip_serializing_if = "is_false")]
     pub restart: bool,
+    /// How many instances of its set may fail before `rollout` stops the rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_failures: Option<u64>,
     /// Whether the object is waited for: by whom, since when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<Waiting>,
@@ -141,6 +144,20 @@ pub struct PlannedStep {
     /// Steps of one group exclude each other on one host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mutex: Option<String>,
+    /// The claims a claim step moves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<ClaimMove>,
+}
+
+/// A claim on its way from one holder to another.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ClaimMove {
+    /// `NAME:VALUE`.
+    pub key: String,
+    /// Uid of the holder so far.
+    pub from: String,
+    /// Uid of the next holder.
+    pub to: String,
 }
 
 /// `from` is finished before `to` starts; by position in [`Plan::steps`].
