@@ -8,7 +8,7 @@ use super::answer::{Answer, FileType};
 use super::filesystem as fs;
 use super::kind::{Action, Answers, Change, Facts, HostKind, KindError, Observation, PlanCx, Step, Verb};
 use super::probe::Probe;
-use super::reading::{before, desired, got, observed, required, text};
+use super::reading::{before, desired, got, observed, required, taken_over, text, verb};
 
 /// The kind.
 pub struct Directory;
@@ -121,17 +121,14 @@ fn former(change: &Change) -> Option<Permissions> {
 
 fn make_steps(path: &str, change: &Change) -> Vec<Step> {
     let permissions = fs::differing_permissions(change);
-    let (verb, title) = if change.observed.is_none() {
-        (Verb::Create, format!("make the directory {path}"))
+    let title = if change.observed.is_none() {
+        format!("make the directory {path}")
     } else if !permissions.is_empty() {
-        (Verb::Update, format!("set {permissions} of {path}"))
-    } else if change.action == Action::Adopt {
-        (Verb::Adopt, format!("take over {path}"))
+        format!("set {permissions} of {path}")
     } else {
-        return Vec::new();
+        return taken_over(change, path);
     };
-    let verb = if change.action == Action::Adopt { Verb::Adopt } else { verb };
-    vec![Step::new("apply", verb, title)]
+    vec![Step::new("apply", verb(change), title)]
 }
 
 #[cfg(test)]

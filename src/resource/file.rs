@@ -11,7 +11,7 @@ use super::answer::{Answer, FileType, StatAnswer};
 use super::filesystem as fs;
 use super::kind::{Action, Answers, Change, Facts, HostKind, KindError, Observation, PlanCx, Step, Verb};
 use super::probe::Probe;
-use super::reading::{Got, before, desired, differs, given, got, required, text};
+use super::reading::{Got, before, desired, differs, given, got, required, taken_over, text, verb};
 
 /// The kind.
 pub struct File;
@@ -52,7 +52,8 @@ static SCHEMA: Schema = Schema {
             AttrType::Str,
             Class::Setting,
             "A file beside the configuration whose content is taken; excludes `content`.",
-        ),
+        )
+        .fills("content"),
         fs::MODE,
         fs::OWNER,
         fs::GROUP,
@@ -220,13 +221,18 @@ fn writes(change: &Change) -> bool {
     asked && !same
 }
 
-/// Whether what is there must be kept first: it is the first time that its content is ours.
-fn keeps(change: &Change) -> bool {
-    let is_first = match &change.before {
+/// Whether `now`, which is about to be overwritten, is what destroy gives back: nobody has overwritten it yet.
+fn keeps(change: &Change, now: &str) -> bool {
+    match &change.before {
         None => true,
-        Some(first) => first.is_some() && !owns_content(&change.prior),
-    };
-    is_first && change.observed.is_some() && change.desired.as_ref().is_some_and(owns_content)
+        Some(first) => first.as_ref().and_then(|b| text(b, "content_digest")) == Some(now),
+    }
+}
+
+/// What a replacement has given back at the same path a moment ago, and what now gives way again.
+fn given_back(change: &Change) -> Option<&str> {
+    let is_same = text(&change.prior, "path") == text(&change.identity, "path");
+    before(change).filter(|_| change.observed.is_none() && is_same).and_then(|b| text(b, "content_digest"))
 }
 
 fn make_steps(path: &str, change: &Change) -> Vec<Step> {
@@ -235,17 +241,10 @@ fn make_steps(path: &str, change: &Change) -> Vec<Step> {
         format!("write {path}")
     } else if !permissions.is_empty() {
         format!("set {permissions} of {path}")
-    } else if change.action == Action::Adopt {
-        format!("take over {path}")
     } else {
-        return Vec::new();
+        return taken_over(change, path);
     };
-    let verb = match change.action {
-        Action::Adopt => Verb::Adopt,
-        _ if change.observed.is_none() => Verb::Create,
-        _ => Verb::Update,
-    };
-    vec![Step::new("apply", verb, what)]
+    vec![Step::new("apply", verb(change), what)]
 }
 
 fn make_acts(change: &Change) -> Result<Vec<Act>, KindError> {
@@ -253,16 +252,20 @@ fn make_acts(change: &Change) -> Result<Vec<Act>, KindError> {
     let wanted = desired(change)?;
     let permissions = fs::permissions(wanted);
     let mut acts = Vec::new();
-    let now = match &change.observed {
-        Some(found) if owns_content(wanted) => Some(required(found, "content_digest")?.to_owned()),
-        Some(_) | None => None,
-    };
-    if let Some(digest) = now.clone().filter(|_| keeps(change)) {
-        acts.push(Act::Keep { path: path.clone(), digest });
-    }
     if writes(change) {
+        let expects = match &change.observed {
+            None => Expect::Absent,
+            Some(found) => Expect::Digest(required(found, "content_digest")?.to_owned()),
+        };
+        if let Expect::Digest(digest) = &expects
+            && keeps(change, digest)
+        {
+            acts.push(Act::Keep { path: path.clone(), digest: digest.clone() });
+        }
+        if let Some(digest) = given_back(change) {
+            acts.push(Act::RemoveFile { path: path.clone(), expects: Expect::Digest(digest.to_owned()) });
+        }
         let content = Content::new(required(wanted, "content")?.as_bytes().to_vec());
-        let expects = now.map_or(Expect::Absent, Expect::Digest);
         acts.push(Act::WriteFile { path, content, permissions, expects });
     } else if !fs::differing_permissions(change).is_empty() {
         acts.push(Act::SetPermissions { path, permissions });
@@ -443,8 +446,21 @@ mod tests {
         let acts = check(&File, &wanted, &[("write /etc/motd", InPlace)]);
         assert_eq!(acts, [keep.clone(), write("new", None, Expect::Digest(digest(b"old")))]);
 
+        let later = at(Action::Update).had(json!({ "content": "old" })).was(old());
+        let later = later.wants(json!({ "content": "new" })).sees(old(), &["content"]);
+        let acts = check(&File, &later, &[("write /etc/motd", InPlace)]);
+        assert_eq!(acts, [keep, write("new", None, Expect::Digest(digest(b"old")))]);
+
         let equal = at(Action::Adopt).wants(json!({ "content": "old" })).sees(old(), &[]);
-        assert_eq!(check(&File, &equal, &[("take over /etc/motd", InPlace)]), [keep]);
+        assert_eq!(check(&File, &equal, &[("take over /etc/motd", InPlace)]), []);
+    }
+
+    #[test]
+    fn a_replacement_takes_away_what_it_gave_back() {
+        let anew = at(Action::Create).had(json!({ "path": PATH, "content": "new" })).was(old());
+        let acts = check(&File, &anew.wants(json!({ "content": "new" })), &[("write /etc/motd", InPlace)]);
+        let remove = Act::RemoveFile { path: PATH.into(), expects: Expect::Digest(digest(b"old")) };
+        assert_eq!(acts, [remove, write("new", None, Expect::Absent)]);
     }
 
     #[test]

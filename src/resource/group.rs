@@ -8,7 +8,7 @@ use super::answer::Answer;
 use super::filesystem::bad_id;
 use super::kind::{Action, Answers, Change, Facts, HostKind, KindError, Observation, PlanCx, Step, Verb};
 use super::probe::Probe;
-use super::reading::{before, desired, differs, flag, got, observed, required, text, whole};
+use super::reading::{before, desired, differs, flag, got, observed, required, taken_over, text, whole};
 
 /// The kind.
 pub struct Group;
@@ -128,10 +128,7 @@ impl HostKind for Group {
                 if change.observed.is_none() {
                     return step("apply", Verb::Create, format!("make the group {name}"));
                 }
-                if change.action == Action::Adopt {
-                    return step("apply", Verb::Adopt, format!("take over the group {name}"));
-                }
-                Ok(Vec::new())
+                Ok(taken_over(change, &format!("the group {name}")))
             }
         }
     }

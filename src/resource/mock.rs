@@ -79,7 +79,6 @@ fn id(address: &Address, args: &Object) -> String {
 fn apply_steps(cx: &PlanCx<'_>, args: &Object, verb: Verb) -> Vec<Step> {
     let word = match verb {
         Verb::Create => "make",
-        Verb::Adopt => "take over",
         _ => "change",
     };
     let count = whole(args, "steps").unwrap_or(1).clamp(1, STEPS_MAX);
@@ -119,7 +118,7 @@ impl Kind for Mock {
         let mut steps = match change.action {
             Action::NoOp | Action::Forget | Action::Read => Vec::new(),
             Action::Create => apply_steps(cx, args, Verb::Create),
-            Action::Adopt => apply_steps(cx, args, Verb::Adopt),
+            Action::Adopt => apply_steps(cx, args, Verb::Update),
             Action::Update if change.restart && change.differing.is_empty() => Vec::new(),
             Action::Update => apply_steps(cx, args, Verb::Update),
             Action::Replace => {

@@ -12,7 +12,7 @@ use super::act::Act;
 use super::answer::Answer;
 use super::kind::{Action, Answers, Change, Facts, HostKind, KindError, Observation, PlanCx, Step, Verb};
 use super::probe::Probe;
-use super::reading::{Got, given, got, listed, whole, words};
+use super::reading::{Got, before, given, got, listed, taken_over, verb, whole, words};
 
 /// The kind.
 pub struct Packages;
@@ -118,15 +118,18 @@ fn names(object: Option<&Object>) -> BTreeSet<String> {
     object.and_then(|o| words(o, "names")).unwrap_or_default()
 }
 
-/// The packages that this instance has installed. A state without the record tells by what was there at first.
+/// The packages that this instance has installed; nothing else is ever removed.
 fn added(change: &Change) -> BTreeSet<String> {
-    if let Some(added) = words(&change.prior, "added") {
-        return added;
-    }
-    match &change.before {
-        None => BTreeSet::new(),
-        Some(first) => &names(Some(&change.prior)) - &names(first.as_ref()),
-    }
+    words(&change.prior, "added").unwrap_or_default()
+}
+
+/// The packages that are this instance's after a change. Where nothing was seen although something had been there
+/// before, it may be that only nobody looked (a replacement): then nothing new is claimed.
+fn added_after(change: &Change) -> BTreeSet<String> {
+    let is_certain =
+        change.observed.is_some() || (before(change).is_none() && !change.prior.contains_key("added"));
+    let added = added(change);
+    if is_certain { &added | &work(change).install } else { added }
 }
 
 fn work(change: &Change) -> Work {
@@ -222,18 +225,23 @@ impl HostKind for Packages {
         let known =
             change.desired.as_ref().is_none_or(|d| d.get("names").is_some_and(Value::is_wholly_known));
         let what = if known { title(&work(change)) } else { Some("install packages".into()) };
-        let (name, verb, otherwise) = match change.action {
-            Action::NoOp | Action::Read | Action::Forget => return Ok(Vec::new()),
-            Action::Create => ("apply", Verb::Create, None),
-            Action::Adopt => ("apply", Verb::Adopt, Some("take over the packages that are there")),
-            Action::Update | Action::Replace => {
-                let released = !change.differing.is_empty();
-                ("apply", Verb::Update, released.then_some("leave packages that were there before"))
+        let steps = |name, verb, title| Ok(vec![Step::new(name, verb, title)]);
+        match (change.action, what) {
+            (Action::NoOp | Action::Read | Action::Forget, _) => Ok(Vec::new()),
+            (Action::Delete, what) => {
+                let title = what.unwrap_or_else(|| "leave the packages as they are".into());
+                steps("remove", Verb::Delete, title)
             }
-            Action::Delete => ("remove", Verb::Delete, Some("leave the packages as they are")),
-        };
-        let what = what.or_else(|| otherwise.map(str::to_owned));
-        Ok(what.map(|title| Step::new(name, verb, title)).into_iter().collect())
+            (Action::Create | Action::Adopt | Action::Update | Action::Replace, Some(title)) => {
+                steps("apply", verb(change), title)
+            }
+            (Action::Update, None) if !change.differing.is_empty() => {
+                steps("apply", Verb::Update, "leave packages that were there before".into())
+            }
+            (Action::Create | Action::Adopt | Action::Update | Action::Replace, None) => {
+                Ok(taken_over(change, "the packages that are there"))
+            }
+        }
     }
 
     fn acts(&self, change: &Change, _step: &Step) -> Result<Vec<Act>, KindError> {
@@ -254,7 +262,7 @@ impl HostKind for Packages {
         if step.verb == Verb::Delete {
             return Object::new();
         }
-        let ours = &(&added(change) | &work(change).install) & &names(change.desired.as_ref());
+        let ours = &added_after(change) & &names(change.desired.as_ref());
         let ours = ours.into_iter().map(Value::from).collect();
         Object::from([("added".into(), Value::set(Type::Str, ours))])
     }
@@ -344,9 +352,9 @@ mod tests {
         let acts = check(&Packages, &delete, &[("remove jq and ufw", InPlace)]);
         assert_eq!(script_args(&acts[0]), ["apt-get remove", "jq", "ufw"]);
 
-        let unrecorded =
-            at(Action::Delete).had(there()).was(json!({ "names": ["chrony"] })).sees(there(), &[]);
-        check(&Packages, &unrecorded, &[("remove jq and ufw", InPlace)]);
+        let gone = at(Action::Create).had(prior()).was(json!({ "names": ["chrony"] })).wants(there());
+        check(&Packages, &gone, &[("install chrony, jq and ufw", InPlace)]);
+        assert_eq!(added_by(&gone), ["jq", "ufw"]);
         let imported = at(Action::Delete).had(there()).sees(there(), &[]);
         assert_eq!(check(&Packages, &imported, &[("leave the packages as they are", InPlace)]), []);
     }

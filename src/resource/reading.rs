@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use coxswain_model::{Object, Value};
 
 use super::answer::Answer;
-use super::kind::{Answers, Change, KindError, Observation};
+use super::kind::{Action, Answers, Change, KindError, Observation, Step, Verb};
 use super::probe::Probe;
 
 /// One answer as a kind wants it.
@@ -94,6 +94,25 @@ pub(super) fn differs(change: &Change, name: &str) -> bool {
 /// What the object was before it was first touched.
 pub(super) fn before(change: &Change) -> Option<&Object> {
     change.before.as_ref().and_then(Option::as_ref)
+}
+
+/// What a step that makes or changes does. Taking over is a step of its own kind only where nothing is touched.
+pub(super) fn verb(change: &Change) -> Verb {
+    if change.observed.is_none() { Verb::Create } else { Verb::Update }
+}
+
+/// The steps where nothing is to be done: one that takes over, or none.
+pub(super) fn taken_over(change: &Change, what: &str) -> Vec<Step> {
+    match change.action {
+        Action::Adopt => vec![Step::new("adopt", Verb::Adopt, format!("take over {what}"))],
+        Action::NoOp
+        | Action::Create
+        | Action::Update
+        | Action::Replace
+        | Action::Delete
+        | Action::Forget
+        | Action::Read => Vec::new(),
+    }
 }
 
 /// Words as people list them: `mode, owner and group`.

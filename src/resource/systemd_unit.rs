@@ -9,7 +9,7 @@ use super::kind::{
     Action, Answers, Change, Facts, HostKind, KindError, Observation, PlanCx, Step, StepClass, Verb,
 };
 use super::probe::Probe;
-use super::reading::{before, differs, flag, given, got, listed, observed, required, text};
+use super::reading::{before, differs, flag, given, got, listed, observed, required, taken_over, text, verb};
 
 /// The kind.
 pub struct SystemdUnit;
@@ -245,17 +245,11 @@ fn step(name: &str, verb: Verb, title: String, doings: &[Doing]) -> Step {
 
 fn make_steps(name: &str, change: &Change) -> Vec<Step> {
     let doings = make_doings(change);
-    let verb = match change.action {
-        Action::Adopt => Verb::Adopt,
-        _ if change.observed.is_none() => Verb::Create,
-        _ => Verb::Update,
+    let mut steps = if doings.is_empty() {
+        taken_over(change, name)
+    } else {
+        vec![step("apply", verb(change), title(name, &doings), &doings)]
     };
-    let mut steps = Vec::new();
-    if !doings.is_empty() {
-        steps.push(step("apply", verb, title(name, &doings), &doings));
-    } else if verb != Verb::Update {
-        steps.push(step("apply", verb, format!("take over {name}"), &doings));
-    }
     if restarts(change, &doings) {
         steps.push(step("restart", Verb::Restart, format!("restart {name}"), &[Doing::Restart]));
     }

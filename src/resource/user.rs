@@ -12,7 +12,7 @@ use super::group::{NO_SUCH_ACCOUNT, bad_name, other_number, program};
 use super::kind::{Action, Answers, Change, Facts, HostKind, KindError, Observation, PlanCx, Step, Verb};
 use super::probe::Probe;
 use super::reading::{
-    before, desired, differs, flag, given, got, listed, observed, required, text, whole, words,
+    before, desired, differs, flag, given, got, listed, observed, required, taken_over, text, whole, words,
 };
 
 /// The kind.
@@ -181,13 +181,11 @@ impl HostKind for User {
                 if change.observed.is_none() {
                     return step("apply", Verb::Create, format!("make the user {name}"));
                 }
-                let verb = if change.action == Action::Adopt { Verb::Adopt } else { Verb::Update };
                 let differing: Vec<&str> = change.differing.iter().map(Arc::as_ref).collect();
-                match (verb, differing.as_slice()) {
-                    (Verb::Adopt, []) => step("apply", verb, format!("take over the user {name}")),
-                    (_, []) => Ok(Vec::new()),
-                    (_, some) => step("apply", verb, format!("set {} of the user {name}", listed(some))),
+                if differing.is_empty() {
+                    return Ok(taken_over(change, &format!("the user {name}")));
                 }
+                step("apply", Verb::Update, format!("set {} of the user {name}", listed(&differing)))
             }
         }
     }
