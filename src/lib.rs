@@ -11,6 +11,7 @@
 pub mod apply;
 pub mod config;
 pub mod graph;
+pub mod observe;
 pub mod plan;
 pub mod resource;
 pub mod world;

@@ -54,6 +54,14 @@ pub enum GivenValue {
     Value(Value),
 }
 
+/// The value of an expression in which no name means anything.
+///
+/// # Errors
+/// Every problem in it.
+pub fn constant(expr: &Expr) -> Result<Value, Stop> {
+    coxswain_lang::evaluate(expr, &scope::Nothing)
+}
+
 /// A node, by its position.
 pub(crate) type NodeId = u32;
 /// A module instance, by its position.
@@ -264,6 +272,18 @@ impl<'c> Graph<'c> {
         let node = self.instances[id.0 as usize].args;
         self.walk(node, objects);
         self.args(id).ok()
+    }
+
+    /// Expands every module call and every resource of one kind, without evaluating anything else on purpose.
+    pub fn expand_kind(&mut self, kind: &str, objects: &dyn Objects) {
+        let mut at = 0;
+        while at < self.modules.len() {
+            let found = &self.modules[at];
+            let of_kind = found.resources.iter().filter(|((k, _), _)| k.as_ref() == kind).map(|(_, node)| *node);
+            let nodes: Vec<NodeId> = found.calls.values().copied().chain(of_kind).collect();
+            nodes.into_iter().for_each(|node| self.walk(node, objects));
+            at += 1;
+        }
     }
 
     /// Expands the calls and the resource on the way to an instance.

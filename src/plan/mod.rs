@@ -31,6 +31,7 @@ use crate::graph::{Graph, Inputs};
 use crate::resource::kind::Kind;
 pub use model::{AttrChange, Cause, Deferred, Edge, InstancePlan, Mode, Plan, PlannedStep, SavedPlan, Why};
 pub use moved::Records;
+pub use removals::connections;
 pub use seen::{Lacks, Seen, Unreached};
 
 /// What is planned at all.

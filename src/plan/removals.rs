@@ -6,17 +6,19 @@ use std::sync::Arc;
 
 use coxswain_model::schema::Placement;
 use coxswain_model::{Address, Diagnostic, Diagnostics};
-use coxswain_state::{OnDestroy, Record, Status};
+use coxswain_state::{OnDestroy, Record, State, Status};
 
 use super::decide::{self, Decision};
 use super::moved::Records;
 use super::objects::{Place, Planner, Seen3};
 use super::seen::Lacks;
 use super::{Progress, Request, Selection, assemble, stored};
+use crate::config::Config;
 use crate::graph::{Graph, Inputs, Objects};
 use crate::resource::host;
 use crate::resource::kind::{Action, Endpoint, HostId, PlanCx, Step, Verb};
 use crate::resource::probe::Probe;
+use crate::world::Connection;
 
 /// A recorded object that goes, or is forgotten.
 pub(crate) struct Removal<'a> {
@@ -98,7 +100,7 @@ fn orphaned(records: &Records<'_>, address: &Address, host: &Record) -> Diagnost
 pub(crate) fn plan_destroy(request: &Request<'_>) -> Progress {
     let records = Records::new(request.config, request.state);
     let mut lacks = Lacks::default();
-    let (connections, files) = configured_hosts(request, &records);
+    let (connections, files) = configured(request.config, request.inputs, request.state, &records);
     lacks.connections = connections;
     lacks.files = files;
     let removals: Vec<Removal<'_>> = records
@@ -117,21 +119,40 @@ pub(crate) fn plan_destroy(request: &Request<'_>) -> Progress {
     assemble::assemble(&request, &records, graph, planner, removals)
 }
 
-/// Connections as the configuration says them, where it can be evaluated: passwords are in no state.
-fn configured_hosts(request: &Request<'_>, records: &Records<'_>) -> (BTreeMap<Endpoint, crate::world::Connection>, BTreeSet<coxswain_lang::Need>) {
-    let mut graph = Graph::new(request.config, request.inputs.clone());
+/// How every host is reached: as the configuration says, where it can be evaluated (passwords are in no state),
+/// else as the state says.
+pub fn connections(config: &Config, inputs: &Inputs, state: &State, records: &Records<'_>) -> Vec<(Arc<HostId>, Connection)> {
+    let (found, _) = configured(config, inputs, state, records);
+    let mut lacks = Lacks { connections: found, ..Lacks::default() };
+    for (address, (record, _)) in records.by_address.iter().filter(|(_, (r, _))| r.kind == "host") {
+        endpoint_of(records, address, record, &mut lacks);
+    }
+    let known = lacks.connections.into_iter().filter_map(|(endpoint, connection)| match endpoint {
+        Endpoint::Host(host) => Some((host, connection)),
+        Endpoint::Controller | Endpoint::Nowhere => None,
+    });
+    known.collect()
+}
+
+type Configured = (BTreeMap<Endpoint, Connection>, BTreeSet<coxswain_lang::Need>);
+
+fn configured(config: &Config, inputs: &Inputs, state: &State, records: &Records<'_>) -> Configured {
+    let mut graph = Graph::new(config, inputs.clone());
+    graph.expand_kind("host", &NoObjects);
     let mut connections = BTreeMap::new();
-    let hosts: Vec<Address> = records.by_address.iter().filter(|(_, (r, _))| r.kind == "host").map(|(a, _)| a.clone()).collect();
+    let hosts: Vec<Address> =
+        graph.instances().iter().filter(|i| i.schema.placement == Placement::IsHost).map(|i| i.address.clone()).collect();
     for address in hosts {
         let Some(args) = graph.evaluate_args(&address, &NoObjects) else { continue };
-        let (record, _) = &records.by_address[&address];
         if args.object.values().all(coxswain_model::Value::is_wholly_known) {
             let mut connection = host::connection(&args.object);
-            connection.machine_id = machine_id(record);
-            connections.insert(Endpoint::Host(Arc::new(HostId { address, uid: record.uid.as_str().into() })), connection);
+            connection.machine_id = records.get(&address).and_then(machine_id);
+            let uid = super::uid(records.get(&address), state, &address).into();
+            connections.insert(Endpoint::Host(Arc::new(HostId { address, uid })), connection);
         }
     }
-    (connections, graph.lacks().filter(|n| super::is_file(n)).cloned().collect())
+    let files = graph.lacks().filter(|n| super::is_file(n)).cloned().collect();
+    (connections, files)
 }
 
 struct NoObjects;

@@ -37,8 +37,8 @@ impl Seen {
     }
 }
 
-/// Reads that planning lacks.
-#[derive(Debug, Clone, Default)]
+/// Reads that planning lacks. A connection may hold a password, so there is no `Debug`.
+#[derive(Clone, Default)]
 pub struct Lacks {
     /// Per endpoint.
     pub probes: BTreeMap<Endpoint, BTreeSet<Probe>>,
