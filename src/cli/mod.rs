@@ -33,7 +33,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{ArgMatches, Args as _, Command, FromArgMatches as _, Parser};
+use clap::{ArgMatches, Args as _, Command, Parser};
 
 use self::error::CliError;
 use self::terminal::Terminal;

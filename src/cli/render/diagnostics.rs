@@ -28,7 +28,7 @@ pub fn show(cx: &Cx, all: &[Diagnostic], sources: &Sources) {
 }
 
 /// A span in its file, in lines and columns that start at 1; columns count characters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 struct Position<'a> {
     file: &'a SourceFile,
     start: usize,
@@ -212,7 +212,9 @@ impl Drawn {
 
 /// The text with every control character that a terminal would obey replaced; byte offsets stay.
 fn visible(text: &str) -> String {
-    text.chars().map(|c| if c.is_ascii_control() && !matches!(c, '\n' | '\t' | '\r') { '?' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_ascii_control() && !matches!(c, '\n' | '\t' | '\r') { '?' } else { c })
+        .collect()
 }
 
 impl fmt::Display for Drawn {
@@ -295,7 +297,8 @@ mod tests {
     use super::*;
 
     fn sources() -> Sources {
-        let file = |n, name: &str, text: &str| SourceFile { id: FileId(n), name: name.into(), text: text.into() };
+        let file =
+            |n, name: &str, text: &str| SourceFile { id: FileId(n), name: name.into(), text: text.into() };
         Sources(vec![
             file(0, "main.hcl", "# ü\nfile \"motd\" {\n  host = hots.a # é\n}\n"),
             file(1, "hosts.hcl", "host \"a\" {}\n"),
@@ -332,7 +335,8 @@ mod tests {
     #[test]
     fn on_a_terminal_it_is_drawn() {
         let text = drawn(&[problem()], &sources(), 80, Colour::Off);
-        for part in ["unknown-reference", "there is no `hots`", "main.hcl:3:10", "this", "A reference starts"] {
+        for part in ["unknown-reference", "there is no `hots`", "main.hcl:3:10", "this", "A reference starts"]
+        {
             assert!(text.contains(part), "{part} in\n{text}");
         }
         assert!(drawn(&[problem()], &sources(), 80, Colour::On).contains('\u{1b}'));
@@ -341,7 +345,10 @@ mod tests {
     #[test]
     fn machines_get_lines_and_columns() {
         let line: Json = serde_json::from_str(&json_lines(&[problem()], &sources())).expect("json");
-        assert_eq!((&line["file"], &line["line"], &line["column"]), (&json!("main.hcl"), &json!(3), &json!(10)));
+        assert_eq!(
+            (&line["file"], &line["line"], &line["column"]),
+            (&json!("main.hcl"), &json!(3), &json!(10))
+        );
         assert_eq!(line["labels"][1]["file"], "hosts.hcl");
         assert_eq!(line["fixes"][0]["replacement"], "host");
         assert_eq!(line["address"], "file.motd");

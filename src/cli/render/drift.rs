@@ -127,7 +127,11 @@ pub fn metrics(report: &DriftReport, now_seconds: i64) -> String {
         out += &format!("# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n");
     };
     let n = |n: usize| n.to_string();
-    gauge("coxswain_drift_instances", "Instances that are not as they were applied.", n(report.instances.len()));
+    gauge(
+        "coxswain_drift_instances",
+        "Instances that are not as they were applied.",
+        n(report.instances.len()),
+    );
     gauge("coxswain_unreadable_hosts", "Hosts that could not be read.", n(report.unreadable.len()));
     gauge("coxswain_checked_instances", "Instances that were compared.", n(report.checked));
     gauge("coxswain_in_progress_instances", "Instances that are being changed.", n(report.in_progress.len()));

@@ -70,9 +70,7 @@ fn of_steps(plan: &Plan) -> Graph {
             let mark = instance.map_or("", |i| sign(i.action));
             Node {
                 id: step.id.clone(),
-                place: instance
-                    .map_or(Place::Nowhere, |i| place(&i.address, i.host.as_ref()))
-                    .title(),
+                place: instance.map_or(Place::Nowhere, |i| place(&i.address, i.host.as_ref())).title(),
                 label: format!("{mark} {}\n{}", step.id, one_line(&step.step.title)),
             }
         })

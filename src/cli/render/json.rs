@@ -52,7 +52,8 @@ fn counts(plan: &Plan) -> Counts {
 }
 
 fn document(plan: &Plan) -> Json {
-    let document = Document { document: "coxswain.plan", plan, summary: counts(plan), empty: plan.is_empty() };
+    let document =
+        Document { document: "coxswain.plan", plan, summary: counts(plan), empty: plan.is_empty() };
     to_json(&document)
 }
 

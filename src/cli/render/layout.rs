@@ -88,12 +88,8 @@ pub fn sections(plan: &Plan) -> Vec<Section<'_>> {
             of.push(step);
         }
     }
-    let shown: Vec<(usize, &InstancePlan)> = plan
-        .instances
-        .iter()
-        .enumerate()
-        .filter(|(i, instance)| is_shown(instance, &steps[*i]))
-        .collect();
+    let shown: Vec<(usize, &InstancePlan)> =
+        plan.instances.iter().enumerate().filter(|(i, instance)| is_shown(instance, &steps[*i])).collect();
     let mut places: BTreeMap<Place, Vec<Item<'_>>> = BTreeMap::new();
     for group in groups(&shown) {
         let (at, first) = group[0];

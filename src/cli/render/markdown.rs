@@ -1,8 +1,8 @@
 //! A plan as Markdown for a pull request: a table, and the details folded below it.
 
 use super::layout::{self, Item, Place};
-use super::plan::{last_line, remarks, rest, sign, verb};
 use super::one_line;
+use super::plan::{last_line, remarks, rest, sign, verb};
 use super::value::{Row, inline, row};
 use crate::plan::Plan;
 

@@ -7,8 +7,8 @@ use coxswain_model::{Address, Diagnostic, Severity};
 use super::layout::{self, Item, Section};
 use super::value::{DiffLine, Mark, Row, inline, row};
 use super::{Colour, Tone, clean, one_line, plural, row_of};
-use crate::plan::{Deferred, InstancePlan, Mode, Plan};
 use crate::plan::model::DeferredAfter;
+use crate::plan::{Deferred, InstancePlan, Mode, Plan};
 use crate::resource::{Action, StepClass};
 
 /// Names in a row before the rest is counted.
@@ -213,9 +213,8 @@ fn waiting_line(instance: &InstancePlan) -> Option<String> {
 
 fn cut_part(plan: &Plan) -> Option<(String, Vec<String>)> {
     let cut = plan.cut.as_ref()?;
-    let words = |flag: &str, all: &[Address]| -> Vec<String> {
-        all.iter().map(|a| format!("{flag} {a}")).collect()
-    };
+    let words =
+        |flag: &str, all: &[Address]| -> Vec<String> { all.iter().map(|a| format!("{flag} {a}")).collect() };
     let chosen = [words("--target", &cut.targets), words("--exclude", &cut.excludes)].concat().join(" ");
     Some((format!("Left undone by {chosen}"), cut.left.iter().map(ToString::to_string).collect()))
 }

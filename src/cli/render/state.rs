@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use coxswain_model::Address;
+use coxswain_state::{OutputRecord, State, Status};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
@@ -36,18 +37,70 @@ pub struct InstanceView {
     /// The object's name.
     pub identity: String,
     /// `ok`, `tainted`, `indeterminate`, `running`, `waiting`, `released`.
-    pub status: String,
+    pub status: &'static str,
+    /// Since when it runs or waits.
+    pub since: Option<String>,
+    /// The parties it waits for.
+    pub waiting_on: Vec<String>,
     /// What was applied last; sensitive values as digests.
     pub attributes: BTreeMap<String, Json>,
     /// What it needs.
     pub dependencies: Vec<Address>,
 }
 
+impl StateView {
+    /// The view of a state.
+    pub fn of(state: &State) -> StateView {
+        let by_uid: BTreeMap<&str, &Address> =
+            state.instances.iter().map(|(address, record)| (record.uid.as_str(), address)).collect();
+        let named = |uid: &String| by_uid.get(uid.as_str()).map(|address| (*address).clone());
+        let instances = state
+            .instances
+            .iter()
+            .map(|(address, record)| InstanceView {
+                address: address.clone(),
+                uid: record.uid.clone(),
+                host: record.endpoint.as_ref().and_then(named),
+                identity: record.identity.clone(),
+                status: if state.indeterminate.contains_key(address) {
+                    word(Status::Indeterminate)
+                } else {
+                    word(record.status)
+                },
+                since: record.since.clone(),
+                waiting_on: record.waiting_on.clone(),
+                attributes: record.attributes.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
+                dependencies: record.depends_on.iter().filter_map(named).collect(),
+            })
+            .collect();
+        let hide = |output: &OutputRecord| {
+            if output.sensitive { json!({ "$sensitive": true }) } else { output.value.clone() }
+        };
+        StateView {
+            lineage: state.lineage.clone(),
+            serial: state.serial,
+            instances,
+            outputs: state.outputs.iter().map(|(name, output)| (name.clone(), hide(output))).collect(),
+        }
+    }
+}
+
+fn word(status: Status) -> &'static str {
+    match status {
+        Status::Ok => "ok",
+        Status::Tainted => "tainted",
+        Status::Indeterminate => "indeterminate",
+        Status::Running => "running",
+        Status::Waiting => "waiting",
+        Status::Released => "released",
+    }
+}
+
 /// The instances, one a line; those that are not well with their status.
 pub fn list(instances: &[&InstanceView]) -> String {
     instances
         .iter()
-        .map(|i| match i.status.as_str() {
+        .map(|i| match i.status {
             "ok" => format!("{}\n", i.address),
             status => format!("{}  # {}\n", i.address, one_line(status)),
         })
@@ -64,7 +117,9 @@ pub fn instance(it: &InstanceView, colour: Colour) -> String {
     };
     push("identity", one_line(&it.identity));
     push("host", it.host.as_ref().map(ToString::to_string).unwrap_or_default());
-    push("status", one_line(&it.status));
+    push("status", it.status.to_owned());
+    push("since", it.since.as_deref().map(one_line).unwrap_or_default());
+    push("waits for", one_line(&it.waiting_on.join(", ")));
     push("uid", one_line(&it.uid));
     let needs: Vec<String> = it.dependencies.iter().map(ToString::to_string).collect();
     push("needs", needs.join(", "));
@@ -104,22 +159,28 @@ pub fn outputs(view: &StateView) -> String {
 pub fn raw(value: &Json) -> String {
     match value {
         Json::String(text) => format!("{text}\n"),
-        Json::Null | Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_) => format!("{value}\n"),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_) => {
+            format!("{value}\n")
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use coxswain_state::Record;
+
     use super::super::plan::tests::address;
     use super::*;
 
     fn view() -> StateView {
-        let it = |at: &str, status: &str| InstanceView {
+        let it = |at: &str, status: &'static str| InstanceView {
             address: address(at),
             uid: "u1".into(),
             host: Some(address("host.a")),
             identity: "/etc/motd".into(),
-            status: status.into(),
+            status,
+            since: None,
+            waiting_on: vec![],
             attributes: BTreeMap::from([
                 ("mode".to_owned(), json!("0644")),
                 ("content".to_owned(), json!({"$digest": "ab"})),
@@ -132,6 +193,22 @@ mod tests {
             instances: vec![it("file.a", "ok"), it("file.b", "tainted")],
             outputs: BTreeMap::from([("enr".to_owned(), json!("enr:-x"))]),
         }
+    }
+
+    #[test]
+    fn a_view_names_hosts_and_hides_secrets() {
+        let mut state = State::new("l");
+        state.instances.insert(address("host.a"), Record::new("u1", "host", "192.0.2.1"));
+        let mut file = Record::new("u2", "file", "/etc/motd");
+        file.endpoint = Some("u1".into());
+        file.depends_on = vec!["u1".into(), "gone".into()];
+        state.instances.insert(address("file.a"), file);
+        state.outputs.insert("o".into(), OutputRecord { value: json!("x"), sensitive: true });
+        let view = StateView::of(&state);
+        assert_eq!(view.instances[0].host, Some(address("host.a")));
+        assert_eq!(view.instances[0].dependencies, vec![address("host.a")]);
+        assert_eq!(outputs(&view), "o = (sensitive value)\n");
+        assert!(json(&view).contains("\"coxswain.state\""));
     }
 
     #[test]

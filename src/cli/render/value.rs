@@ -107,11 +107,7 @@ pub fn row(change: &AttrChange, action: Action, place: &str) -> Row {
     let text = match (action, before, after) {
         (Action::Delete | Action::Forget, Some(value), None)
         | (Action::Create | Action::Read | Action::Adopt, None, Some(value)) => inline(value),
-        _ => format!(
-            "{} -> {}",
-            before.map_or_else(absent, inline),
-            after.map_or_else(absent, inline)
-        ),
+        _ => format!("{} -> {}", before.map_or_else(absent, inline), after.map_or_else(absent, inline)),
     };
     Row::Inline { name, text, comment }
 }
@@ -176,12 +172,9 @@ fn spread(value: &Json, indent: &str, head: &str, lines: &mut Vec<String>) {
             }
             lines.push(format!("{indent}}}"));
         }
-        Json::Null
-        | Json::Bool(_)
-        | Json::Number(_)
-        | Json::String(_)
-        | Json::Array(_)
-        | Json::Object(_) => lines.push(format!("{indent}{head}{short}")),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Array(_) | Json::Object(_) => {
+            lines.push(format!("{indent}{head}{short}"))
+        }
     }
 }
 
@@ -291,7 +284,10 @@ mod tests {
     fn unknown_and_sensitive_values_are_named() {
         let hidden = change(json!({"$sensitive": true}), json!({"$unknown": true}));
         check(&hidden, Action::Update, "(sensitive value) -> (known after apply)|");
-        assert_eq!(inline(&json!({"a b": {"$sensitive": true}, "c": [1, {}]})), "{ \"a b\" = (sensitive value), c = [1, {}] }");
+        assert_eq!(
+            inline(&json!({"a b": {"$sensitive": true}, "c": [1, {}]})),
+            "{ \"a b\" = (sensitive value), c = [1, {}] }"
+        );
     }
 
     #[test]
@@ -299,7 +295,11 @@ mod tests {
         let mut it = change(json!(1), json!(2));
         it.cause = Cause::Both;
         it.replaces = true;
-        check(&it, Action::Replace, "1 -> 2|changed on the host and in the configuration; forces replacement");
+        check(
+            &it,
+            Action::Replace,
+            "1 -> 2|changed on the host and in the configuration; forces replacement",
+        );
     }
 
     #[test]
@@ -316,9 +316,7 @@ mod tests {
 
     #[test]
     fn a_long_list_is_compared_by_elements() {
-        let rules = |port: u32| {
-            json!([{"port": 22, "proto": "tcp", "from": "172.20.0.0/20"}, {"port": port, "proto": "tcp"}])
-        };
+        let rules = |port: u32| json!([{"port": 22, "proto": "tcp", "from": "172.20.0.0/20"}, {"port": port, "proto": "tcp"}]);
         check(
             &change(rules(80), rules(443)),
             Action::Update,

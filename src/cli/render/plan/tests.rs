@@ -115,8 +115,11 @@ fn instances_are_grouped_by_place() {
 fn equal_changes_on_many_hosts_are_shown_once() {
     let mut plan = empty();
     for host in ["a", "b", "c", "d"] {
-        let mut it =
-            instance(&format!("module.base[\"{host}\"].file.motd"), Some(&format!("host.{host}")), Action::Update);
+        let mut it = instance(
+            &format!("module.base[\"{host}\"].file.motd"),
+            Some(&format!("host.{host}")),
+            Action::Update,
+        );
         it.changes = vec![change("mode", json!("0600"), json!("0644"))];
         add(&mut plan, it, StepClass::InPlace);
     }
@@ -136,7 +139,11 @@ fn equal_changes_on_many_hosts_are_shown_once() {
 fn three_hosts_are_shown_one_by_one() {
     let mut plan = empty();
     for host in ["a", "b", "c"] {
-        add(&mut plan, instance(&format!("file.x[\"{host}\"]"), Some(&format!("host.{host}")), Action::Adopt), StepClass::InPlace);
+        add(
+            &mut plan,
+            instance(&format!("file.x[\"{host}\"]"), Some(&format!("host.{host}")), Action::Adopt),
+            StepClass::InPlace,
+        );
     }
     let text = text(&plan, Colour::Off);
     assert!(text.contains("host.b\n  <+ file.x[\"b\"]"), "{text}");
@@ -172,7 +179,8 @@ fn removals_and_restarts_are_marked() {
 #[test]
 fn everything_else_has_its_part() {
     let mut plan = empty();
-    let deferred = |at: &str, reason: &str, after| Deferred { address: address(at), reason: reason.into(), after };
+    let deferred =
+        |at: &str, reason: &str, after| Deferred { address: address(at), reason: reason.into(), after };
     plan.deferred = vec![
         deferred("file.many", "for_each is known after mock.a is applied", DeferredAfter::NextRound),
         deferred("dv_node.x", "dv_ceremony.x waits", DeferredAfter::Others),
@@ -185,8 +193,10 @@ fn everything_else_has_its_part() {
         reason: "connection refused".into(),
         instances: vec![address("file.b")],
     }];
-    plan.outputs = vec![OutputChange { name: "enr".into(), before: None, after: Some(json!({"$unknown": true})) }];
-    plan.cut = Some(Cut { targets: vec![address("file.a")], excludes: vec![], left: vec![address("file.c")] });
+    plan.outputs =
+        vec![OutputChange { name: "enr".into(), before: None, after: Some(json!({"$unknown": true})) }];
+    plan.cut =
+        Some(Cut { targets: vec![address("file.a")], excludes: vec![], left: vec![address("file.c")] });
     plan.warnings = vec![Diagnostic::warning("old-name", "`ports` is deprecated").detail("Write `rules`.")];
     check(
         &plan,
