@@ -20,7 +20,9 @@ pub(super) struct Validate {
 impl Run for Validate {
     fn run(self, cx: &Cx) -> Result<Exit, CliError> {
         let (sources, opened) = Session::open(self.sources.options(cx, &HostArgs::default()));
-        let session = opened.map_err(|failure| CliError::from((failure, &sources)))?;
+        let failed = |failure| CliError::from((failure, &sources));
+        let mut session = opened.map_err(failed)?;
+        session.validate().map_err(failed)?;
         diagnostics::show(cx, session.warnings(), &sources);
         let warnings = session.warnings().len();
         cx.block_on(async {

@@ -146,6 +146,9 @@ impl Session {
     pub fn warnings(&self) -> &Diagnostics {
         &self.warnings
     }
+    pub fn validate(&mut self) -> Result<(), Failure> {
+        unconnected()
+    }
     pub async fn plan(&mut self, request: &PlanRequest) -> Result<Plan, Failure> {
         let _ = request;
         unconnected()
