@@ -9,8 +9,6 @@
 //! `graph` and `config` are pure: no IO, clock or randomness; `tests/tidy.rs` holds this.
 
 pub mod apply;
-pub mod cli;
 pub mod plan;
 pub mod resource;
-pub mod session;
 pub mod world;
