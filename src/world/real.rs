@@ -274,18 +274,14 @@ impl World for RealWorld {
         }
         let slot = self.slot(at)?;
         let store = self.options.store.to_string_lossy();
-        let options = ActOptions {
-            store: (*at == Endpoint::Controller).then_some(store.as_ref()),
-            limit,
-        };
+        let options = ActOptions { store: (*at == Endpoint::Controller).then_some(store.as_ref()), limit };
         let nonce = nonce();
         let script = compile_acts(acts, &nonce, options).map_err(|(index, reason)| WorldError::Failed {
             endpoint: at.to_string(),
             what: title(&acts[index]),
             reason,
         })?;
-        let request =
-            Request { text: &script.text, nonce: &nonce, limit_bytes: ACT_BYTES, limit, progress };
+        let request = Request { text: &script.text, nonce: &nonce, limit_bytes: ACT_BYTES, limit, progress };
         let mut live = slot.live.lock().await;
         let with = self.lively(&slot, &mut live).await?;
         let transcript = exchange(with, &mut live, &request).await.map_err(|e| slot.error(e))?;

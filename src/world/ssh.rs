@@ -105,7 +105,8 @@ fn sweep(base: &Path) {
     for entry in entries.flatten() {
         let name = entry.file_name();
         let Some(rest) = name.to_str().and_then(|n| n.strip_prefix(PREFIX)) else { continue };
-        let pid = rest.split('-').next().and_then(|p| p.parse().ok()).and_then(rustix::process::Pid::from_raw);
+        let pid =
+            rest.split('-').next().and_then(|p| p.parse().ok()).and_then(rustix::process::Pid::from_raw);
         let is_ours = fs::symlink_metadata(entry.path())
             .is_ok_and(|m| m.is_dir() && m.uid() == rustix::process::getuid().as_raw());
         let Some(pid) = pid.filter(|_| is_ours) else { continue };
@@ -217,7 +218,9 @@ async fn greet(
     let request = Request { text: &text, nonce: &nonce, limit_bytes: 4096, limit, progress: &|_: &str| {} };
     let transcript = match shell.run(&request).await {
         Ok(transcript) => transcript,
-        Err(ShellError::Timeout { limit }) => return Err(WorldError::Timeout { endpoint: endpoint(), limit }),
+        Err(ShellError::Timeout { limit }) => {
+            return Err(WorldError::Timeout { endpoint: endpoint(), limit });
+        }
         Err(error @ ShellError::Noise(_)) => {
             return Err(WorldError::Unreachable { endpoint: endpoint(), reason: error.to_string() });
         }
@@ -234,9 +237,10 @@ async fn greet(
             });
         }
     };
-    let found = transcript.out.first().map_or_else(String::new, |f| {
-        String::from_utf8_lossy(&f.bytes).trim().to_owned()
-    });
+    let found = transcript
+        .out
+        .first()
+        .map_or_else(String::new, |f| String::from_utf8_lossy(&f.bytes).trim().to_owned());
     match &connection.machine_id {
         Some(expected) if *expected != found => {
             let found = if found.is_empty() { "none".to_owned() } else { found };
@@ -254,7 +258,9 @@ async fn connect(connection: &Connection, control: &Control) -> Result<Session, 
         .connect_timeout(connection.timeout.max(Duration::from_secs(1)))
         .server_alive_interval(ALIVE)
         .control_directory(&control.dir)
-        .control_persist(NonZeroUsize::new(PERSIST_S).map_or(ControlPersist::Forever, ControlPersist::IdleFor))
+        .control_persist(
+            NonZeroUsize::new(PERSIST_S).map_or(ControlPersist::Forever, ControlPersist::IdleFor),
+        )
         .config_file(config);
     if let Some(port) = connection.port {
         builder.port(port);

@@ -346,7 +346,11 @@ fn check(act: &Act) -> Result<(), String> {
 }
 
 fn check_path(path: &str) -> Result<(), String> {
-    if is_path(path) { Ok(()) } else { Err(format!("{path:?} is not the absolute path of a file or directory")) }
+    if is_path(path) {
+        Ok(())
+    } else {
+        Err(format!("{path:?} is not the absolute path of a file or directory"))
+    }
 }
 
 fn check_expects(expects: &Expect) -> Result<(), String> {
@@ -465,4 +469,3 @@ fn failed(endpoint: &str, act: &Act, stderr: &str) -> WorldError {
     let reason = if said.is_empty() { "it failed without a word".to_owned() } else { said.to_owned() };
     WorldError::Failed { endpoint: endpoint.to_owned(), what: title(act), reason }
 }
-

@@ -218,7 +218,9 @@ mod tests {
 
     #[test]
     fn noise_is_skipped_and_the_line_break_before_a_mark_is_not_output() {
-        let (frames, done) = parse(&[b"Welcome!\n\x1eaa b 0\nhello\n\n\x1eaa e 0 0\n\x1eaa b 1\n\n\x1eaa e 1 2\n\n\x1eaa z\n"]);
+        let (frames, done) = parse(&[
+            b"Welcome!\n\x1eaa b 0\nhello\n\n\x1eaa e 0 0\n\x1eaa b 1\n\n\x1eaa e 1 2\n\n\x1eaa z\n",
+        ]);
         assert!(done);
         assert_eq!(
             frames,

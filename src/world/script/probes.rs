@@ -303,8 +303,7 @@ fn group(name: &str, text: &str) -> Option<Answer> {
     if found != name {
         return Some(Answer::Absent);
     }
-    let mut members: Vec<String> =
-        members.split(',').filter(|m| !m.is_empty()).map(str::to_owned).collect();
+    let mut members: Vec<String> = members.split(',').filter(|m| !m.is_empty()).map(str::to_owned).collect();
     members.sort_unstable();
     members.dedup();
     Some(Answer::Group(GroupAnswer { gid: gid.parse().ok()?, members }))
