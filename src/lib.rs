@@ -8,5 +8,10 @@
 //! Direction of use: `cli → {observe, apply} → resource → world`; `apply → plan → graph → config → model`. `plan`,
 //! `graph` and `config` are pure: no IO, clock or randomness; `tests/tidy.rs` holds this.
 
+pub mod apply;
+pub mod config;
+pub mod graph;
+pub mod observe;
+pub mod plan;
 pub mod resource;
 pub mod world;

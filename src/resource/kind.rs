@@ -14,7 +14,7 @@ use coxswain_model::schema::Stage;
 use coxswain_model::{Address, Diagnostics, Object, Schema};
 use serde::{Deserialize, Serialize};
 
-use super::act::Act;
+use super::act::{Act, ActDone};
 use super::answer::{Answer, FactsAnswer};
 use super::probe::Probe;
 use crate::world::{World, WorldError};
@@ -345,6 +345,31 @@ pub trait HostKind: Send + Sync {
     /// # Errors
     /// What makes the change impossible.
     fn acts(&self, change: &Change, step: &Step) -> Result<Vec<Act>, KindError>;
+    /// The computed attributes that the step has made, once its acts are done; none for most kinds.
+    fn made(&self, _change: &Change, _step: &Step) -> Object {
+        Object::new()
+    }
+}
+
+/// Lines of a failed program's output that an error shows.
+const ERROR_LINES: usize = 40;
+
+/// A program as an error names it: of `sh -c SCRIPT NAME ARGUMENTS`, what follows the script.
+fn shown_program(argv: &[String]) -> String {
+    match argv {
+        [shell, flag, _script, name @ ..] if shell == "sh" && flag == "-c" && !name.is_empty() => {
+            name.join(" ")
+        }
+        all => all.join(" "),
+    }
+}
+
+/// The last lines a failed program wrote: its errors, or where there are none its output.
+fn last_words(done: &ActDone) -> String {
+    let errors = done.stderr.trim();
+    let text = if errors.is_empty() { done.stdout.trim() } else { errors };
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(ERROR_LINES)..].join("\n")
 }
 
 #[async_trait]
@@ -370,17 +395,42 @@ impl<T: HostKind> Kind for T {
             {
                 return Err(KindError::Program {
                     title: step.title.clone(),
-                    program: argv.join(" "),
+                    program: shown_program(argv),
                     code: done.code,
-                    stderr: done.stderr.trim().to_owned(),
+                    stderr: last_words(done),
                 });
             }
         }
-        Ok(Outcome::Done(Object::new()))
+        Ok(Outcome::Done(self.made(cx.change, step)))
     }
 }
 
 /// The stage of a kind, for the order on one host.
 pub fn stage(kind: &dyn Kind) -> Stage {
     kind.schema().stage
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_do_not_show_scripts() {
+        let argv = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
+        assert_eq!(
+            shown_program(&argv(&["sh", "-c", "exec \"$0\" \"$@\"", "systemctl", "start"])),
+            "systemctl start"
+        );
+        assert_eq!(shown_program(&argv(&["useradd", "eth"])), "useradd eth");
+    }
+
+    #[test]
+    fn errors_show_the_last_lines() {
+        let done =
+            |stdout: &str, stderr: &str| ActDone { code: 1, stdout: stdout.into(), stderr: stderr.into() };
+        assert_eq!(last_words(&done("out", "\nerror\n")), "error");
+        assert_eq!(last_words(&done("out\n", "\n")), "out");
+        let long: Vec<String> = (0..ERROR_LINES + 5).map(|n| n.to_string()).collect();
+        assert!(last_words(&done("", &long.join("\n"))).starts_with("5\n"));
+    }
 }

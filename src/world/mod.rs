@@ -179,4 +179,7 @@ pub trait World: Send + Sync {
 
     /// Drops the connection, so that the next call makes a new one.
     async fn disconnect(&self, at: &Endpoint);
+
+    /// Ends all connections.
+    async fn close(&self) {}
 }

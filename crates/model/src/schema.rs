@@ -142,6 +142,8 @@ pub struct Attr {
     pub restores: bool,
     /// Whether the observed value changes by itself (a fact such as the boot id).
     pub volatile: bool,
+    /// The value is a path on the controller, and the content of that file becomes this other attribute.
+    pub fills: Option<&'static str>,
     /// One sentence for the reference.
     pub doc: &'static str,
 }
@@ -171,6 +173,7 @@ impl Attr {
             implies: &[],
             restores: false,
             volatile: false,
+            fills: None,
             doc,
         }
     }
@@ -232,6 +235,12 @@ impl Attr {
     #[must_use]
     pub const fn volatile(mut self) -> Attr {
         self.volatile = true;
+        self
+    }
+    /// Names a file of the controller whose content becomes the attribute `name`.
+    #[must_use]
+    pub const fn fills(mut self, name: &'static str) -> Attr {
+        self.fills = Some(name);
         self
     }
     /// Whether a configuration may set it.
