@@ -63,15 +63,13 @@ impl Graph {
         let (sources, opened) = Session::open(self.sources.options(cx, &self.hosts));
         let failed = |failure| CliError::from((failure, &sources));
         let mut session = opened.map_err(failed)?;
-        if cx.format == Format::Text {
-            diagnostics::show(cx, session.warnings(), &sources);
-        }
+        diagnostics::show_beside(cx, session.warnings(), &sources);
         let request =
             PlanRequest { mode: Mode::Apply, selection: self.select.selection(&[]), allow_unreachable: true };
         cx.block_on(async {
-            let plan = session.plan(&request).await.map_err(failed)?;
+            let plan = session.plan(&request).await.map_err(failed);
             session.close().await;
-            Ok(plan)
+            plan
         })
     }
 }

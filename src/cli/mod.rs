@@ -172,19 +172,18 @@ pub static COMMANDS: &[Entry] = &[
 
 /// The whole command line.
 pub fn command() -> Command {
-    let root = Command::new("coxswain")
+    // The arguments first: they would bring their own description with them.
+    GlobalArgs::augment_args(Command::new("coxswain"))
         .about("Takes an Ethereum staking cluster from bare hosts to attesting validators and keeps it there")
         .version(env!("CARGO_PKG_VERSION"))
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .infer_long_args(false)
         .after_help(
             "Examples:\n  coxswain init\n  coxswain plan --out change.coxplan\n  coxswain apply change.coxplan\n\n\
              Exit codes:\n  0 nothing to do or all done   1 error            2 changes pending\n  \
              3 drift                       4 partly applied   5 lock busy   6 waiting for others",
         )
-        .subcommands(COMMANDS.iter().map(|entry| (entry.command)()));
-    GlobalArgs::augment_args(root)
+        .subcommands(COMMANDS.iter().map(|entry| (entry.command)()))
 }
 
 /// Runs the command line and says how it ended.

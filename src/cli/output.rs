@@ -50,7 +50,7 @@ fn text(view: &StateView, name: Option<&str>, format: Format) -> Result<String, 
     if hidden {
         return Err(CliError::other(
             format!("reading the output `{name}`"),
-            "it is sensitive, and the state keeps nothing but its digest",
+            "it is sensitive or very long, and the state keeps nothing but its digest",
             "read it where it is made",
         ));
     }
@@ -72,7 +72,7 @@ mod tests {
         view.outputs.insert("enr".into(), json!("enr:-x"));
         view.outputs.insert("key".into(), json!({"$digest": "x"}));
         let text = |name, format| text(&view, name, format);
-        assert_eq!(text(None, Format::Text).expect("text"), "enr = \"enr:-x\"\nkey = (sensitive value)\n");
+        assert_eq!(text(None, Format::Text).expect("text"), "enr = \"enr:-x\"\nkey = (kept as a digest)\n");
         assert_eq!(text(Some("enr"), Format::Text).expect("text"), "enr:-x\n");
         assert_eq!(text(Some("enr"), Format::Json).expect("text"), "\"enr:-x\"\n");
         let wrong = super::super::error::json(&text(Some("enx"), Format::Text).expect_err("unknown"));

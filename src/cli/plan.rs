@@ -54,22 +54,26 @@ impl Run for PlanCommand {
             selection: self.select.selection(&self.replace),
             allow_unreachable: self.unreachable.allow_unreachable,
         };
-        cx.block_on(async {
-            let plan = session.plan(&request).await.map_err(failed)?;
-            diagnostics::show(cx, &rounds::other_warnings(session.warnings(), &plan), &sources);
-            cx.terminal.out(&rounds::plan_text(&plan, cx.format, cx.terminal.out_colour));
-            if let Some(path) = &self.out {
-                session.save(&plan, path).map_err(failed)?;
-                if cx.format == Format::Text {
-                    let path = path.display();
-                    cx.terminal.out(&format!("Saved in {path}. Next: coxswain apply {path}\n"));
-                }
+        let plan = cx.block_on(async {
+            let planned = session.plan(&request).await.map_err(failed);
+            let planned = planned.and_then(|plan| match &self.out {
+                Some(path) => session.save(&plan, path).map(|()| plan).map_err(failed),
+                None => Ok(plan),
+            });
+            if let Ok(plan) = &planned {
+                diagnostics::show_beside(cx, &rounds::other_warnings(session.warnings(), plan), &sources);
             }
             session.close().await;
-            if rounds::blocked(&plan, &request) && cx.format == Format::Text {
-                cx.terminal.err(rounds::BLOCKED);
-            }
-            Ok(rounds::plan_exit(&plan, &request))
-        })
+            planned
+        })?;
+        cx.terminal.out(&rounds::plan_text(&plan, cx.format, cx.terminal.out_colour));
+        if let (Some(path), Format::Text) = (&self.out, cx.format) {
+            let path = path.display();
+            cx.terminal.out(&format!("Saved in {path}. Next: coxswain apply {path}\n"));
+        }
+        if rounds::blocked(&plan, &request) {
+            cx.terminal.err(rounds::BLOCKED);
+        }
+        Ok(rounds::plan_exit(&plan, &request))
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use coxswain_model::Address;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::render::{Colour, Tone, json, one_line, row_of};
 use super::terminal::Terminal;
@@ -256,31 +256,53 @@ impl Lane {
     }
 }
 
-/// Waits for Ctrl-C or a polite request to end.
-async fn asked_to_stop() {
-    let Ok(mut terminated) = signal(SignalKind::terminate()) else {
-        let _ = tokio::signal::ctrl_c().await;
-        return;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminated.recv() => {}
+/// Ctrl-C and the polite request to end, from the moment this is made.
+struct Stops {
+    interrupt: Option<Signal>,
+    terminate: Option<Signal>,
+}
+
+impl Stops {
+    fn new() -> Stops {
+        Stops {
+            interrupt: signal(SignalKind::interrupt()).ok(),
+            terminate: signal(SignalKind::terminate()).ok(),
+        }
     }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            () = received(self.interrupt.as_mut()) => {}
+            () = received(self.terminate.as_mut()) => {}
+        }
+    }
+}
+
+/// The next signal; never, where it cannot be listened to (it then ends the process as ever).
+async fn received(signal: Option<&mut Signal>) {
+    if let Some(signal) = signal
+        && signal.recv().await.is_some()
+    {
+        return;
+    }
+    std::future::pending().await
 }
 
 /// Does the work unless Ctrl-C comes first; only for work that may be dropped at any time.
 pub(super) async fn interruptible<T>(work: impl Future<Output = T>) -> Option<T> {
+    let mut stops = Stops::new();
     tokio::select! {
         done = work => Some(done),
-        () = asked_to_stop() => None,
+        () = stops.next() => None,
     }
 }
 
 /// Passes Ctrl-C on to a run: once to start no more, twice to wait no longer.
 pub(super) fn listen(interrupt: Arc<Interrupt>, progress: Arc<Progress>) -> tokio::task::JoinHandle<()> {
+    let mut stops = Stops::new();
     tokio::spawn(async move {
         loop {
-            asked_to_stop().await;
+            stops.next().await;
             interrupt.press();
             progress.say(match interrupt.level() {
                 0 | 1 => "finishing running steps; press again to stop waiting",

@@ -11,6 +11,9 @@ use super::render::Colour;
 /// Columns where nobody says how many there are.
 const DEFAULT_WIDTH: usize = 100;
 
+/// Narrower than this, a drawing of source text is of no use.
+const MIN_WIDTH: usize = 40;
+
 /// Whether colours may be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
@@ -50,8 +53,10 @@ impl Terminal {
             err_colour: colour(anstream::AutoStream::choice(&err)),
             err_is_terminal: err.is_terminal(),
             can_ask: io::stdin().is_terminal() && err.is_terminal(),
-            width: rustix::termios::tcgetwinsize(&err)
-                .map_or(DEFAULT_WIDTH, |size| usize::from(size.ws_col).max(40)),
+            width: match rustix::termios::tcgetwinsize(&err) {
+                Ok(size) if size.ws_col > 0 => usize::from(size.ws_col).max(MIN_WIDTH),
+                Ok(_) | Err(_) => DEFAULT_WIDTH,
+            },
             failed: Mutex::new(None),
         }
     }

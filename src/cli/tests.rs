@@ -9,6 +9,11 @@ fn the_definitions_are_sound() {
     command().debug_assert();
 }
 
+#[test]
+fn the_help_says_what_it_is_for() {
+    assert!(command().render_help().to_string().starts_with("Takes an Ethereum staking cluster"));
+}
+
 fn check_examples(command: &Command, path: &str) {
     let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     assert!(help.contains("Examples:\n"), "{path} has no example in its help");

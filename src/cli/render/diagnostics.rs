@@ -12,14 +12,22 @@ use super::{Colour, clean, one_line};
 use crate::cli::{Cx, Format};
 use crate::session::Sources;
 
-/// Writes diagnostics to where they belong.
+/// Writes diagnostics that are the answer, or lines among lines.
 pub fn show(cx: &Cx, all: &[Diagnostic], sources: &Sources) {
+    match cx.format {
+        Format::Json => cx.terminal.out(&json_lines(all, sources)),
+        Format::Text => show_beside(cx, all, sources),
+    }
+}
+
+/// Writes diagnostics beside an answer that is one document: to standard error.
+pub fn show_beside(cx: &Cx, all: &[Diagnostic], sources: &Sources) {
     if all.is_empty() {
         return;
     }
     let terminal = &cx.terminal;
     match cx.format {
-        Format::Json => terminal.out(&json_lines(all, sources)),
+        Format::Json => terminal.err(&json_lines(all, sources)),
         Format::Text if terminal.err_is_terminal => {
             terminal.err(&drawn(all, sources, terminal.width, terminal.err_colour));
         }

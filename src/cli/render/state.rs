@@ -218,7 +218,7 @@ mod tests {
         assert_eq!(
             instance(&view.instances[0], Colour::Off),
             "file.a\n  identity: /etc/motd\n  host: host.a\n  status: ok\n  uid: u1\n  needs: host.a\n\
-             \x20 attributes:\n    content: (sensitive value)\n    mode: \"0644\"\n"
+             \x20 attributes:\n    content: (kept as a digest)\n    mode: \"0644\"\n"
         );
         assert!(state(&view, Colour::Off).ends_with("Outputs\n  enr: \"enr:-x\"\n\nSerial 4 of l.\n"));
         assert_eq!(outputs(&view), "enr = \"enr:-x\"\n");

@@ -87,6 +87,9 @@ pub fn inline(value: &Json) -> String {
         Json::String(text) => quoted(text),
         Json::Array(items) => format!("[{}]", items.iter().map(inline).collect::<Vec<_>>().join(", ")),
         Json::Object(fields) if fields.is_empty() => "{}".to_owned(),
+        Json::Object(fields) if fields.len() == 1 && fields.contains_key("$ref") => {
+            clean(fields["$ref"].as_str().unwrap_or("(a reference)")).into_owned()
+        }
         Json::Object(fields) => {
             let fields: Vec<String> =
                 fields.iter().map(|(k, v)| format!("{} = {}", key(k), inline(v))).collect();
@@ -221,7 +224,9 @@ fn cut(line: &str) -> String {
 fn special(value: &Json) -> Option<&'static str> {
     let fields = value.as_object().filter(|fields| fields.len() == 1)?;
     match fields.keys().next().map(String::as_str) {
-        Some("$sensitive" | "$digest") => Some("(sensitive value)"),
+        Some("$sensitive") => Some("(sensitive value)"),
+        // Sensitive or long: the state keeps either as a digest only.
+        Some("$digest" | "$blob") => Some("(kept as a digest)"),
         Some("$unknown") => Some("(known after apply)"),
         Some(_) | None => None,
     }
@@ -284,6 +289,7 @@ mod tests {
     fn unknown_and_sensitive_values_are_named() {
         let hidden = change(json!({"$sensitive": true}), json!({"$unknown": true}));
         check(&hidden, Action::Update, "(sensitive value) -> (known after apply)|");
+        assert_eq!(inline(&json!({"$ref": "host.a"})), "host.a");
         assert_eq!(
             inline(&json!({"a b": {"$sensitive": true}, "c": [1, {}]})),
             "{ \"a b\" = (sensitive value), c = [1, {}] }"
