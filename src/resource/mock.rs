@@ -197,7 +197,7 @@ mod tests {
             _at: &Endpoint,
             _acts: &[Act],
             _limit: Duration,
-            _progress: &(dyn Fn(&str) + Send + Sync),
+            _progress: &(dyn for<'line> Fn(&'line str) + Send + Sync),
         ) -> Result<Vec<ActDone>, WorldError> {
             panic!("a mock does nothing");
         }

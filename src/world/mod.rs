@@ -1,5 +1,12 @@
 //! The edges: where reads are answered and acts are done.
 
+pub mod fake;
+pub mod local;
+pub mod real;
+pub mod script;
+pub mod shell;
+pub mod ssh;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -167,7 +174,7 @@ pub trait World: Send + Sync {
         at: &Endpoint,
         acts: &[Act],
         limit: Duration,
-        progress: &(dyn Fn(&str) + Send + Sync),
+        progress: &(dyn for<'line> Fn(&'line str) + Send + Sync),
     ) -> Result<Vec<ActDone>, WorldError>;
 
     /// Drops the connection, so that the next call makes a new one.
