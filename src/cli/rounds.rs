@@ -9,7 +9,7 @@ use coxswain_model::{Diagnostic, Diagnostics};
 
 use super::args::{Yes, YesArgs};
 use super::error::CliError;
-use super::progress::{self, Progress};
+use super::progress::{self, Progress, Spinner};
 use super::render::{Colour, diagnostics, json, plan as plan_render, plural, summary as summary_render};
 use super::{Cx, Exit, Format};
 use crate::apply::{Event, Summary};
@@ -21,6 +21,9 @@ use crate::session::{Failure, Interrupt, PlanRequest, Session, Sources};
 /// Rounds of one run. Each must finish a step to be followed by another, so that a run ends anyway; more rounds
 /// than this mean a configuration that makes itself anew.
 const MAX_ROUNDS: usize = 32;
+
+/// What is said while a plan is made.
+pub(super) const PLANNING: &str = "reading the world";
 
 /// What is said where hosts cannot be read and nobody allowed that.
 pub(super) const BLOCKED: &str =
@@ -220,7 +223,10 @@ impl<'a> Rounds<'a> {
         self.begin();
         let mut exit = Exit::Done;
         for round in 1..=MAX_ROUNDS {
-            let plan = match progress::interruptible(engine.plan(request)).await {
+            let spinner = Spinner::new(self.cx, PLANNING);
+            let planned = progress::interruptible(engine.plan(request)).await;
+            drop(spinner);
+            let plan = match planned {
                 Some(plan) => plan.map_err(|failure| self.failed(failure))?,
                 None => return Ok(self.interrupted(round)),
             };
