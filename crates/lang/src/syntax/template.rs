@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use coxswain_model::Diagnostic;
 use hcl_edit::Span as _;
 use hcl_edit::template::{Directive, Element, HeredocTemplate, StringTemplate, Strip, Template};
 
@@ -39,9 +40,26 @@ impl Lower<'_> {
     /// Lowers a heredoc.
     pub(super) fn heredoc(&mut self, heredoc: &HeredocTemplate) -> ExprKind {
         let start = heredoc.span().map_or(0, |range| range.start);
+        self.check_empty(start, heredoc.delimiter.as_str());
         let flush = self.text.get(start..).is_some_and(|text| text.starts_with("<<-"));
         let indent = if flush { self.indent(&heredoc.template) } else { 0 };
         self.template(&heredoc.template, Form::Lines { indent })
+    }
+
+    /// The parser reads over an end marker on the first line, to the next one: never let that pass.
+    fn check_empty(&mut self, start: usize, marker: &str) {
+        let second = self.text.get(start..).unwrap_or_default().split('\n').nth(1).unwrap_or_default();
+        let is_last = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_' || c == '-');
+        let ends_at_once = second.trim_start().strip_prefix(marker).is_some_and(is_last);
+        let lines = self.text.get(start..).unwrap_or_default().matches('\n').take(2).count();
+        if ends_at_once && lines > 1 {
+            let span = self.place(start..start);
+            self.diagnostics.push(
+                Diagnostic::error("empty-heredoc", "Heredoc without lines")
+                    .detail("Write `\"\"` for an empty text.")
+                    .at(span, ""),
+            );
+        }
     }
 
     /// Lowers the text of a template file.
