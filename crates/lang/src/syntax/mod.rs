@@ -60,10 +60,10 @@ pub fn parse(file: FileId, bytes: &[u8]) -> (Body, Diagnostics) {
     {
         let mut lower = Lower::new(file, inner, base);
         let body = lower.body(&body);
-        return (body, capped(lower.diagnostics, false));
+        return (body, capped(lower.diagnostics));
     }
     let (body, diagnostics) = recover::recover(file, text, &scan);
-    (body, capped(diagnostics, scan.stopped))
+    (body, with_rest(diagnostics, &scan))
 }
 
 /// Parses one expression (`--var`, `console`, tests).
@@ -90,7 +90,7 @@ pub fn parse_expression(file: FileId, text: &str) -> Result<Expr, Diagnostics> {
         Ok(expr) => {
             let mut lower = Lower::new(file, inner, start);
             let expr = lower.expr(&expr);
-            if lower.diagnostics.is_empty() { Ok(expr) } else { Err(capped(lower.diagnostics, false)) }
+            if lower.diagnostics.is_empty() { Ok(expr) } else { Err(capped(lower.diagnostics)) }
         }
         Err(error) => {
             let before = Token { kind: TokenKind::Newline, start: first.start, end: first.start };
@@ -118,7 +118,7 @@ pub fn parse_template(file: FileId, text: &str) -> Result<Expr, Diagnostics> {
             if lower.diagnostics.is_empty() {
                 Ok(Expr { kind, span })
             } else {
-                Err(capped(lower.diagnostics, false))
+                Err(capped(lower.diagnostics))
             }
         }
         Err(error) => {
@@ -140,27 +140,34 @@ fn is_plain(file: FileId, text: &str, scan: &Scan) -> bool {
 
 fn check_tokens(file: FileId, text: &str, scan: &Scan) -> Result<(), Diagnostics> {
     if !scan.problems.is_empty() {
-        return Err(capped(scan.problems.clone(), scan.stopped));
+        return Err(with_rest(scan.problems.clone(), scan));
     }
     recover::check_limits(file, &scan.tokens, text).map_or(Ok(()), |problem| Err(vec![problem]))
 }
 
-/// Cuts the list at [`MAX_REPORTED`] and says how many more there are.
-fn capped(mut diagnostics: Diagnostics, stopped: bool) -> Diagnostics {
+/// Cuts the list at [`MAX_REPORTED`]; the last diagnostic says how many more there are.
+fn capped(mut diagnostics: Diagnostics) -> Diagnostics {
     let more = diagnostics.len().saturating_sub(MAX_REPORTED);
-    if more == 0 && !stopped {
-        return diagnostics;
+    if more > 0 {
+        diagnostics.truncate(MAX_REPORTED);
+        let detail = format!("At least {more} more were found. Mend these and look again.");
+        let place = diagnostics.last().and_then(|d| d.labels.first()).cloned();
+        let last = Diagnostic::error("too-many-errors", "Too many errors in this file").detail(detail);
+        diagnostics.push(Diagnostic { labels: place.into_iter().collect(), ..last });
     }
-    diagnostics.truncate(MAX_REPORTED);
-    let place = diagnostics.last().and_then(|d| d.labels.first()).map(|l| l.span);
-    let count = if more == 0 { String::new() } else { format!("At least {more} more were found. ") };
-    let mut last = Diagnostic::error("too-many-errors", "Too many errors in this file")
-        .detail(format!("{count}The rest of the file was not read; mend these and look again."));
-    if let Some(place) = place {
-        last = last.at(place, "the last one reported");
-    }
-    diagnostics.push(last);
     diagnostics
+}
+
+/// The same for a scan, which may have stopped before the end of the file.
+fn with_rest(diagnostics: Diagnostics, scan: &Scan) -> Diagnostics {
+    let mut out = capped(diagnostics);
+    if scan.stopped && out.len() <= MAX_REPORTED {
+        let place = out.last().and_then(|d| d.labels.first()).cloned();
+        let last = Diagnostic::error("too-many-errors", "Too many errors in this file")
+            .detail("The rest of the file was not read. Mend these and look again.");
+        out.push(Diagnostic { labels: place.into_iter().collect(), ..last });
+    }
+    out
 }
 
 fn check_size(file: FileId, len: usize) -> Result<(), Box<Diagnostic>> {

@@ -95,7 +95,7 @@ struct Scanner<'t> {
 }
 
 /// Problems after which scanning stops: each may cost a second look at the rest of the text.
-const MAX_PROBLEMS: usize = 100;
+const MAX_PROBLEMS: usize = 64;
 
 /// Cuts the text of a template file into tokens.
 pub fn scan_template(file: FileId, text: &str) -> Scan {
@@ -112,7 +112,10 @@ fn run(file: FileId, text: &str, frames: Vec<Frame>) -> Scan {
     let (bytes, out) = (text.as_bytes(), Scan::default());
     let mut scanner = Scanner { file, text, bytes, at, frames, out, bad_line_end: 0 };
     while scanner.out.problems.len() < MAX_PROBLEMS {
-        if scanner.at >= bytes.len() && !scanner.finish() {
+        if scanner.at >= bytes.len() {
+            if scanner.finish() {
+                continue;
+            }
             return scanner.out;
         }
         match scanner.frames.last().copied() {
@@ -163,7 +166,7 @@ impl Scanner<'_> {
                 self.problem("unterminated-heredoc", (start, marker.1), ("Heredoc without an end", &detail));
                 let file = self.frames.iter().take_while(|f| matches!(f, Frame::File)).count();
                 self.frames.truncate(file);
-                self.resume(start);
+                self.resume_after_heredoc(start);
                 true
             }
         }
@@ -206,8 +209,33 @@ impl Scanner<'_> {
         while self.out.tokens.last().is_some_and(|t| t.start as usize > start) {
             self.out.tokens.pop();
         }
-        let line_end =
-            self.bytes[start..].iter().position(|b| *b == b'\n').map_or(self.bytes.len(), |n| start + n);
+        let line_end = self.line_end(start);
+        self.resume_at(start, line_end);
+    }
+
+    fn line_end(&self, at: usize) -> usize {
+        self.bytes[at..].iter().position(|b| *b == b'\n').map_or(self.bytes.len(), |n| at + n)
+    }
+
+    /// Goes on at the first line after the heredoc at `start` that looks like code beside it: the rest is its text.
+    fn resume_after_heredoc(&mut self, start: usize) {
+        let line = self.text[..start].rfind('\n').map_or(0, |n| n + 1);
+        let indent = |line: &str| line.len() - line.trim_start_matches([' ', '\t']).len();
+        let own = indent(&self.text[line..start]);
+        let mut end = self.line_end(start);
+        while let Some(next) = self.text.get(end + 1..) {
+            let next = next.split('\n').next().unwrap_or_default();
+            if indent(next) <= own && looks_like_item(next.trim_start()) {
+                break;
+            }
+            end += 1 + next.len();
+        }
+        self.resume(start);
+        self.resume_at(start, end.min(self.bytes.len()));
+    }
+
+    /// Makes the token at `start` end at `line_end`, and goes on there.
+    fn resume_at(&mut self, start: usize, line_end: usize) {
         if let Some(last) = self.out.tokens.last_mut().filter(|t| t.start as usize == start) {
             last.kind = TokenKind::Bad;
             last.end = u32::try_from(line_end).unwrap_or(u32::MAX);
@@ -238,7 +266,7 @@ impl Scanner<'_> {
             b'<' if self.peek(1) == b'<' && self.heredoc_open() => {}
             b'0'..=b'9' => self.number(),
             b'_' | b'a'..=b'z' | b'A'..=b'Z' => self.ident(),
-            0x80.. if !self.char().is_whitespace() => self.ident(),
+            0x80.. if is_name_part(self.char()) => self.ident(),
             _ => self.punct(),
         }
     }
@@ -290,10 +318,7 @@ impl Scanner<'_> {
 
     fn ident(&mut self) {
         let rest = &self.text[self.at..];
-        let is_part = |c: char| {
-            c.is_ascii_alphanumeric() || c == '_' || c == '-' || (!c.is_ascii() && !c.is_whitespace())
-        };
-        let len = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+        let len = rest.find(|c| !is_name_part(c)).unwrap_or(rest.len());
         self.push(TokenKind::Ident, len);
     }
 
@@ -340,12 +365,16 @@ impl Scanner<'_> {
             '^' => "There is no operator `^`; `pow` computes powers.",
             '`' => "Strings stand in double quotes, `\"`; for several lines use a heredoc, `<<EOT`.",
             '$' => "`${ … }` stands only inside of strings; outside write the expression alone.",
+            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => {
+                "This character is invisible. Remove it."
+            }
             _ if c.is_whitespace() => {
                 "This is a white space character that is not a space. Replace it by a space."
             }
             _ => "This character has no meaning outside of strings.",
         };
-        let shown: String = if c.is_control() || c.is_whitespace() {
+        let is_invisible = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+        let shown: String = if c.is_control() || c.is_whitespace() || is_invisible {
             format!("Unexpected character U+{:04X}", u32::from(c))
         } else {
             format!("Unexpected character `{c}`")
@@ -440,11 +469,8 @@ impl Scanner<'_> {
     fn heredoc_open(&mut self) -> bool {
         let dash = usize::from(self.peek(2) == b'-');
         let name = self.at + 2 + dash;
-        let is_part = |c: char| {
-            c.is_ascii_alphanumeric() || c == '_' || c == '-' || (!c.is_ascii() && !c.is_whitespace())
-        };
         let rest = self.text.get(name..).unwrap_or_default();
-        let len = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+        let len = rest.find(|c| !is_name_part(c)).unwrap_or(rest.len());
         if len == 0 || rest.starts_with(|c: char| c.is_ascii_digit() || c == '-') {
             return false;
         }
@@ -504,6 +530,22 @@ impl Scanner<'_> {
             }
         }
     }
+}
+
+/// Whether a character may stand in a name; beyond ASCII generously, the parser has the last word.
+fn is_name_part(c: char) -> bool {
+    match c {
+        '\u{203f}' | '\u{2040}' | '\u{2054}' => true,
+        // Typographic quotes, dashes, spaces and invisible characters.
+        '\u{2000}'..='\u{206f}' | '\u{feff}' => false,
+        _ => c.is_ascii_alphanumeric() || c == '_' || c == '-' || (!c.is_ascii() && !c.is_whitespace()),
+    }
+}
+
+/// Whether a line of text could be an item of a body or its end.
+fn looks_like_item(line: &str) -> bool {
+    let rest = line.trim_start_matches(is_name_part);
+    line.starts_with('}') || (rest.len() < line.len() && rest.trim_start().starts_with(['=', '{', '"']))
 }
 
 enum Marker {

@@ -2,4 +2,6 @@
 
 mod errors;
 mod forms;
+mod properties;
 mod sexpr;
+mod walkers;
