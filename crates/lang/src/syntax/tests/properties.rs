@@ -258,17 +258,24 @@ fn files(directory: &std::path::Path, out: &mut Vec<PathBuf>) {
     }
 }
 
-#[test]
-fn the_files_of_the_specification_suite() {
-    let root = std::env::var("COXSWAIN_VECTORS").map_or_else(
+fn vectors() -> PathBuf {
+    std::env::var("COXSWAIN_VECTORS").map_or_else(
         |_| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors"),
         PathBuf::from,
-    );
+    )
+}
+
+fn skipped() {
+    std::io::Write::write_all(&mut std::io::stderr(), b"skipped: no vectors\n").expect("stderr is there");
+}
+
+#[test]
+fn the_files_of_the_specification_suite() {
+    let root = vectors();
     let mut found = Vec::new();
     files(&root.join("hcl/specsuite/tests"), &mut found);
     if found.is_empty() {
-        std::io::Write::write_all(&mut std::io::stderr(), b"skipped: no vectors\n").expect("stderr is there");
-        return;
+        return skipped();
     }
     for path in found {
         let text = std::fs::read_to_string(&path).expect("is readable");
@@ -279,5 +286,20 @@ fn the_files_of_the_specification_suite() {
         let bad_token = scan(FileId(0), &text).tokens.iter().any(|t| t.kind == TokenKind::Bad);
         assert!(is_wrong || !bad_token, "{}", path.display());
         check_pieces(&text);
+    }
+}
+
+#[test]
+fn the_oracle_agrees_on_what_is_syntax() {
+    let root = vectors();
+    let Ok(lines) = std::fs::read_to_string(root.join("hcl/oracle/expressions.jsonl")) else {
+        return skipped();
+    };
+    for line in lines.lines() {
+        let case: serde_json::Value = serde_json::from_str(line).expect("is JSON");
+        let text = case["expr"].as_str().expect("has one");
+        let result = parse_expression(FileId(0), text);
+        let refused = case["error"] == "Syntax error";
+        assert_eq!(result.is_err(), refused, "{text}: {:#?} {}", result.err(), case["error"]);
     }
 }
