@@ -19,6 +19,8 @@ enum Role {
     Value,
     /// After `for … in`, up to its `:`, and behind it.
     ForIn,
+    /// In `{for … :`, up to the `=>`.
+    ForKey,
     ForResult,
     /// The inside of a string or heredoc.
     Text,
@@ -206,6 +208,7 @@ impl Walk<'_> {
             | Role::One
             | Role::Items
             | Role::ForIn
+            | Role::ForKey
             | Role::ForResult
             | Role::Text
             | Role::Directive
@@ -241,7 +244,13 @@ impl Walk<'_> {
                 &format!("Found {found} after a complete value."),
             ),
             Role::Key => fault(token, "syntax-error", "Expected `=` after a key", &format!("Found {found}.")),
-            Role::One | Role::ForIn | Role::ForResult | Role::Text | Role::Directive | Role::Bare => fault(
+            Role::One
+            | Role::ForIn
+            | Role::ForKey
+            | Role::ForResult
+            | Role::Text
+            | Role::Directive
+            | Role::Bare => fault(
                 token,
                 "syntax-error",
                 format!("Unexpected {found}"),
@@ -356,6 +365,14 @@ impl Walk<'_> {
                     "syntax-error",
                     "`for` without `:`",
                     "After the collection come `:` and the result: `[for x in xs : x.name]`.",
+                );
+            }
+            Role::ForKey => {
+                return fault(
+                    level.opener,
+                    "syntax-error",
+                    "`for` without `=>`",
+                    "In braces the result has a key: `{for x in xs : x.name => x}`. For a list use `[for x in xs : x]`.",
                 );
             }
             Role::One | Role::Items | Role::Value | Role::ForResult | Role::Text | Role::Directive => {

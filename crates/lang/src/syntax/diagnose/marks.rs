@@ -1,7 +1,7 @@
 //! What operators, separators and template directives may follow.
 
 use super::super::scanner::{Token, TokenKind};
-use super::{Role, Step, Walk, fault};
+use super::{Level, Role, Step, Walk, fault};
 
 impl Walk<'_> {
     pub(super) fn text_end(&mut self) -> Step {
@@ -84,11 +84,13 @@ impl Walk<'_> {
                 self.last = token;
                 Ok(())
             }
-            "..." if !self.want && matches!(self.role(), Role::Items | Role::ForResult) => Ok(()),
+            "..." if !self.want && self.may_spread() => Ok(()),
             "," => self.comma(token),
             ":" => self.colon(token),
             "=" => self.equals(token),
-            "=>" if !self.want && self.role() == Role::ForResult => {
+            "=>" if !self.want && self.role() == Role::ForKey => {
+                self.complete()?;
+                self.set_role(Role::ForResult);
                 self.want = true;
                 Ok(())
             }
@@ -112,6 +114,24 @@ impl Walk<'_> {
                 if self.want { "A value must stand here." } else { "It cannot follow a value here." },
             ),
         }
+    }
+
+    /// Whether `...` may stand here: after the last argument, or after the value of `{for … => value...}`.
+    fn may_spread(&self) -> bool {
+        let in_braces = |level: &Level| level.opener.kind == TokenKind::Open(b'{');
+        let in_call = |level: &Level| level.opener.kind == TokenKind::Open(b'(');
+        self.levels.last().is_some_and(|level| match level.role {
+            Role::Items => in_call(level),
+            Role::ForResult => in_braces(level),
+            Role::One
+            | Role::Key
+            | Role::Value
+            | Role::ForIn
+            | Role::ForKey
+            | Role::Text
+            | Role::Directive
+            | Role::Bare => false,
+        })
     }
 
     fn dot(&mut self, token: Token) -> Step {
@@ -160,7 +180,13 @@ impl Walk<'_> {
                 "Missing value before `,`",
                 "Remove the comma, or put a value before it.",
             ),
-            Role::One | Role::ForIn | Role::ForResult | Role::Text | Role::Directive | Role::Bare => fault(
+            Role::One
+            | Role::ForIn
+            | Role::ForKey
+            | Role::ForResult
+            | Role::Text
+            | Role::Directive
+            | Role::Bare => fault(
                 token,
                 "syntax-error",
                 "Unexpected `,`",
@@ -182,7 +208,10 @@ impl Walk<'_> {
         match self.levels.last_mut() {
             Some(level) if level.questions > 0 => level.questions -= 1,
             Some(level) if level.role == Role::Key => level.role = Role::Value,
-            Some(level) if level.role == Role::ForIn => level.role = Role::ForResult,
+            Some(level) if level.role == Role::ForIn => {
+                let has_key = level.opener.kind == TokenKind::Open(b'{');
+                level.role = if has_key { Role::ForKey } else { Role::ForResult };
+            }
             Some(_) | None => {
                 return fault(
                     token,

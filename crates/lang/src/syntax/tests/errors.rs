@@ -114,6 +114,9 @@ fn what_is_no_item() {
 #[test]
 fn for_and_directives() {
     check("a = [for x : y]\n", "syntax-error 1:6 Invalid `for`");
+    check("a = {for x in y : x}\n", "syntax-error 1:5 `for` without `=>`");
+    check("a = [for x in y : x...]\n", "syntax-error 1:20 Unexpected `...`");
+    check("a = [for x in y : x => x]\n", "syntax-error 1:21 Unexpected `=>`");
     check("a = [for x in y]\n", "syntax-error 1:5 `for` without `:`");
     check("a = \"%{ if x }y\"\n", "syntax-error 1:5 `%{` without an end in this text");
     check("a = \"%{ endif }\"\n", "syntax-error 1:6 `%{ endif }` ends nothing");

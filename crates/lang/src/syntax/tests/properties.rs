@@ -295,11 +295,18 @@ fn the_oracle_agrees_on_what_is_syntax() {
     let Ok(lines) = std::fs::read_to_string(root.join("hcl/oracle/expressions.jsonl")) else {
         return skipped();
     };
+    let syntax =
+        ["Syntax error", "Missing item separator", "Invalid escape sequence", "Invalid 'for' expression"];
+    let mut differ = Vec::new();
     for line in lines.lines() {
         let case: serde_json::Value = serde_json::from_str(line).expect("is JSON");
         let text = case["expr"].as_str().expect("has one");
-        let result = parse_expression(FileId(0), text);
-        let refused = case["error"] == "Syntax error";
-        assert_eq!(result.is_err(), refused, "{text}: {:#?} {}", result.err(), case["error"]);
+        let ours = parse_expression(FileId(0), text).err().map(|d| d[0].summary.clone());
+        let is_syntax = case["error"].as_str().is_some_and(|summary| syntax.contains(&summary));
+        // The oracle put each expression into a call, where `...` may stand.
+        if ours.is_some() != is_syntax && !text.ends_with("...") {
+            differ.push(format!("{text}: {ours:?}, there {}", case["error"]));
+        }
     }
+    assert_eq!(differ.join("\n"), "");
 }
