@@ -208,6 +208,9 @@ fn the_deepest_allowed_tree_is_handled() {
         format!("a = {}x{}\n", "f(".repeat(63), ")".repeat(63)),
         format!("a = {}x{}\n", "\"${".repeat(31), "}\"".repeat(31)),
         format!("a = {}1{}\n", "{ k = ".repeat(63), "}".repeat(63)),
+        format!("a = \"{}x{}\"\n", "%{ if c }".repeat(60), "%{ endif }".repeat(60)),
+        format!("a = {}x{}\n", "\"${f([{ k = (".repeat(10), ")}])}\"".repeat(10)),
+        format!("{}a = 1\n{}", "b {\n".repeat(63), "}\n".repeat(63)),
         format!("a = 1{}\n", " + 1".repeat(128)),
         format!("a = x{}\n", ".y".repeat(200)),
     ] {

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::sexpr;
 use crate::ast::{Body, Expr, ExprKind, ObjectKey, Part};
+use crate::syntax::recover::recover;
 use crate::syntax::scanner::{TokenKind, scan};
 use crate::syntax::{parse, parse_expression, parse_template};
 
@@ -86,6 +87,7 @@ fn cut(text: &str, span: Span) -> Option<&str> {
 }
 
 fn check_any(text: &str) {
+    check_both_ways(text);
     let (body, diagnostics) = parse(FileId(0), text.as_bytes());
     let mut places = Vec::new();
     spans(&body, &mut places);
@@ -176,12 +178,50 @@ fn piece() -> impl Strategy<Value = &'static str> {
     ])
 }
 
+/// Lines, mostly good.
+fn line() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec![
+        "a = 1\n",
+        "b = [1,\n  2]\n",
+        "c = x.y[0].*.z\n",
+        "d = <<EOT\n text ${x} \nEOT\n",
+        "e = <<-E\n  a\n  b\n  E\r\n",
+        "host \"n\" {\n",
+        "f = 2 // why\n",
+        "}\n",
+        "}\n",
+        "}\n",
+        "k \"l\" m { g = 1 }\n",
+        "k {}\n",
+        "h = { i = \"${j}\", \"k\" = (l) }\n",
+        "# c\n",
+        "/* c */\n",
+        "m = [for n in o : n if p]\n",
+        "q = [1 2]\n",
+        "r = \"open\n",
+        "s = -1 + 2 * t ? u : v\r\n",
+        "  w = f(1, x...)\n",
+        "y = \"%{ if z }a%{ else }b%{ endif }\"\n",
+        "k {\n",
+        "k { # c\n",
+        "\n",
+        "é = \"e\u{301}\"\n",
+    ])
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_text_panics_and_all_spans_lie_inside(pieces in prop::collection::vec(piece(), 0..40)) {
         check_any(&pieces.concat());
+    }
+
+    #[test]
+    fn bodies_read_the_same_both_ways(lines in prop::collection::vec(line(), 0..12)) {
+        let text = lines.concat();
+        check_any(&text);
+        check_pieces(&text);
     }
 
     #[test]
@@ -209,6 +249,16 @@ proptest! {
             let lines = scanned.problems.iter().all(|d| d.code == "unterminated-string" || d.code == "unterminated-heredoc");
             prop_assert!(lines, "{:?}: {:?}", text, scanned.problems);
         }
+    }
+}
+
+/// Reading item by item gives what reading at once gives, spans and all.
+fn check_both_ways(text: &str) {
+    let (whole, problems) = parse(FileId(0), text.as_bytes());
+    if problems.is_empty() {
+        let (items, none) = recover(FileId(0), text, &scan(FileId(0), text));
+        assert_eq!(none, vec![], "{text:?}");
+        assert_eq!(format!("{items:?}"), format!("{whole:?}"), "{text:?}");
     }
 }
 
@@ -286,6 +336,7 @@ fn the_files_of_the_specification_suite() {
         let bad_token = scan(FileId(0), &text).tokens.iter().any(|t| t.kind == TokenKind::Bad);
         assert!(is_wrong || !bad_token, "{}", path.display());
         check_pieces(&text);
+        check_both_ways(&text);
     }
 }
 
