@@ -17,4 +17,5 @@ pub mod typeexpr;
 
 pub use ast::{Attribute, Block, Body, Expr, ExprKind, Reference};
 pub use eval::{Need, Scope, Stop, evaluate};
+pub use syntax::references::{functions_called, is_constant, references};
 pub use syntax::{SourceFile, parse, parse_expression, parse_template};

@@ -304,7 +304,6 @@ pub(super) fn too_deep(span: Span) -> Diagnostic {
 }
 
 /// Reports attributes that are set twice in one body; the first one stays.
-#[expect(dead_code, reason = "recovery comes next")]
 pub(super) fn drop_duplicates(body: &mut Body, diagnostics: &mut Diagnostics) {
     let mut seen: BTreeMap<Arc<str>, Span> = BTreeMap::new();
     body.attributes.retain(|attribute| match seen.get(&attribute.name) {

@@ -8,14 +8,20 @@
 //! Invariants: no input makes it panic or overflow the stack; every span lies inside the file, on character
 //! boundaries; what could be read is in the body whatever else is wrong.
 
+mod diagnose;
 mod lower;
+mod recover;
+pub mod references;
+pub mod scanner;
 mod template;
 #[cfg(test)]
 mod tests;
 
 use coxswain_model::{Diagnostic, Diagnostics, FileId, Span};
 
+use self::diagnose::Diagnose;
 use self::lower::Lower;
+use self::scanner::{Scan, Token, TokenKind};
 use crate::ast::{Body, Expr};
 
 /// The largest file that is read; larger ones are no configuration, and spans count in 32 bits.
@@ -24,6 +30,11 @@ pub const MAX_FILE_BYTES: usize = 32 * 1024 * 1024;
 pub const MAX_NESTING: usize = 64;
 /// Operators chained in one expression; the parser's own limit.
 pub const MAX_OPERATORS: usize = 128;
+
+/// Items of one object constructor: the parser compares each new key with all before it.
+pub const MAX_OBJECT_ITEMS: usize = 10_000;
+/// Problems reported of one file; a person mends the first few and looks again.
+pub const MAX_REPORTED: usize = 50;
 
 /// A file of the configuration.
 #[derive(Debug, Clone)]
@@ -42,23 +53,17 @@ pub fn parse(file: FileId, bytes: &[u8]) -> (Body, Diagnostics) {
         Ok(text) => text,
         Err(diagnostic) => return (Body::default(), vec![*diagnostic]),
     };
-    let (text, base) = without_bom(text);
-    match hcl_edit::parser::parse_body(text) {
-        Ok(body) => {
-            let mut lower = Lower::new(file, text, base);
-            let body = lower.body(&body);
-            (body, lower.diagnostics)
-        }
-        Err(error) => {
-            (
-                Body::default(),
-                vec![Diagnostic::error("syntax-error", error.message().to_owned()).at(
-                    Span::new(file, base + error.location().offset(), base + error.location().offset()),
-                    "",
-                )],
-            )
-        }
+    let (inner, base) = without_bom(text);
+    let scan = scanner::scan(file, text);
+    if is_plain(file, text, &scan)
+        && let Ok(body) = hcl_edit::parser::parse_body(inner)
+    {
+        let mut lower = Lower::new(file, inner, base);
+        let body = lower.body(&body);
+        return (body, capped(lower.diagnostics));
     }
+    let (body, diagnostics) = recover::recover(file, text, &scan);
+    (body, with_rest(diagnostics, &scan))
 }
 
 /// Parses one expression (`--var`, `console`, tests).
@@ -66,20 +71,33 @@ pub fn parse(file: FileId, bytes: &[u8]) -> (Body, Diagnostics) {
 /// # Errors
 /// Every problem in it.
 pub fn parse_expression(file: FileId, text: &str) -> Result<Expr, Diagnostics> {
-    // The parser takes no space around an expression.
-    let start = text.len() - text.trim_start().len();
-    let inner = text.trim();
+    check_size(file, text.len()).map_err(|d| vec![*d])?;
+    let scan = scanner::scan(file, text);
+    check_tokens(file, text, &scan)?;
+    // The parser takes neither space nor comments around an expression.
+    let is_code = |t: &&Token| !matches!(t.kind, TokenKind::Newline | TokenKind::Comment);
+    let ends = (scan.tokens.iter().find(is_code), scan.tokens.iter().rfind(is_code));
+    let (Some(first), Some(last)) = ends else {
+        return Err(vec![
+            Diagnostic::error("missing-value", "Missing value")
+                .detail("An expression was expected; there is none.")
+                .at(Span::new(file, 0, 0), ""),
+        ]);
+    };
+    let (start, end) = (first.start as usize, last.end as usize);
+    let inner = text.get(start..end).unwrap_or_default();
     match hcl_edit::parser::parse_expr(inner) {
         Ok(expr) => {
             let mut lower = Lower::new(file, inner, start);
             let expr = lower.expr(&expr);
-            if lower.diagnostics.is_empty() { Ok(expr) } else { Err(lower.diagnostics) }
+            if lower.diagnostics.is_empty() { Ok(expr) } else { Err(capped(lower.diagnostics)) }
         }
         Err(error) => {
-            let at = start + error.location().offset();
-            Err(vec![
-                Diagnostic::error("syntax-error", error.message().to_owned()).at(Span::new(file, at, at), ""),
-            ])
+            let before = Token { kind: TokenKind::Newline, start: first.start, end: first.start };
+            let tokens: Vec<Token> =
+                scan.tokens.iter().filter(|t| (start..end).contains(&(t.start as usize))).copied().collect();
+            let found = Diagnose { file, text, tokens: &tokens }.expression(before);
+            Err(vec![found.unwrap_or_else(|| recover::refused(file, start, inner.len(), &error))])
         }
     }
 }
@@ -89,32 +107,84 @@ pub fn parse_expression(file: FileId, text: &str) -> Result<Expr, Diagnostics> {
 /// # Errors
 /// Every problem in it.
 pub fn parse_template(file: FileId, text: &str) -> Result<Expr, Diagnostics> {
+    check_size(file, text.len()).map_err(|d| vec![*d])?;
+    let scan = scanner::scan_template(file, text);
+    check_tokens(file, text, &scan)?;
     match hcl_edit::parser::parse_template(text) {
         Ok(template) => {
             let mut lower = Lower::new(file, text, 0);
             let kind = lower.file_template(&template);
             let span = Span::new(file, 0, text.len());
-            if lower.diagnostics.is_empty() { Ok(Expr { kind, span }) } else { Err(lower.diagnostics) }
+            if lower.diagnostics.is_empty() {
+                Ok(Expr { kind, span })
+            } else {
+                Err(capped(lower.diagnostics))
+            }
         }
         Err(error) => {
-            let at = error.location().offset();
-            Err(vec![
-                Diagnostic::error("syntax-error", error.message().to_owned()).at(Span::new(file, at, at), ""),
-            ])
+            let found = Diagnose { file, text, tokens: &scan.tokens }.template();
+            Err(vec![found.unwrap_or_else(|| recover::refused(file, 0, text.len(), &error))])
         }
     }
 }
 
+/// Whether the whole text may go to the parser at once.
+fn is_plain(file: FileId, text: &str, scan: &Scan) -> bool {
+    // The parser reads over the end of a heredoc without lines, so such items go to it alone.
+    let is_empty_heredoc =
+        |pair: &[Token]| pair[0].kind == TokenKind::Heredoc && pair[1].kind == TokenKind::HeredocEnd;
+    scan.problems.is_empty()
+        && recover::check_limits(file, &scan.tokens, text).is_none()
+        && !scan.tokens.windows(2).any(is_empty_heredoc)
+}
+
+fn check_tokens(file: FileId, text: &str, scan: &Scan) -> Result<(), Diagnostics> {
+    if !scan.problems.is_empty() {
+        return Err(with_rest(scan.problems.clone(), scan));
+    }
+    recover::check_limits(file, &scan.tokens, text).map_or(Ok(()), |problem| Err(vec![problem]))
+}
+
+/// Cuts the list at [`MAX_REPORTED`]; the last diagnostic says how many more there are.
+fn capped(mut diagnostics: Diagnostics) -> Diagnostics {
+    let more = diagnostics.len().saturating_sub(MAX_REPORTED);
+    if more > 0 {
+        diagnostics.truncate(MAX_REPORTED);
+        let detail = format!("At least {more} more were found. Mend these and look again.");
+        let place = diagnostics.last().and_then(|d| d.labels.first()).cloned();
+        let last = Diagnostic::error("too-many-errors", "Too many errors in this file").detail(detail);
+        diagnostics.push(Diagnostic { labels: place.into_iter().collect(), ..last });
+    }
+    diagnostics
+}
+
+/// The same for a scan, which may have stopped before the end of the file.
+fn with_rest(diagnostics: Diagnostics, scan: &Scan) -> Diagnostics {
+    let mut out = capped(diagnostics);
+    if scan.stopped && out.len() <= MAX_REPORTED {
+        let place = out.last().and_then(|d| d.labels.first()).cloned();
+        let last = Diagnostic::error("too-many-errors", "Too many errors in this file")
+            .detail("The rest of the file was not read. Mend these and look again.");
+        out.push(Diagnostic { labels: place.into_iter().collect(), ..last });
+    }
+    out
+}
+
+fn check_size(file: FileId, len: usize) -> Result<(), Box<Diagnostic>> {
+    if len <= MAX_FILE_BYTES {
+        return Ok(());
+    }
+    let limit = MAX_FILE_BYTES / (1024 * 1024);
+    Err(Box::new(
+        Diagnostic::error("file-too-large", "The file is too large")
+            .detail(format!("It has {len} bytes; {limit} MiB are the limit. Put data in a file of its own and read it with `file`."))
+            .at(Span::new(file, 0, 0), ""),
+    ))
+}
+
 /// Checks size and encoding.
 fn decode(file: FileId, bytes: &[u8]) -> Result<&str, Box<Diagnostic>> {
-    if bytes.len() > MAX_FILE_BYTES {
-        let limit = MAX_FILE_BYTES / (1024 * 1024);
-        return Err(Box::new(
-            Diagnostic::error("file-too-large", "The file is too large")
-                .detail(format!("It has {} bytes; a configuration file may have {limit} MiB. Put data in a file of its own and read it with `file`.", bytes.len()))
-                .at(Span::new(file, 0, 0), ""),
-        ));
-    }
+    check_size(file, bytes.len())?;
     std::str::from_utf8(bytes).map_err(|error| {
         let at = error.valid_up_to();
         Box::new(

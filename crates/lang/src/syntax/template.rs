@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use coxswain_model::Diagnostic;
 use hcl_edit::Span as _;
 use hcl_edit::template::{Directive, Element, HeredocTemplate, StringTemplate, Strip, Template};
 
@@ -21,13 +22,40 @@ enum Form {
     Lines { indent: usize },
 }
 
+/// What becomes of the white space at an edge of a literal.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Edge {
+    /// It stays.
+    Kept,
+    /// A strip marker takes it.
+    Stripped,
+}
+
+impl Edge {
+    /// What stands before a sequence with these markers.
+    fn before(strip: Strip) -> Edge {
+        match strip {
+            Strip::Start | Strip::Both => Edge::Stripped,
+            Strip::None | Strip::End => Edge::Kept,
+        }
+    }
+
+    /// What stands after it.
+    fn after(strip: Strip) -> Edge {
+        match strip {
+            Strip::End | Strip::Both => Edge::Stripped,
+            Strip::None | Strip::Start => Edge::Kept,
+        }
+    }
+}
+
 /// What the walk over a template in source order remembers from literal to literal.
 struct Walk {
     form: Form,
     /// The next literal starts a line.
     line_start: bool,
-    /// The sequence before the next literal ended in `~}`.
-    trim_start: bool,
+    /// The start of the next literal: stripped after `~}`.
+    start: Edge,
 }
 
 impl Lower<'_> {
@@ -39,9 +67,26 @@ impl Lower<'_> {
     /// Lowers a heredoc.
     pub(super) fn heredoc(&mut self, heredoc: &HeredocTemplate) -> ExprKind {
         let start = heredoc.span().map_or(0, |range| range.start);
+        self.check_empty(start, heredoc.delimiter.as_str());
         let flush = self.text.get(start..).is_some_and(|text| text.starts_with("<<-"));
         let indent = if flush { self.indent(&heredoc.template) } else { 0 };
         self.template(&heredoc.template, Form::Lines { indent })
+    }
+
+    /// The parser reads over an end marker on the first line, to the next one: never let that pass.
+    fn check_empty(&mut self, start: usize, marker: &str) {
+        let second = self.text.get(start..).unwrap_or_default().split('\n').nth(1).unwrap_or_default();
+        let is_last = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_' || c == '-');
+        let ends_at_once = second.trim_start().strip_prefix(marker).is_some_and(is_last);
+        let lines = self.text.get(start..).unwrap_or_default().matches('\n').take(2).count();
+        if ends_at_once && lines > 1 {
+            let span = self.place(start..start);
+            self.diagnostics.push(
+                Diagnostic::error("empty-heredoc", "Heredoc without lines")
+                    .detail("Write `\"\"` for an empty text.")
+                    .at(span, ""),
+            );
+        }
     }
 
     /// Lowers the text of a template file.
@@ -50,8 +95,8 @@ impl Lower<'_> {
     }
 
     fn template(&mut self, template: &Template, form: Form) -> ExprKind {
-        let mut walk = Walk { form, line_start: true, trim_start: false };
-        let mut parts = self.parts(template, &mut walk, false);
+        let mut walk = Walk { form, line_start: true, start: Edge::Kept };
+        let mut parts = self.parts(template, &mut walk, Edge::Kept);
         match parts.as_slice() {
             [] => ExprKind::Str(Arc::from("")),
             [Part::Text(text)] => ExprKind::Str(text.clone()),
@@ -64,20 +109,20 @@ impl Lower<'_> {
         }
     }
 
-    /// `trim_last`: the sequence after the template starts with `~`.
-    fn parts(&mut self, template: &Template, walk: &mut Walk, trim_last: bool) -> Vec<Part> {
+    /// `last`: the end of a literal that ends the template.
+    fn parts(&mut self, template: &Template, walk: &mut Walk, last: Edge) -> Vec<Part> {
         let mut parts = Vec::with_capacity(template.len());
         let mut elements = template.iter().peekable();
         while let Some(element) = elements.next() {
             match element {
                 Element::Literal(literal) => {
-                    let trim_end = elements.peek().map_or(trim_last, |next| opens_with_strip(next));
+                    let end = elements.peek().map_or(last, |next| edge_before(next));
                     let raw = literal.span().and_then(|range| self.text.get(range)).unwrap_or_default();
                     let text = match walk.form {
-                        Form::Quoted => quoted_literal(literal.as_str(), walk.trim_start, trim_end),
-                        Form::Lines { indent } => lines_literal(raw, indent, walk, trim_end),
+                        Form::Quoted => quoted_literal(literal.as_str(), walk.start, end),
+                        Form::Lines { indent } => lines_literal(raw, indent, walk, end),
                     };
-                    walk.trim_start = false;
+                    walk.start = Edge::Kept;
                     walk.line_start = raw.ends_with('\n');
                     if !text.is_empty() {
                         parts.push(Part::Text(nfc(&text)));
@@ -98,8 +143,8 @@ impl Lower<'_> {
             Directive::If(d) => {
                 let condition = self.expr(&d.if_expr.cond_expr);
                 walk.after(d.if_expr.strip);
-                let end_strip = strips_start(d.endif_expr.strip);
-                let then_trim = d.else_expr.as_ref().map_or(end_strip, |e| strips_start(e.strip));
+                let end_strip = Edge::before(d.endif_expr.strip);
+                let then_trim = d.else_expr.as_ref().map_or(end_strip, |e| Edge::before(e.strip));
                 let then = self.parts(&d.if_expr.template, walk, then_trim);
                 let otherwise = match &d.else_expr {
                     Some(e) => {
@@ -114,7 +159,7 @@ impl Lower<'_> {
             Directive::For(d) => {
                 let collection = self.expr(&d.for_expr.collection_expr);
                 walk.after(d.for_expr.strip);
-                let body = self.parts(&d.for_expr.template, walk, strips_start(d.endfor_expr.strip));
+                let body = self.parts(&d.for_expr.template, walk, Edge::before(d.endfor_expr.strip));
                 walk.after(d.endfor_expr.strip);
                 Part::For {
                     key: d.for_expr.key_var.as_ref().map(|name| nfc(name.as_str())),
@@ -163,7 +208,7 @@ impl Lower<'_> {
 impl Walk {
     /// A sequence with these markers has ended.
     fn after(&mut self, strip: Strip) {
-        self.trim_start = matches!(strip, Strip::End | Strip::Both);
+        self.start = Edge::after(strip);
         self.line_start = false;
     }
 }
@@ -178,37 +223,33 @@ fn bodies(directive: &Directive) -> Vec<&Template> {
     }
 }
 
-fn strips_start(strip: Strip) -> bool {
-    matches!(strip, Strip::Start | Strip::Both)
-}
-
-fn opens_with_strip(element: &Element) -> bool {
+fn edge_before(element: &Element) -> Edge {
     match element {
-        Element::Literal(_) => false,
-        Element::Interpolation(i) => strips_start(i.strip),
+        Element::Literal(_) => Edge::Kept,
+        Element::Interpolation(i) => Edge::before(i.strip),
         Element::Directive(directive) => match &**directive {
-            Directive::If(d) => strips_start(d.if_expr.strip),
-            Directive::For(d) => strips_start(d.for_expr.strip),
+            Directive::If(d) => Edge::before(d.if_expr.strip),
+            Directive::For(d) => Edge::before(d.for_expr.strip),
         },
     }
 }
 
-fn quoted_literal(text: &str, trim_start: bool, trim_end: bool) -> String {
-    let text = if trim_start { text.trim_start() } else { text };
-    let text = if trim_end { text.trim_end() } else { text };
+fn quoted_literal(text: &str, start: Edge, end: Edge) -> String {
+    let text = if start == Edge::Stripped { text.trim_start() } else { text };
+    let text = if end == Edge::Stripped { text.trim_end() } else { text };
     text.to_owned()
 }
 
-fn lines_literal(raw: &str, indent: usize, walk: &Walk, trim_end: bool) -> String {
+fn lines_literal(raw: &str, indent: usize, walk: &Walk, end: Edge) -> String {
     let mut out = String::with_capacity(raw.len());
     let mut line_start = walk.line_start;
     let mut lines = raw.split_inclusive('\n').enumerate().peekable();
     while let Some((number, line)) = lines.next() {
         let mut line = if line_start { without_indent(line, indent) } else { line };
-        if number == 0 && walk.trim_start {
+        if number == 0 && walk.start == Edge::Stripped {
             line = line.trim_start();
         }
-        if trim_end && lines.peek().is_none() {
+        if end == Edge::Stripped && lines.peek().is_none() {
             line = line.trim_end();
         }
         out.push_str(line);

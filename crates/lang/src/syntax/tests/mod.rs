@@ -1,4 +1,7 @@
 //! Tests of the syntax: each case is a text and the tree or the problems it gives.
 
+mod errors;
 mod forms;
+mod properties;
 mod sexpr;
+mod walkers;
