@@ -1,4 +1,5 @@
 //! The shell scripts of the world, run on this machine in temporary directories.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -196,7 +197,7 @@ async fn kept_contents_are_restored() {
     let keep = Act::Keep { path: path.clone(), digest: digest.clone() };
     b.act(&[keep.clone(), write(&path, b"second", Expect::Digest(digest.clone())), keep]).await.unwrap();
     let store = b.dir.path().join("store/kept");
-    assert_eq!(names(&store), [digest.clone()]);
+    assert_eq!(names(&store), std::slice::from_ref(&digest));
     assert_eq!(mode(store.to_str().unwrap()), 0o700);
     assert_eq!(mode(store.join(&digest).to_str().unwrap()), 0o600);
     let permissions = with_mode("640");
@@ -272,7 +273,7 @@ async fn what_cannot_be_said_is_not_absent() {
     }
     fs::create_dir(b.path("closed")).unwrap();
     fs::write(b.path("closed/x"), "").unwrap();
-    fs::set_permissions(b.path("closed"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(b.path("closed"), fs::Permissions::from_mode(0o000)).unwrap();
     let answer = b.read(Probe::Stat(b.path("closed/x"))).await;
     fs::set_permissions(b.path("closed"), fs::Permissions::from_mode(0o700)).unwrap();
     assert!(matches!(&answer, Answer::Unknown(r) if r.contains("Permission denied")), "{answer:?}");

@@ -1,4 +1,5 @@
 //! Hosts over SSH, against an `sshd` this test starts on the loopback. Where there is none: `skipped`.
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests")]
 
 use std::fs;
 use std::io::Write as _;
@@ -72,7 +73,8 @@ fn server() -> Option<Server> {
     let at = |name: &str| dir.path().join(name);
     let host_key = keygen(&at("host"));
     let (key, noisy) = (keygen(&at("key")), keygen(&at("noisy")));
-    let noise = r#"command="echo Welcome; echo noise >&2; yes noise | head -n 5000; eval \"$SSH_ORIGINAL_COMMAND\"""#;
+    let noise =
+        r#"command="echo Welcome; echo noise >&2; yes noise | head -n 5000; eval \"$SSH_ORIGINAL_COMMAND\"""#;
     fs::write(at("authorized"), format!("{key}\n{noise} {noisy}\n")).unwrap();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let config = format!(
@@ -248,7 +250,10 @@ async fn refusals_have_their_reasons() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     introduce(&world, Connection { port: Some(closed), ..server.connection() });
     let error = read(&world, Probe::Facts).await.unwrap_err();
-    assert!(matches!(&error, WorldError::Unreachable { reason, .. } if reason.contains("refused")), "{error}");
+    assert!(
+        matches!(&error, WorldError::Unreachable { reason, .. } if reason.contains("refused")),
+        "{error}"
+    );
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = Some(silent.local_addr().unwrap().port());
     let timeout = Duration::from_secs(1);
@@ -295,7 +300,8 @@ async fn a_noisy_login_is_passed_over() {
     introduce(&world, Connection { identity_file: Some(key), ..server.connection() });
     let config = server.at("ssh_config");
     let text = fs::read_to_string(&config).unwrap();
-    let text: String = text.lines().filter(|l| !l.contains("IdentityFile")).map(|l| format!("{l}\n")).collect();
+    let text: String =
+        text.lines().filter(|l| !l.contains("IdentityFile")).map(|l| format!("{l}\n")).collect();
     fs::write(&config, text).unwrap();
     write(&world, &server.at("f"), "through the noise").await.unwrap();
     assert_eq!(fs::read_to_string(server.at("f")).unwrap(), "through the noise");
@@ -347,7 +353,7 @@ impl Sudoer {
 impl Drop for Sudoer {
     fn drop(&mut self) {
         let _ = fs::remove_file(self.rule());
-        let _ = Command::new("userdel").args(["-r", &self.name]).stderr(Stdio::null()).status();
+        let _ = Command::new("userdel").args(["-f", "-r", &self.name]).stderr(Stdio::null()).status();
     }
 }
 
@@ -355,8 +361,7 @@ impl Drop for Sudoer {
 async fn root_is_reached_through_sudo() {
     let Some(server) = server() else { return };
     let Some(sudoer) = Sudoer::make(&server) else { return };
-    let as_sudoer =
-        |sudo: Sudo| Connection { user: Some(sudoer.name.clone()), sudo, ..server.connection() };
+    let as_sudoer = |sudo: Sudo| Connection { user: Some(sudoer.name.clone()), sudo, ..server.connection() };
     let password = |text: &str| Sudo::Password(Zeroizing::new(text.to_owned()));
     let user = |answer: Answer| if let Answer::Facts(f) = answer { f.user } else { panic!("{answer:?}") };
     let world = server.world();
