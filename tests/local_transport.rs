@@ -400,3 +400,38 @@ async fn contents_are_never_among_the_arguments_of_a_process() {
     assert!(seen.is_empty(), "{seen:?}");
     assert!(looks > 0);
 }
+
+#[tokio::test]
+async fn other_shells_understand_the_scripts() {
+    use coxswain::world::script::acts::parse_acts;
+    use coxswain::world::script::{ActOptions, Nonce, compile_acts, compile_probes};
+    use coxswain::world::shell::{Request, Shell};
+    for program in ["dash", "bash"] {
+        let b = bench();
+        let child = tokio::process::Command::new(program)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn();
+        let Ok(mut child) = child else { continue };
+        let (stdin, stdout, stderr) =
+            (child.stdin.take().unwrap(), child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let mut shell = Shell::new(Box::new(stdin), Box::new(stdout), Box::new(stderr), Box::new(child));
+        let (path, nonce) = (b.path("it's\n"), Nonce::from_bits(5));
+        let acts =
+            [write(&path, &[0, 1, 0xff], Expect::Absent), run(&["false"], &[1]), run(&["echo", "x"], &[0])];
+        let options = ActOptions { store: None, limit: LIMIT };
+        let text = compile_acts(&acts, &nonce, options).unwrap().text;
+        let request =
+            Request { text: &text, nonce: &nonce, limit_bytes: 1000, limit: LIMIT, progress: &|_: &str| {} };
+        let seen = shell.run(&request).await.unwrap();
+        let done = parse_acts("x", &acts, &seen.out, &seen.err).unwrap();
+        assert_eq!((done[1].code, done[2].stdout.as_str()), (1, "x\n"), "{program}");
+        let probes = [Probe::Content(path.clone()), Probe::Facts, Probe::User("root".into())];
+        let script = compile_probes(&probes, &nonce);
+        let seen = shell.run(&Request { text: &script.text, ..request }).await.unwrap();
+        let answers = script.parse(&seen.out);
+        assert_eq!(answers[0], Answer::Content(vec![0, 1, 0xff]), "{program}");
+        assert!(matches!(answers[1], Answer::Facts(_)) && matches!(answers[2], Answer::User(_)), "{program}");
+    }
+}

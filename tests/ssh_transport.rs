@@ -200,6 +200,8 @@ async fn one_login_and_one_session_for_everything() {
     let Answer::Facts(facts) = read(&world, Probe::Facts).await.unwrap() else { panic!() };
     assert_eq!(facts.user, me());
     assert!(!left.exists(), "what dead processes left is removed");
+    let machine_id = Some(facts.machine_id.clone());
+    introduce(&world, Connection { machine_id, ..server.connection() });
     let path = server.at("f o o");
     write(&world, &path, "hello\n").await.unwrap();
     let probe = Probe::Content(path.to_str().unwrap().into());
@@ -232,7 +234,8 @@ async fn host_keys_are_checked() {
     // Told again with another key: the connection that is there is not used.
     introduce(&world, Connection { host_key: Some(other), ..server.connection() });
     let error = write(&world, &path, "wrong").await.unwrap_err();
-    assert!(matches!(error, WorldError::HostKey { .. }), "{error}");
+    let WorldError::HostKey { reason, .. } = &error else { panic!("{error}") };
+    assert!(reason.contains("it shows SHA256:") && reason.contains("expected is SHA256:"), "{reason}");
     introduce(&world, server.connection());
     let error = read(&world, Probe::Facts).await.unwrap_err();
     assert!(matches!(error, WorldError::HostKey { .. }), "an unknown host: {error}");

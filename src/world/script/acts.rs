@@ -406,7 +406,15 @@ pub fn title(act: &Act) -> String {
         Act::Keep { path, .. } => format!("keep {path}"),
         Act::Restore { path, .. } => format!("restore {path}"),
         Act::Drop { digest } => format!("drop {}", digest.get(..12).unwrap_or(digest)),
-        Act::Run { argv, .. } => format!("run {}", argv.join(" ")),
+        Act::Run { argv, .. } => format!("run {}", shown(argv)),
+    }
+}
+
+/// Of `sh -c SCRIPT NAME ARGUMENTS`, what follows the script.
+fn shown(argv: &[String]) -> String {
+    match argv {
+        [shell, flag, _, name @ ..] if shell == "sh" && flag == "-c" && !name.is_empty() => name.join(" "),
+        all => all.join(" "),
     }
 }
 
