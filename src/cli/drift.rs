@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::args::{HostArgs, StateArgs};
 use super::error::CliError;
+use super::progress::Spinner;
 use super::render::drift as render;
 use super::{Cx, Exit, Format, Run};
 use crate::session::{self, DriftReport};
@@ -33,7 +34,9 @@ impl Run for Drift {
         let mut options = self.state.options(cx);
         options.read_only = true;
         options.parallelism = usize::from(self.hosts.parallelism);
+        let spinner = Spinner::new(cx, "comparing");
         let report = cx.block_on(async { session::drift(&options).await.map_err(CliError::from) })?;
+        drop(spinner);
         if let Some(path) = &self.metrics {
             let now = jiff::Timestamp::now().as_second();
             write_whole(path, &render::metrics(&report, now))?;

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use super::args::{HostArgs, SelectArgs, SourceArgs};
 use super::error::CliError;
+use super::progress::Spinner;
 use super::render::{diagnostics, graph};
-use super::{Cx, Exit, Format, Run, show};
+use super::{Cx, Exit, Format, Run, rounds, show};
 use crate::plan::{Mode, Plan};
 use crate::session::{PlanRequest, Session};
 
@@ -67,7 +68,9 @@ impl Graph {
         let request =
             PlanRequest { mode: Mode::Apply, selection: self.select.selection(&[]), allow_unreachable: true };
         cx.block_on(async {
+            let spinner = Spinner::new(cx, rounds::PLANNING);
             let plan = session.plan(&request).await.map_err(failed);
+            drop(spinner);
             session.close().await;
             plan
         })

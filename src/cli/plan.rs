@@ -6,6 +6,7 @@ use coxswain_model::Address;
 
 use super::args::{HostArgs, SelectArgs, SourceArgs, UnreachableArgs};
 use super::error::CliError;
+use super::progress::Spinner;
 use super::render::diagnostics;
 use super::{Cx, Exit, Format, Run, rounds};
 use crate::plan::Mode;
@@ -55,7 +56,9 @@ impl Run for PlanCommand {
             allow_unreachable: self.unreachable.allow_unreachable,
         };
         let plan = cx.block_on(async {
+            let spinner = Spinner::new(cx, rounds::PLANNING);
             let planned = session.plan(&request).await.map_err(failed);
+            drop(spinner);
             let planned = planned.and_then(|plan| match &self.out {
                 Some(path) => session.save(&plan, path).map(|()| plan).map_err(failed),
                 None => Ok(plan),

@@ -256,6 +256,32 @@ impl Lane {
     }
 }
 
+/// A line that says what is going on, for as long as this lives; on a terminal only.
+pub(super) struct Spinner(Option<ProgressBar>);
+
+impl Spinner {
+    /// Says it.
+    pub(super) fn new(cx: &Cx, text: &'static str) -> Spinner {
+        let is_wanted = cx.format == Format::Text && cx.terminal.err_is_terminal;
+        Spinner(is_wanted.then(|| {
+            let style = ProgressStyle::with_template("{spinner} {msg}  {elapsed}")
+                .unwrap_or_else(|_| ProgressStyle::default_spinner());
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            let bar = bar.with_style(style).with_message(text);
+            bar.enable_steady_tick(TICK);
+            bar
+        }))
+    }
+}
+
+impl Drop for Spinner {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 /// Ctrl-C and the polite request to end, from the moment this is made.
 struct Stops {
     interrupt: Option<Signal>,

@@ -9,10 +9,10 @@ use coxswain_model::{Diagnostic, Diagnostics};
 
 use super::args::{Yes, YesArgs};
 use super::error::CliError;
-use super::progress::{self, Progress};
+use super::progress::{self, Progress, Spinner};
 use super::render::{Colour, diagnostics, json, plan as plan_render, plural, summary as summary_render};
 use super::{Cx, Exit, Format};
-use crate::apply::Summary;
+use crate::apply::{Event, Summary};
 use crate::plan::model::DeferredAfter;
 use crate::plan::{Mode, Plan};
 use crate::resource::{Action, StepClass};
@@ -21,6 +21,9 @@ use crate::session::{Failure, Interrupt, PlanRequest, Session, Sources};
 /// Rounds of one run. Each must finish a step to be followed by another, so that a run ends anyway; more rounds
 /// than this mean a configuration that makes itself anew.
 const MAX_ROUNDS: usize = 32;
+
+/// What is said while a plan is made.
+pub(super) const PLANNING: &str = "reading the world";
 
 /// What is said where hosts cannot be read and nobody allowed that.
 pub(super) const BLOCKED: &str =
@@ -140,6 +143,31 @@ fn next_command(exit: Exit, mode: Mode) -> Option<&'static str> {
     }
 }
 
+/// What a run needs of the engine; tests have one that follows a script.
+pub(super) trait Engine {
+    /// As [`Session::warnings`].
+    fn warnings(&self) -> &Diagnostics;
+    /// As [`Session::plan`].
+    async fn plan(&mut self, request: &PlanRequest) -> Result<Plan, Failure>;
+    /// As [`Session::apply`].
+    async fn apply(&mut self, plan: &Plan, sink: &Sink<'_>, interrupt: Arc<Interrupt>) -> Result<Summary, Failure>;
+}
+
+/// Where events go.
+type Sink<'a> = dyn Fn(Event) + Send + Sync + 'a;
+
+impl Engine for Session {
+    fn warnings(&self) -> &Diagnostics {
+        Session::warnings(self)
+    }
+    async fn plan(&mut self, request: &PlanRequest) -> Result<Plan, Failure> {
+        Session::plan(self, request).await
+    }
+    async fn apply(&mut self, plan: &Plan, sink: &Sink<'_>, interrupt: Arc<Interrupt>) -> Result<Summary, Failure> {
+        Session::apply(self, plan, sink, interrupt).await
+    }
+}
+
 /// A run.
 #[derive(Debug)]
 pub(super) struct Rounds<'a> {
@@ -189,18 +217,21 @@ impl<'a> Rounds<'a> {
     /// Rounds over a configuration.
     pub(super) async fn run(
         &mut self,
-        session: &mut Session,
+        engine: &mut impl Engine,
         request: &PlanRequest,
     ) -> Result<Exit, CliError> {
         self.begin();
         let mut exit = Exit::Done;
         for round in 1..=MAX_ROUNDS {
-            let plan = match progress::interruptible(session.plan(request)).await {
+            let spinner = Spinner::new(self.cx, PLANNING);
+            let planned = progress::interruptible(engine.plan(request)).await;
+            drop(spinner);
+            let plan = match planned {
                 Some(plan) => plan.map_err(|failure| self.failed(failure))?,
                 None => return Ok(self.interrupted(round)),
             };
             if round == 1 {
-                diagnostics::show(self.cx, &other_warnings(session.warnings(), &plan), self.sources);
+                diagnostics::show(self.cx, &other_warnings(engine.warnings(), &plan), self.sources);
             }
             self.show(&plan);
             if blocked(&plan, request) {
@@ -216,7 +247,7 @@ impl<'a> Rounds<'a> {
             if !plan.is_empty() && !self.confirm(&plan, round).await {
                 return Ok(self.end(Exit::Pending));
             }
-            let summary = self.carry_out(session, &plan).await?;
+            let summary = self.carry_out(engine, &plan).await?;
             exit = run_exit(&plan, &summary);
             let more = goes_on(&plan, &summary) && self.interrupt.level() == 0;
             self.report(&summary, (!more).then(|| next_command(exit, request.mode)).flatten());
@@ -229,9 +260,9 @@ impl<'a> Rounds<'a> {
     }
 
     /// One round of a saved plan: it was agreed to when it was saved.
-    pub(super) async fn run_saved(&mut self, session: &mut Session, plan: &Plan) -> Result<Exit, CliError> {
+    pub(super) async fn run_saved(&mut self, engine: &mut impl Engine, plan: &Plan) -> Result<Exit, CliError> {
         self.begin();
-        diagnostics::show(self.cx, &other_warnings(session.warnings(), plan), self.sources);
+        diagnostics::show(self.cx, &other_warnings(engine.warnings(), plan), self.sources);
         self.show(plan);
         if !has_work(plan) {
             let request = PlanRequest {
@@ -241,7 +272,7 @@ impl<'a> Rounds<'a> {
             };
             return Ok(self.end(plan_exit(plan, &request)));
         }
-        let summary = self.carry_out(session, plan).await?;
+        let summary = self.carry_out(engine, plan).await?;
         let exit = run_exit(plan, &summary);
         self.report(&summary, next_command(exit, plan.mode));
         Ok(self.end(exit))
@@ -279,11 +310,11 @@ impl<'a> Rounds<'a> {
         agreed
     }
 
-    async fn carry_out(&self, session: &mut Session, plan: &Plan) -> Result<Summary, CliError> {
+    async fn carry_out(&self, engine: &mut impl Engine, plan: &Plan) -> Result<Summary, CliError> {
         let progress = Arc::new(Progress::new(self.cx));
         let listener = progress::listen(Arc::clone(&self.interrupt), Arc::clone(&progress));
         let sink = |event| progress.event(&event);
-        let result = session.apply(plan, &sink, Arc::clone(&self.interrupt)).await;
+        let result = engine.apply(plan, &sink, Arc::clone(&self.interrupt)).await;
         listener.abort();
         progress.finish();
         result.map_err(|failure| self.failed(failure))
@@ -302,94 +333,4 @@ impl<'a> Rounds<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::render::plan::tests::{add, address, empty, instance, small};
-    use super::*;
-    use crate::plan::Deferred;
-    use crate::plan::model::{Unreadable, Waiting};
-    use crate::session::Selection;
-
-    fn request() -> PlanRequest {
-        PlanRequest { mode: Mode::Apply, selection: Selection::default(), allow_unreachable: false }
-    }
-
-    fn deferred(after: DeferredAfter) -> Deferred {
-        Deferred { address: address("file.d"), reason: "r".into(), after }
-    }
-
-    fn done() -> Summary {
-        Summary { done: vec!["a#x".into()], ..Summary::default() }
-    }
-
-    #[test]
-    fn plan_exits_by_precedence() {
-        let mut plan = empty();
-        assert_eq!(plan_exit(&plan, &request()), Exit::Done);
-        plan.deferred.push(deferred(DeferredAfter::NextRound));
-        assert_eq!(plan_exit(&plan, &request()), Exit::Pending);
-        let mut waiting = instance("file.w", None, Action::NoOp);
-        waiting.waiting = Some(Waiting { on: vec!["b".into()], since: None });
-        plan.instances.push(waiting);
-        assert_eq!(plan_exit(&plan, &request()), Exit::Waiting);
-        plan.unreadable.push(Unreadable { endpoint: "host.b".into(), reason: "x".into(), instances: vec![] });
-        assert_eq!(plan_exit(&plan, &request()), Exit::Error);
-        assert_eq!(plan_exit(&plan, &PlanRequest { allow_unreachable: true, ..request() }), Exit::Waiting);
-    }
-
-    #[test]
-    fn an_allowed_dead_host_alone_is_nothing_to_do() {
-        let mut plan = empty();
-        plan.unreadable.push(Unreadable { endpoint: "host.b".into(), reason: "x".into(), instances: vec![] });
-        assert_eq!(plan_exit(&plan, &PlanRequest { allow_unreachable: true, ..request() }), Exit::Done);
-    }
-
-    #[test]
-    fn run_exits_by_precedence() {
-        let mut plan = small();
-        assert_eq!(run_exit(&plan, &done()), Exit::Done);
-        plan.deferred.push(deferred(DeferredAfter::NextRound));
-        assert_eq!(run_exit(&plan, &done()), Exit::Pending);
-        let waiting = Summary { waiting: vec![("b#x".into(), vec!["c".into()])], ..done() };
-        assert_eq!(run_exit(&plan, &waiting), Exit::Waiting);
-        let failed = Summary { failed: vec![("c#x".into(), "no".into())], ..waiting };
-        assert_eq!(run_exit(&plan, &failed), Exit::Partly);
-    }
-
-    #[test]
-    fn another_round_needs_hope_and_movement() {
-        let mut plan = small();
-        assert!(!goes_on(&plan, &done()));
-        plan.deferred.push(deferred(DeferredAfter::NextRound));
-        assert!(goes_on(&plan, &done()));
-        assert!(!goes_on(&plan, &Summary::default()));
-        assert!(!goes_on(&plan, &Summary { failed: vec![("c#x".into(), "no".into())], ..done() }));
-        assert!(!goes_on(&plan, &Summary { interrupted: true, ..done() }));
-        plan.deferred = vec![deferred(DeferredAfter::Others)];
-        assert!(!goes_on(&plan, &done()));
-    }
-
-    #[test]
-    fn destructive_steps_of_later_rounds_ask_again() {
-        let harmless = small();
-        let mut danger = empty();
-        add(&mut danger, instance("file.x", None, Action::Delete), StepClass::InPlace);
-        let mut move_key = empty();
-        add(&mut move_key, instance("file.x", None, Action::Update), StepClass::Danger);
-        assert!(must_ask(&harmless, None, 1));
-        assert!(!must_ask(&danger, Some(Yes::Plan), 1));
-        assert!(!must_ask(&harmless, Some(Yes::Plan), 2));
-        assert!(must_ask(&danger, Some(Yes::Plan), 2));
-        assert!(must_ask(&move_key, Some(Yes::Plan), 2));
-        assert!(!must_ask(&danger, Some(Yes::All), 2));
-    }
-
-    #[test]
-    fn moves_and_outputs_are_work() {
-        let mut plan = empty();
-        assert!(!has_work(&plan));
-        let mut moved = instance("file.b", None, Action::NoOp);
-        moved.moved_from = Some(address("file.a"));
-        plan.instances.push(moved);
-        assert!(has_work(&plan));
-    }
-}
+mod tests;

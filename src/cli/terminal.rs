@@ -38,6 +38,43 @@ pub struct Terminal {
     pub width: usize,
     /// The first failed write of standard output. Shared by the threads that report progress.
     failed: Mutex<Option<io::Error>>,
+    /// Where a test keeps what is written, and what it answers.
+    #[cfg(test)]
+    kept: Option<Mutex<Kept>>,
+}
+
+/// What was written in a test, and the answers that are still to be given.
+#[cfg(test)]
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// Both outputs, in order.
+    pub text: String,
+    /// Answers, the next one first.
+    pub answers: std::collections::VecDeque<&'static str>,
+}
+
+#[cfg(test)]
+impl Terminal {
+    /// A terminal that keeps what is written; with answers, somebody is there to be asked.
+    pub fn kept(answers: &[&'static str]) -> Terminal {
+        Terminal {
+            can_ask: !answers.is_empty(),
+            err_is_terminal: false,
+            kept: Some(Mutex::new(Kept { text: String::new(), answers: answers.iter().copied().collect() })),
+            ..Terminal::detect(Wanted::Plain)
+        }
+    }
+
+    /// What was written.
+    pub fn text(&self) -> String {
+        self.kept.as_ref().map(|kept| kept.lock().expect("no test panicked here").text.clone()).unwrap_or_default()
+    }
+
+    fn keep(&self, text: &str) -> bool {
+        let Some(kept) = &self.kept else { return false };
+        kept.lock().expect("no test panicked here").text += text;
+        true
+    }
 }
 
 impl Terminal {
@@ -58,11 +95,17 @@ impl Terminal {
                 Ok(_) | Err(_) => DEFAULT_WIDTH,
             },
             failed: Mutex::new(None),
+            #[cfg(test)]
+            kept: None,
         }
     }
 
     /// Writes to standard output.
     pub fn out(&self, text: &str) {
+        #[cfg(test)]
+        if self.keep(text) {
+            return;
+        }
         let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         if failed.is_some() {
             return;
@@ -75,6 +118,10 @@ impl Terminal {
 
     /// Writes to standard error; if that fails, nobody is left to be told.
     pub fn err(&self, text: &str) {
+        #[cfg(test)]
+        if self.keep(text) {
+            return;
+        }
         let mut err = io::stderr().lock();
         let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
     }
@@ -88,6 +135,12 @@ impl Terminal {
     /// Asks a question and reads a line; blocks. Empty at the end of the input.
     pub fn ask(&self, question: &str) -> String {
         self.err(question);
+        #[cfg(test)]
+        if let Some(kept) = &self.kept {
+            let answer = kept.lock().expect("no test panicked here").answers.pop_front();
+            self.keep("\n");
+            return answer.unwrap_or_default().to_owned();
+        }
         let mut line = String::new();
         // An unreadable answer is no answer.
         let _ = io::stdin().read_line(&mut line);

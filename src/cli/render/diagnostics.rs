@@ -371,4 +371,17 @@ mod tests {
             assert!(json_lines(&[odd], &sources()).contains("\"odd\""));
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_and_no_span_is_too_odd(text in "(?s).{0,80}", start in 0_u32..100, end in 0_u32..100) {
+            let file = SourceFile { id: FileId(0), name: "x.hcl".into(), text };
+            let sources = Sources(vec![file]);
+            let span = Span { file: FileId(0), start, end };
+            let odd = [Diagnostic::error("x", "odd").at(span, "here").fix(span, "y")];
+            proptest::prop_assert!(plain(&odd, &sources).contains("error[x]: odd"));
+            proptest::prop_assert!(drawn(&odd, &sources, 60, Colour::Off).contains("odd"));
+            proptest::prop_assert!(json_lines(&odd, &sources).contains("odd"));
+        }
+    }
 }

@@ -340,4 +340,18 @@ mod tests {
         assert_eq!(lines.len(), LINES_LIMIT + 1);
         assert_eq!(lines[LINES_LIMIT].text, "… 440 more lines");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_shown_and_none_is_obeyed(before in "(?s).{0,300}", after in "(?s).{0,300}") {
+            let both = change(json!(before), json!([{ "x": after }]));
+            for side in [change(json!(before), json!(after)), both] {
+                let text: String = match row(&side, Action::Update, "the host") {
+                    Row::Inline { text, .. } => text,
+                    Row::Block { lines, .. } => lines.iter().map(|l| l.plain() + "\n").collect(),
+                };
+                proptest::prop_assert!(!text.chars().any(|c| c.is_control() && c != '\n' && c != '\t'));
+            }
+        }
+    }
 }
