@@ -1,4 +1,5 @@
 //! The shell scripts of the world, run on this machine in temporary directories.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -196,7 +197,7 @@ async fn kept_contents_are_restored() {
     let keep = Act::Keep { path: path.clone(), digest: digest.clone() };
     b.act(&[keep.clone(), write(&path, b"second", Expect::Digest(digest.clone())), keep]).await.unwrap();
     let store = b.dir.path().join("store/kept");
-    assert_eq!(names(&store), [digest.clone()]);
+    assert_eq!(names(&store), std::slice::from_ref(&digest));
     assert_eq!(mode(store.to_str().unwrap()), 0o700);
     assert_eq!(mode(store.join(&digest).to_str().unwrap()), 0o600);
     let permissions = with_mode("640");
@@ -272,7 +273,7 @@ async fn what_cannot_be_said_is_not_absent() {
     }
     fs::create_dir(b.path("closed")).unwrap();
     fs::write(b.path("closed/x"), "").unwrap();
-    fs::set_permissions(b.path("closed"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(b.path("closed"), fs::Permissions::from_mode(0o000)).unwrap();
     let answer = b.read(Probe::Stat(b.path("closed/x"))).await;
     fs::set_permissions(b.path("closed"), fs::Permissions::from_mode(0o700)).unwrap();
     assert!(matches!(&answer, Answer::Unknown(r) if r.contains("Permission denied")), "{answer:?}");
@@ -398,4 +399,39 @@ async fn contents_are_never_among_the_arguments_of_a_process() {
     let (seen, looks) = watch.join().unwrap();
     assert!(seen.is_empty(), "{seen:?}");
     assert!(looks > 0);
+}
+
+#[tokio::test]
+async fn other_shells_understand_the_scripts() {
+    use coxswain::world::script::acts::parse_acts;
+    use coxswain::world::script::{ActOptions, Nonce, compile_acts, compile_probes};
+    use coxswain::world::shell::{Request, Shell};
+    for program in ["dash", "bash"] {
+        let b = bench();
+        let child = tokio::process::Command::new(program)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn();
+        let Ok(mut child) = child else { continue };
+        let (stdin, stdout, stderr) =
+            (child.stdin.take().unwrap(), child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let mut shell = Shell::new(Box::new(stdin), Box::new(stdout), Box::new(stderr), Box::new(child));
+        let (path, nonce) = (b.path("it's\n"), Nonce::from_bits(5));
+        let acts =
+            [write(&path, &[0, 1, 0xff], Expect::Absent), run(&["false"], &[1]), run(&["echo", "x"], &[0])];
+        let options = ActOptions { store: None, limit: LIMIT };
+        let text = compile_acts(&acts, &nonce, options).unwrap().text;
+        let request =
+            Request { text: &text, nonce: &nonce, limit_bytes: 1000, limit: LIMIT, progress: &|_: &str| {} };
+        let seen = shell.run(&request).await.unwrap();
+        let done = parse_acts("x", &acts, &seen.out, &seen.err).unwrap();
+        assert_eq!((done[1].code, done[2].stdout.as_str()), (1, "x\n"), "{program}");
+        let probes = [Probe::Content(path.clone()), Probe::Facts, Probe::User("root".into())];
+        let script = compile_probes(&probes, &nonce);
+        let seen = shell.run(&Request { text: &script.text, ..request }).await.unwrap();
+        let answers = script.parse(&seen.out);
+        assert_eq!(answers[0], Answer::Content(vec![0, 1, 0xff]), "{program}");
+        assert!(matches!(answers[1], Answer::Facts(_)) && matches!(answers[2], Answer::User(_)), "{program}");
+    }
 }

@@ -18,7 +18,7 @@ use tokio::sync::Mutex as AsyncMutex;
 use super::script::acts::{parse_acts, title};
 use super::script::{ActOptions, Nonce, compile_acts, compile_probes, ping};
 use super::shell::{Request, Shell, ShellError, Transcript};
-use super::ssh::Control;
+use super::ssh::{Control, Greeted};
 use super::{Connection, World, WorldError, local, ssh};
 use crate::resource::act::{Act, ActDone};
 use crate::resource::answer::Answer;
@@ -89,7 +89,24 @@ struct Slot {
 struct Live {
     shell: Shell,
     made_with: Option<Connection>,
+    machine_id: String,
     used: Instant,
+}
+
+impl Live {
+    /// Whether it would be made the same way now. A machine id that is told later is compared with what the
+    /// host said: pinning it costs no new connection.
+    fn fits(&self, wanted: Option<Connection>) -> bool {
+        match (&self.made_with, wanted) {
+            (None, None) => true,
+            (Some(made), Some(mut wanted)) => {
+                let is_same_machine = wanted.machine_id.as_ref().is_none_or(|id| *id == self.machine_id);
+                wanted.machine_id.clone_from(&made.machine_id);
+                is_same_machine && *made == wanted
+            }
+            (None, Some(_)) | (Some(_), None) => false,
+        }
+    }
 }
 
 impl Slot {
@@ -172,22 +189,23 @@ impl RealWorld {
     /// A new shell at the endpoint.
     async fn start(&self, slot: &Slot) -> Result<Live, WorldError> {
         let connection = slot.connection();
-        let shell = match &connection {
-            None => local::start().map_err(|e| WorldError::Unreachable {
-                endpoint: slot.name.clone(),
-                reason: e.to_string(),
-            })?,
+        let Greeted { shell, machine_id } = match &connection {
+            None => {
+                local::start().map(|shell| Greeted { shell, machine_id: String::new() }).map_err(|e| {
+                    WorldError::Unreachable { endpoint: slot.name.clone(), reason: e.to_string() }
+                })?
+            }
             Some(connection) => {
                 let control = self.control(slot).await?;
                 ssh::start(&slot.name, connection, &control).await?
             }
         };
-        Ok(Live { shell, made_with: connection, used: Instant::now() })
+        Ok(Live { shell, made_with: connection, machine_id, used: Instant::now() })
     }
 
     /// The shell of the endpoint if there is one that was made as we would make it now.
     fn take(slot: &Slot, live: &mut Option<Live>) -> Option<Live> {
-        live.take().filter(|live| live.made_with == slot.connection())
+        live.take().filter(|live| live.fits(slot.connection()))
     }
 
     /// A shell that is known to live.

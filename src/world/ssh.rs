@@ -51,7 +51,7 @@ impl Control {
             None => std::env::var_os("XDG_RUNTIME_DIR")
                 .map(PathBuf::from)
                 // A control path must fit into 108 bytes.
-                .filter(|p| p.is_absolute() && p.is_dir() && p.as_os_str().len() < 40)
+                .filter(|p| p.is_absolute() && p.is_dir() && p.as_os_str().len() < 30)
                 .unwrap_or_else(|| PathBuf::from("/tmp")),
         };
         sweep(&base);
@@ -160,11 +160,19 @@ impl Drop for Guard {
     }
 }
 
+/// A shell at a host, and the machine id it gave.
+pub struct Greeted {
+    /// The shell.
+    pub shell: Shell,
+    /// Empty where the host has none.
+    pub machine_id: String,
+}
+
 /// Connects, becomes root if that is wanted, and checks that it is the machine we mean.
 ///
 /// # Errors
 /// `Unreachable`, `HostKey`, `Sudo`, `AnotherMachine`, `Timeout`.
-pub async fn start(name: &str, connection: &Connection, control: &Control) -> Result<Shell, WorldError> {
+pub async fn start(name: &str, connection: &Connection, control: &Control) -> Result<Greeted, WorldError> {
     let unreachable = |reason: String| WorldError::Unreachable { endpoint: name.to_owned(), reason };
     check(connection).map_err(&unreachable)?;
     let limit = connection.timeout + GRACE;
@@ -172,7 +180,7 @@ pub async fn start(name: &str, connection: &Connection, control: &Control) -> Re
     let session = tokio::time::timeout(limit, connect(connection, control))
         .await
         .map_err(|_| unreachable(format!("no connection within {} s", limit.as_secs())))?
-        .map_err(|reason| refused(name, &reason))?;
+        .map_err(|said| refused(name, connection, &said))?;
     let session = Arc::new(session);
     let ready = nonce();
     let mut guard = Guard { child: None, session: Some(Arc::clone(&session)) };
@@ -181,7 +189,7 @@ pub async fn start(name: &str, connection: &Connection, control: &Control) -> Re
     let mut child = tokio::time::timeout(limit, command.spawn())
         .await
         .map_err(|_| timeout())?
-        .map_err(|e| unreachable(said(&e)))?;
+        .map_err(|e| unreachable(last_lines(&said(&e))))?;
     let streams = (child.stdin().take(), child.stdout().take(), child.stderr().take());
     guard.child = Some(child);
     let (Some(mut stdin), Some(mut stdout), Some(mut stderr)) = streams else {
@@ -200,8 +208,8 @@ pub async fn start(name: &str, connection: &Connection, control: &Control) -> Re
         stdin.write_all(go.as_bytes()).await.map_err(|e| unreachable(e.to_string()))?;
     }
     let mut shell = Shell::new(Box::new(stdin), Box::new(stdout), Box::new(stderr), Box::new(guard));
-    greet(name, connection, &session, &mut shell).await?;
-    Ok(shell)
+    let machine_id = greet(name, connection, &session, &mut shell).await?;
+    Ok(Greeted { shell, machine_id })
 }
 
 /// The first script: proves that there is a shell, and that the machine is the one we mean.
@@ -210,7 +218,7 @@ async fn greet(
     connection: &Connection,
     session: &Session,
     shell: &mut Shell,
-) -> Result<(), WorldError> {
+) -> Result<String, WorldError> {
     let endpoint = || name.to_owned();
     let nonce = nonce();
     let text = hello(&nonce);
@@ -246,7 +254,7 @@ async fn greet(
             let found = if found.is_empty() { "none".to_owned() } else { found };
             Err(WorldError::AnotherMachine { endpoint: endpoint(), found, expected: expected.clone() })
         }
-        Some(_) | None => Ok(()),
+        Some(_) | None => Ok(found),
     }
 }
 
@@ -283,20 +291,43 @@ fn said(error: &openssh::Error) -> String {
     while let Some(source) = cause.source() {
         cause = source;
     }
-    let text = last_lines(&cause.to_string());
-    if text.is_empty() { "ssh ended without a word".to_owned() } else { text }
+    if cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::NotFound) {
+        return "there is no program `ssh` on this machine".to_owned();
+    }
+    let text = cause.to_string();
+    if text.trim().is_empty() { "ssh ended without a word".to_owned() } else { text }
 }
 
-fn refused(name: &str, reason: &str) -> WorldError {
+fn refused(name: &str, connection: &Connection, said: &str) -> WorldError {
     let is_key = ["Host key verification failed", "HOST IDENTIFICATION HAS CHANGED", "host key is known for"]
         .iter()
-        .any(|text| reason.contains(text));
-    let (endpoint, reason) = (name.to_owned(), reason.to_owned());
-    if is_key {
-        WorldError::HostKey { endpoint, reason }
-    } else {
-        WorldError::Unreachable { endpoint, reason }
+        .any(|text| said.contains(text));
+    let endpoint = name.to_owned();
+    if !is_key {
+        return WorldError::Unreachable { endpoint, reason: last_lines(said) };
     }
+    let shown = said
+        .split_whitespace()
+        .find(|word| word.starts_with("SHA256:"))
+        .map(|word| format!("it shows {}; ", word.trim_end_matches('.')))
+        .unwrap_or_default();
+    let expected = connection
+        .host_key
+        .as_deref()
+        .and_then(fingerprint)
+        .map(|print| format!("expected is {print}; "))
+        .unwrap_or_default();
+    WorldError::HostKey { endpoint, reason: format!("{shown}{expected}{}", last_lines(said)) }
+}
+
+/// As ssh writes it: SHA-256 of the key in base64 without padding.
+fn fingerprint(line: &str) -> Option<String> {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+    use sha2::{Digest as _, Sha256};
+    let key = host_key(line)?;
+    let bytes = STANDARD.decode(key.split(' ').nth(1)?).ok()?;
+    Some(format!("SHA256:{}", STANDARD_NO_PAD.encode(Sha256::digest(bytes))))
 }
 
 /// What the user's login shell is told to become. Under NOPASSWD sudo reads no line: the loop passes over the

@@ -115,7 +115,8 @@ impl HostModel {
         }
     }
 
-    fn free_id(&self, is_system: bool) -> u32 {
+    fn free_id(&self, line: &Line) -> u32 {
+        let is_system = line.has(&["-r", "--system"]);
         let (from, to) = if is_system { (100, 1000) } else { (1000, 60_000) };
         let is_used =
             |id: u32| self.users.values().any(|u| u.uid == id) || self.groups.values().any(|g| g.gid == id);
@@ -127,9 +128,8 @@ impl HostModel {
         if self.users.contains_key(&name) {
             return code(EXISTS, format!("useradd: user '{name}' already exists"));
         }
-        let is_system = line.has(&["-r", "--system"]);
         let wanted = line.value(&["-u", "--uid"]).and_then(|u| u.parse().ok());
-        let uid = wanted.unwrap_or_else(|| self.free_id(is_system));
+        let uid = wanted.unwrap_or_else(|| self.free_id(line));
         let gid = match line.value(&["-g", "--gid"]) {
             Some(group) => match self.gid(group) {
                 Some(gid) => gid,
@@ -143,7 +143,7 @@ impl HostModel {
                 uid
             }
         };
-        if let Err(said) = self.set_groups(&name, line.value(&["-G", "--groups"]).unwrap_or(""), false) {
+        if let Err(said) = self.set_groups(&name, line.value(&["-G", "--groups"]).unwrap_or(""), line) {
             return code(MISSING, said);
         }
         let home = line.value(&["-d", "--home", "--home-dir"]).map_or(format!("/home/{name}"), str::to_owned);
@@ -166,8 +166,9 @@ impl HostModel {
         ActDone::default()
     }
 
-    /// Makes the user a member of exactly these groups, or of these too.
-    fn set_groups(&mut self, user: &str, groups: &str, adds: bool) -> Result<(), String> {
+    /// Makes the user a member of exactly these groups, or with `--append` of these too.
+    fn set_groups(&mut self, user: &str, groups: &str, line: &Line) -> Result<(), String> {
+        let adds = line.has(&["-a", "--append"]);
         let groups: Vec<&str> = groups.split(',').filter(|g| !g.is_empty()).collect();
         if let Some(missing) = groups.iter().find(|g| !self.groups.contains_key(**g)) {
             return Err(format!("group '{missing}' does not exist"));
@@ -188,14 +189,18 @@ impl HostModel {
     fn usermod(&mut self, arguments: &[String]) -> ActDone {
         // `-a` stands alone here.
         let valued: Vec<&str> = VALUED.iter().copied().filter(|o| !matches!(*o, "-a" | "--add")).collect();
-        let line = Line::parse(arguments, &valued);
+        let arguments: Vec<String> = arguments
+            .iter()
+            .flat_map(|a| if a == "-aG" { vec!["-a", "-G"] } else { vec![a.as_str()] })
+            .map(str::to_owned)
+            .collect();
+        let line = Line::parse(&arguments, &valued);
         let name = line.name().to_owned();
         if !self.users.contains_key(&name) {
             return code(MISSING, format!("usermod: user '{name}' does not exist"));
         }
-        let adds = line.has(&["-a", "--append", "-aG"]);
         if let Some(groups) = line.value(&["-G", "--groups"])
-            && let Err(said) = self.set_groups(&name, groups, adds)
+            && let Err(said) = self.set_groups(&name, groups, &line)
         {
             return code(MISSING, format!("usermod: {said}"));
         }
@@ -244,7 +249,7 @@ impl HostModel {
             return code(EXISTS, format!("groupadd: group '{name}' already exists"));
         }
         let wanted = line.value(&["-g", "--gid"]).and_then(|g| g.parse().ok());
-        let gid = wanted.unwrap_or_else(|| self.free_id(line.has(&["-r", "--system"])));
+        let gid = wanted.unwrap_or_else(|| self.free_id(line));
         if self.groups.values().any(|g| g.gid == gid) {
             return code(4, format!("groupadd: GID '{gid}' already exists"));
         }
@@ -351,7 +356,7 @@ impl HostModel {
         for name in names {
             let name = if name.contains('.') { name.clone() } else { format!("{name}.service") };
             let unit = self.unit(&name);
-            let answer = self.systemctl_one(verb, &name, unit, line.has(&["--now"]));
+            let answer = self.systemctl_one(verb, &name, unit, line);
             if answer.code != 0 {
                 return answer;
             }
@@ -377,7 +382,7 @@ impl HostModel {
         }
     }
 
-    fn systemctl_one(&mut self, verb: &str, name: &str, mut unit: super::Unit, now: Now) -> ActDone {
+    fn systemctl_one(&mut self, verb: &str, name: &str, mut unit: super::Unit, line: &Line) -> ActDone {
         let is_missing = unit.load == "not-found";
         let starts = matches!(verb, "start" | "restart" | "reload-or-restart" | "try-restart");
         if starts && unit.load == "masked" {
@@ -409,7 +414,7 @@ impl HostModel {
                 if unit.enabled != "static" {
                     unit.enabled = format!("{verb}d");
                 }
-                match (now, verb) {
+                match (line.has(&["--now"]), verb) {
                     (true, "enable") if !runs => start(&mut unit, self.now()),
                     (true, "disable") => stop(&mut unit),
                     _ => {}
@@ -429,6 +434,3 @@ impl HostModel {
         ActDone::default()
     }
 }
-
-/// Whether `--now` was given.
-type Now = bool;

@@ -153,9 +153,10 @@ impl State {
         }
     }
 
-    fn take_fault(&mut self, at: &Endpoint, is_read: bool) -> Option<Fault> {
+    /// The next fault of a kind of call.
+    fn take_fault(&mut self, at: &Endpoint, fits: fn(&Fault) -> bool) -> Option<Fault> {
         let faults = self.faults.get_mut(&name(at))?;
-        let wanted = faults.iter().position(|f| matches!(f, Fault::Read(_)) == is_read)?;
+        let wanted = faults.iter().position(fits)?;
         faults.remove(wanted)
     }
 }
@@ -178,7 +179,7 @@ impl World for FakeWorld {
         let mut state = self.lock();
         let plural = if probes.len() == 1 { "" } else { "s" };
         state.calls.push(format!("{} read {} probe{plural}", name(at), probes.len()));
-        if let Some(Fault::Read(error)) = state.take_fault(at, true) {
+        if let Some(Fault::Read(error)) = state.take_fault(at, |f| matches!(f, Fault::Read(_))) {
             return Err(error);
         }
         let host = state.reach(at)?;
@@ -193,7 +194,7 @@ impl World for FakeWorld {
         progress: &(dyn for<'line> Fn(&'line str) + Send + Sync),
     ) -> Result<Vec<ActDone>, WorldError> {
         let mut state = self.lock();
-        let fault = state.take_fault(at, false);
+        let fault = state.take_fault(at, |f| !matches!(f, Fault::Read(_)));
         if let Some(Fault::Before(error)) = fault {
             state.calls.push(format!("{} fails before acting", name(at)));
             return Err(error);

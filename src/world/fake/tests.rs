@@ -1,3 +1,5 @@
+//! The fake world answers, changes and fails as the real one.
+
 use super::*;
 use coxswain_model::Address;
 

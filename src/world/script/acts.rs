@@ -406,7 +406,15 @@ pub fn title(act: &Act) -> String {
         Act::Keep { path, .. } => format!("keep {path}"),
         Act::Restore { path, .. } => format!("restore {path}"),
         Act::Drop { digest } => format!("drop {}", digest.get(..12).unwrap_or(digest)),
-        Act::Run { argv, .. } => format!("run {}", argv.join(" ")),
+        Act::Run { argv, .. } => format!("run {}", shown(argv)),
+    }
+}
+
+/// Of `sh -c SCRIPT NAME ARGUMENTS`, what follows the script.
+fn shown(argv: &[String]) -> String {
+    match argv {
+        [shell, flag, _, name @ ..] if shell == "sh" && flag == "-c" && !name.is_empty() => name.join(" "),
+        all => all.join(" "),
     }
 }
 
@@ -468,4 +476,81 @@ fn failed(endpoint: &str, act: &Act, stderr: &str) -> WorldError {
     let said = stderr.trim();
     let reason = if said.is_empty() { "it failed without a word".to_owned() } else { said.to_owned() };
     WorldError::Failed { endpoint: endpoint.to_owned(), what: title(act), reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compile(acts: &[Act]) -> Result<String, (usize, String)> {
+        let options = ActOptions { store: None, limit: Duration::from_secs(1) };
+        compile_acts(acts, &Nonce::from_bits(7), options).map(|script| script.text.to_string())
+    }
+
+    fn run(argv: &[&str]) -> Act {
+        Act::Run { argv: argv.iter().map(|s| (*s).to_owned()).collect(), env: Vec::new(), ok: vec![0] }
+    }
+
+    #[test]
+    fn contents_are_words_of_printf_alone() {
+        let act = Act::WriteFile {
+            path: "/a".into(),
+            content: Content::new(b"secret".to_vec()),
+            permissions: Permissions::default(),
+            expects: Expect::Absent,
+        };
+        let text = compile(&[act]).unwrap();
+        let line = text.lines().find(|l| l.contains(&STANDARD.encode("secret"))).unwrap();
+        assert!(line.starts_with("printf %s "), "{line}");
+    }
+
+    #[test]
+    fn words_are_quoted() {
+        let text = compile(&[run(&["echo", "$(reboot)", "it's"])]).unwrap();
+        assert!(text.contains(r#"exec timeout -k 10 "$T" 'echo' '$(reboot)' 'it'\''s')"#), "{text}");
+    }
+
+    #[test]
+    fn what_no_script_can_do_is_refused() {
+        let permissions = |mode: &str, owner: &str| Permissions {
+            mode: Some(mode.into()),
+            owner: Some(owner.into()),
+            group: None,
+        };
+        let make = |path: &str, mode: &str, owner: &str| Act::MakeDir {
+            path: path.into(),
+            permissions: permissions(mode, owner),
+        };
+        assert!(compile(&[make("/a", "0755", "root")]).is_ok());
+        for bad in [
+            make("a", "0755", "root"),
+            make("/a/", "0755", "root"),
+            make("/a", "u+x", "root"),
+            make("/a", "0888", "root"),
+            make("/a", "0755", "a:b"),
+            Act::Drop { digest: "../../etc/passwd".into() },
+            run(&[]),
+            run(&["a\0b"]),
+            Act::Run { argv: vec!["a".into()], env: vec![("A;b".into(), String::new())], ok: vec![0] },
+        ] {
+            assert_eq!(compile(&[run(&["true"]), bad.clone()]).map_err(|e| e.0), Err(1), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn temporary_names_fit() {
+        let name = "ü".repeat(127);
+        let text = place(&format!("/{name}"), &Permissions::default());
+        let word = text.split(' ').nth(2).unwrap().trim_matches('\'');
+        assert!(word.len() - 1 + 8 <= 255 && word.ends_with(".coxswain-"), "{word}");
+    }
+
+    #[test]
+    fn a_row_that_ended_early_is_broken() {
+        let acts = [run(&["true"]), run(&["false"])];
+        let frame = |index, code| Frame { index, code, bytes: Vec::new() };
+        assert!(matches!(parse_acts("h", &acts, &[frame(0, 0)], &[]), Err(WorldError::Broken { .. })));
+        let done = parse_acts("h", &acts, &[frame(0, 1)], &[]).unwrap();
+        assert_eq!(done.len(), 1);
+    }
 }

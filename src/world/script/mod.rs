@@ -60,7 +60,7 @@ fn wrap(nonce: &Nonce, functions: &str, body: &str) -> Zeroizing<String> {
     out.push_str(functions);
     out.push_str(body);
     let n = nonce.as_str();
-    let _ = write!(*out, ") </dev/null; printf '\\n\\036%s z\\n' {n}; printf '\\n\\036%s z\\n' {n} >&2\n");
+    let _ = writeln!(*out, ") </dev/null; printf '\\n\\036%s z\\n' {n}; printf '\\n\\036%s z\\n' {n} >&2");
     out
 }
 

@@ -393,3 +393,188 @@ fn epoch(text: &str) -> i64 {
     let time = time.split('.').next().unwrap_or(time);
     format!("{date}T{time}Z").parse::<jiff::Timestamp>().map_or(0, |t| t.as_second())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const WRITING: &[&str] = &[
+        "rm",
+        "mv",
+        "cp",
+        "ln",
+        "dd",
+        "tee",
+        "touch",
+        "install",
+        "truncate",
+        "mkdir",
+        "rmdir",
+        "mktemp",
+        "chmod",
+        "chown",
+        "chgrp",
+        "sync",
+        "kill",
+        "useradd",
+        "usermod",
+        "userdel",
+        "groupadd",
+        "apt-get",
+        "start",
+        "stop",
+        "restart",
+        "enable",
+        "disable",
+        "mask",
+        "unmask",
+        "daemon-reload",
+        "eval",
+        "source",
+        "sudo",
+        "mount",
+    ];
+
+    fn all() -> Vec<Probe> {
+        let path = || "/etc/motd".to_owned();
+        vec![
+            Probe::Facts,
+            Probe::Stat(path()),
+            Probe::Digest(path()),
+            Probe::Content(path()),
+            Probe::User("eth".into()),
+            Probe::Group("eth".into()),
+            Probe::Package("jq".into()),
+            Probe::Package("chrony".into()),
+            Probe::Unit("chrony.service".into()),
+        ]
+    }
+
+    fn one(probe: &Probe, code: i32, text: &str) -> Answer {
+        answer(probe, &Frame { index: 0, code, bytes: text.as_bytes().to_vec() })
+    }
+
+    #[test]
+    fn probes_never_write() {
+        let script = compile_probes(&all(), &Nonce::from_bits(7));
+        let text = script.text.as_str();
+        for word in text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_')) {
+            assert!(!WRITING.contains(&word), "{word}");
+        }
+        // Output goes to the streams, or nowhere.
+        for (at, _) in text.match_indices('>') {
+            let rest = &text[at + 1..];
+            assert!(
+                rest.starts_with("&1") || rest.starts_with("&2") || rest.starts_with("/dev/null"),
+                "{rest}"
+            );
+        }
+    }
+
+    #[test]
+    fn packages_are_asked_in_one_query_and_hostile_names_not_at_all() {
+        let script = compile_probes(&all(), &Nonce::from_bits(7));
+        assert_eq!(script.text.matches("cx_packages 'jq' 'chrony'").count(), 1);
+        let hostile = [
+            Probe::Package("*".into()),
+            Probe::Package("--admindir=/x".into()),
+            Probe::User("a;b".into()),
+            Probe::Unit("$(x).service".into()),
+            Probe::Stat("relative".into()),
+        ];
+        let script = compile_probes(&hostile, &Nonce::from_bits(7));
+        assert!(!script.text.contains("cx_p 0"));
+        assert!(script.parse(&[]).iter().all(|a| matches!(a, Answer::Unknown(_))));
+    }
+
+    #[test]
+    fn a_path_cannot_pretend_to_be_absent() {
+        let probe = Probe::Stat("/x".into());
+        let said = "stat: cannot statx '/x: No such file or directory': Permission denied";
+        assert!(matches!(one(&probe, 1, said), Answer::Unknown(_)));
+        assert_eq!(one(&probe, 1, "stat: cannot statx '/x': No such file or directory\n"), Answer::Absent);
+        assert_eq!(one(&probe, 1, "stat: cannot statx '/x/y': Not a directory"), Answer::Absent);
+        assert!(matches!(one(&probe, 0, "gibberish"), Answer::Unknown(r) if r.contains("not understood")));
+    }
+
+    #[test]
+    fn stat_and_digest() {
+        let Answer::Stat(stat) = one(&Probe::Stat("/x".into()), 0, "89ed 1000 7 12 1700000000 eth:UNKNOWN\n")
+        else {
+            panic!()
+        };
+        assert_eq!((stat.file_type, stat.mode.as_str()), (FileType::File, "4755"));
+        assert_eq!((stat.owner.as_str(), stat.group.as_str(), stat.size), ("eth", "7", 12));
+        let digest = "a".repeat(64);
+        let probe = Probe::Digest("/x".into());
+        assert_eq!(one(&probe, 0, &format!("\\{digest}  /a\\nb\n")), Answer::Digest(digest));
+        assert!(matches!(one(&probe, NOT_REGULAR, ""), Answer::Unknown(_)));
+        assert_eq!(one(&Probe::Content("/x".into()), TOO_LONG, ""), Answer::TooLong);
+    }
+
+    #[test]
+    fn accounts() {
+        let probe = Probe::User("eth".into());
+        let text = "eth:x:2000:2000:Mr, E:/srv/eth:/bin/bash\neth\neth\nsudo\ndocker\n\n";
+        let Answer::User(user) = one(&probe, 0, text) else { panic!() };
+        assert_eq!((user.uid, user.primary_group.as_str(), user.comment.as_str()), (2000, "eth", "Mr, E"));
+        assert_eq!(user.groups, ["docker", "sudo"]);
+        assert_eq!(one(&probe, 2, ""), Answer::Absent);
+        assert!(matches!(one(&probe, 127, "sh: getent: not found"), Answer::Unknown(_)));
+        assert!(
+            matches!(one(&probe, 0, "eth:x:2000:2000::/:/bin/sh\neth\n"), Answer::Unknown(_)),
+            "no groups"
+        );
+        assert_eq!(
+            one(&Probe::Group("g".into()), 0, "g:x:5:b,a\n"),
+            Answer::Group(GroupAnswer { gid: 5, members: vec!["a".into(), "b".into()] })
+        );
+    }
+
+    #[test]
+    fn packages_by_their_three_letters() {
+        let text = "jq amd64 ii |1.7-1\nheld amd64 hi |2\nrest amd64 rc |3\nhalf amd64 iF |4\nbad amd64 iiR|5\nknown  un |\nlib i386 rc |1\nlib amd64 ii |2\ndpkg-query: no packages found matching none\n";
+        let frame = Frame { index: 0, code: 1, bytes: text.as_bytes().to_vec() };
+        let flags = |name: &str| match package(name, &frame) {
+            Answer::Package(p) => format!("{} {} {} {}", p.version, p.installed, p.held, p.broken),
+            other => format!("{other:?}"),
+        };
+        assert_eq!(flags("jq"), "1.7-1 true false false");
+        assert_eq!(flags("held"), "2 true true false");
+        assert_eq!(flags("rest"), "3 false false false");
+        assert_eq!(flags("half"), "4 false false true");
+        assert_eq!(flags("bad"), "5 false false true");
+        assert_eq!(flags("lib"), "2 true false false");
+        assert_eq!(flags("lib:i386"), "1 false false false");
+        assert_eq!(flags("known"), "Absent");
+        assert_eq!(flags("none"), "Absent");
+        assert!(flags("unheard").starts_with("Unknown"));
+        let lock = Frame { index: 0, code: 2, bytes: b"dpkg-query: error: x".to_vec() };
+        assert!(matches!(package("jq", &lock), Answer::Unknown(_)));
+    }
+
+    #[test]
+    fn units() {
+        let text = "LoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled\nFragmentPath=/etc/systemd/system/x.service\nNeedDaemonReload=yes\nMainPID=7\nExecMainStartTimestamp=Thu 2026-11-26 06:32:05 UTC\nActiveEnterTimestamp=\n";
+        let Answer::Unit(unit) = one(&Probe::Unit("x.service".into()), 0, text) else { panic!() };
+        assert!(unit.needs_reload);
+        assert_eq!((unit.started, unit.enabled.as_str()), (1_795_674_725, "enabled"));
+        let Answer::Unit(stopped) =
+            one(&Probe::Unit("x".into()), 0, &text.replace("=7", "=0").replace("=active", "=failed"))
+        else {
+            panic!()
+        };
+        assert_eq!(stopped.started, 0);
+        let said = "System has not been booted with systemd as init system (PID 1). Can't operate.";
+        assert!(matches!(one(&Probe::Unit("x".into()), 1, said), Answer::Unknown(r) if r == said));
+    }
+
+    proptest! {
+        #[test]
+        fn random_answers_never_panic(code in 0i32..130, bytes in proptest::collection::vec(any::<u8>(), 0..200), which in 0usize..9) {
+            let probe = &all()[which];
+            let _ = answer(probe, &Frame { index: 0, code, bytes });
+        }
+    }
+}
