@@ -196,7 +196,7 @@ impl Step {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Gate {
-    /// A kind's own condition at the endpoint, asked through [`Kind::gate`].
+    /// A kind's own condition at the endpoint, which the kind describes.
     Condition(String),
     /// The claim's former holder is proved gone.
     ClaimProved(String),
