@@ -1,2 +1,7 @@
-//! The one binary.
-fn main() {}
+//! The one binary: arguments in, exit code out.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    coxswain::cli::main(std::env::args_os())
+}

@@ -17,4 +17,4 @@ pub mod typeexpr;
 
 pub use ast::{Attribute, Block, Body, Expr, ExprKind, Reference};
 pub use eval::{Need, Scope, Stop, evaluate};
-pub use syntax::{SourceFile, parse, parse_expression};
+pub use syntax::{SourceFile, parse, parse_expression, parse_template};

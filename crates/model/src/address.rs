@@ -146,8 +146,10 @@ impl Cursor<'_> {
     }
 
     fn name(&mut self) -> Result<Arc<str>, AddressError> {
-        let end =
-            self.rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-')).unwrap_or(self.rest.len());
+        let end = self
+            .rest
+            .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-'))
+            .unwrap_or(self.rest.len());
         if end == 0 {
             return Err(self.fail("a name is missing"));
         }
@@ -165,12 +167,14 @@ impl Cursor<'_> {
         let Some(inner) = self.rest.strip_prefix('[') else { return Ok(None) };
         if inner.starts_with('"') {
             let mut stream = serde_json::Deserializer::from_str(inner).into_iter::<String>();
-            let key = stream.next().and_then(Result::ok).ok_or_else(|| self.fail("the key is not a string"))?;
+            let key =
+                stream.next().and_then(Result::ok).ok_or_else(|| self.fail("the key is not a string"))?;
             self.rest = &inner[stream.byte_offset()..];
             self.close(Key::Str(key.into()))
         } else {
             let end = inner.find(']').ok_or_else(|| self.fail("`]` is missing"))?;
-            let n = inner[..end].parse().map_err(|_| self.fail("the key is neither a number nor a string"))?;
+            let n =
+                inner[..end].parse().map_err(|_| self.fail("the key is neither a number nor a string"))?;
             self.rest = &inner[end..];
             self.close(Key::Int(n))
         }

@@ -123,8 +123,8 @@ pub fn from_json(json: &Json) -> Value {
         },
         Json::String(s) => Value::from(s.as_str()),
         Json::Array(items) => Value::tuple(items.iter().map(from_json).collect()),
-        Json::Object(fields) => {
-            Value::object(fields.iter().map(|(k, v)| (Arc::from(k.as_str()), from_json(v))).collect::<Object>())
-        }
+        Json::Object(fields) => Value::object(
+            fields.iter().map(|(k, v)| (Arc::from(k.as_str()), from_json(v))).collect::<Object>(),
+        ),
     }
 }

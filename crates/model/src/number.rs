@@ -172,7 +172,10 @@ impl Num {
     }
     /// The exact value of a finite `f64`.
     pub fn from_f64(x: f64) -> Option<Num> {
-        Big::try_from(x).ok().filter(|b| b.repr().is_finite()).map(|b| Num::from_big(b.with_precision(PRECISION).value()))
+        Big::try_from(x)
+            .ok()
+            .filter(|b| b.repr().is_finite())
+            .map(|b| Num::from_big(b.with_precision(PRECISION).value()))
     }
     /// Whether the number is below zero.
     pub fn is_negative(&self) -> bool {
@@ -313,7 +316,10 @@ mod tests {
     #[test]
     fn literals_are_exact() {
         reads("32000000000000000000", "32000000000000000000");
-        reads("123456789012345678901234567890123456789012345678901234567890", "123456789012345678901234567890123456789012345678901234567890");
+        reads(
+            "123456789012345678901234567890123456789012345678901234567890",
+            "123456789012345678901234567890123456789012345678901234567890",
+        );
         reads("1.5e-3", "0.0015");
         reads("3.10", "3.1");
         reads("1e3", "1000");

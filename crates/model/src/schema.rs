@@ -142,6 +142,8 @@ pub struct Attr {
     pub restores: bool,
     /// Whether the observed value changes by itself (a fact such as the boot id).
     pub volatile: bool,
+    /// The value is a path on the controller, and the content of that file becomes this other attribute.
+    pub fills: Option<&'static str>,
     /// One sentence for the reference.
     pub doc: &'static str,
 }
@@ -171,6 +173,7 @@ impl Attr {
             implies: &[],
             restores: false,
             volatile: false,
+            fills: None,
             doc,
         }
     }
@@ -234,6 +237,12 @@ impl Attr {
         self.volatile = true;
         self
     }
+    /// Names a file of the controller whose content becomes the attribute `name`.
+    #[must_use]
+    pub const fn fills(mut self, name: &'static str) -> Attr {
+        self.fills = Some(name);
+        self
+    }
     /// Whether a configuration may set it.
     pub fn is_argument(&self) -> bool {
         self.presence != Presence::ReadOnly
@@ -241,7 +250,9 @@ impl Attr {
     /// The default as a value.
     pub fn default_value(&self) -> Option<Value> {
         match self.presence {
-            Presence::Default(text) => serde_json::from_str(text).ok().map(|json| crate::json::from_json(&json)),
+            Presence::Default(text) => {
+                serde_json::from_str(text).ok().map(|json| crate::json::from_json(&json))
+            }
             Presence::Required | Presence::Optional | Presence::ReadOnly => None,
         }
     }

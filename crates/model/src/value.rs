@@ -221,9 +221,12 @@ impl Value {
     /// The elements or fields in order; empty for leaves.
     pub fn children(&self) -> Vec<&Value> {
         match &self.node {
-            Node::Null(_) | Node::Unknown { .. } | Node::Bool(_) | Node::Num(_) | Node::Str(_) | Node::Ref(_) => {
-                Vec::new()
-            }
+            Node::Null(_)
+            | Node::Unknown { .. }
+            | Node::Bool(_)
+            | Node::Num(_)
+            | Node::Str(_)
+            | Node::Ref(_) => Vec::new(),
             Node::List(_, items) | Node::Set(_, items) | Node::Tuple(items) => items.iter().collect(),
             Node::Map(_, fields) | Node::Object(fields) => fields.values().collect(),
         }
@@ -321,7 +324,11 @@ impl Value {
     pub fn same(&self, other: &Value) -> bool {
         match (&self.node, &other.node) {
             (Node::Unknown { .. }, _) | (_, Node::Unknown { .. }) => false,
-            _ => Value::order(self, other) == Ordering::Equal && self.is_wholly_known() && other.is_wholly_known(),
+            _ => {
+                Value::order(self, other) == Ordering::Equal
+                    && self.is_wholly_known()
+                    && other.is_wholly_known()
+            }
         }
     }
 }

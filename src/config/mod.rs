@@ -1,0 +1,291 @@
+//! Files to [`Config`]: the module tree with every block read and checked, nothing evaluated. Pure.
+//!
+//! ```text
+//! root files ─parse→ bodies ─decode→ Module ─┐ local module sources are asked for through `Fetch`
+//!            ↑                               │
+//!            └── files of called modules ────┘ → check: references, arguments, kinds → Config + every problem
+//! ```
+
+mod check;
+mod decode;
+mod meta;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use coxswain_lang::{Attribute, Expr, Reference, SourceFile};
+use coxswain_model::{Diagnostic, Diagnostics, Schema, Span, Type};
+
+/// The file names of a module are `DIR/NAME.hcl`.
+pub const EXTENSION: &str = "hcl";
+/// The edition of the language this program speaks.
+pub const EDITION: i64 = 2026;
+/// Depth of module calls; a module that calls itself ends here.
+const MODULE_DEPTH: usize = 32;
+
+/// A name in a configuration.
+pub type Name = Arc<str>;
+
+/// Everything the files say.
+#[derive(Debug, Default)]
+pub struct Config {
+    /// The modules, each once, by position; the root is the first.
+    pub modules: Vec<Module>,
+}
+
+/// A module: the blocks of one directory.
+#[derive(Debug, Default)]
+pub struct Module {
+    /// The directory, relative to the root directory; empty for the root.
+    pub dir: String,
+    /// `variable` blocks.
+    pub variables: BTreeMap<Name, Variable>,
+    /// Entries of `locals` blocks.
+    pub locals: BTreeMap<Name, Attribute>,
+    /// `output` blocks.
+    pub outputs: BTreeMap<Name, Output>,
+    /// `module` blocks.
+    pub calls: BTreeMap<Name, Call>,
+    /// Resources by kind and name.
+    pub resources: BTreeMap<(Name, Name), Resource>,
+    /// `moved` blocks.
+    pub moved: Vec<Moved>,
+    /// `removed` blocks.
+    pub removed: Vec<Removed>,
+}
+
+/// A `variable` block.
+#[derive(Debug)]
+pub struct Variable {
+    /// Its type; `Any` where none is given.
+    pub ty: Type,
+    /// Its default.
+    pub default: Option<Expr>,
+    /// Whether null may be given.
+    pub nullable: bool,
+    /// Whether its value is sensitive.
+    pub sensitive: bool,
+    /// For people.
+    pub description: String,
+    /// `validation` blocks.
+    pub validations: Vec<Validation>,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// A `validation` block.
+#[derive(Debug)]
+pub struct Validation {
+    /// Must be true.
+    pub condition: Expr,
+    /// Said when it is not.
+    pub message: Expr,
+}
+
+/// An `output` block.
+#[derive(Debug)]
+pub struct Output {
+    /// Its value.
+    pub value: Expr,
+    /// Whether it is sensitive.
+    pub sensitive: bool,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// How a block is repeated.
+#[derive(Debug, Default)]
+pub enum Repeat {
+    /// Once.
+    #[default]
+    Single,
+    /// `for_each`.
+    ForEach(Expr),
+    /// `count`.
+    Count(Expr),
+    /// `enabled`.
+    Enabled(Expr),
+}
+
+/// A `module` block.
+#[derive(Debug)]
+pub struct Call {
+    /// The module, by position in [`Config::modules`].
+    pub module: usize,
+    /// Its arguments.
+    pub arguments: BTreeMap<Name, Attribute>,
+    /// How it is repeated.
+    pub repeat: Repeat,
+    /// `depends_on`.
+    pub depends_on: Vec<Reference>,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// A resource block.
+#[derive(Debug)]
+pub struct Resource {
+    /// Its kind.
+    pub schema: &'static Schema,
+    /// Its arguments, without the meta arguments.
+    pub arguments: BTreeMap<Name, Attribute>,
+    /// `host`.
+    pub host: Option<Expr>,
+    /// How it is repeated.
+    pub repeat: Repeat,
+    /// `depends_on`.
+    pub depends_on: Vec<Reference>,
+    /// `restart_on`.
+    pub restart_on: Option<Expr>,
+    /// `lifecycle`.
+    pub lifecycle: Lifecycle,
+    /// `timeouts`: by `create`, `update`, `delete`.
+    pub timeouts: BTreeMap<Name, Expr>,
+    /// `retry`.
+    pub retry: BTreeMap<Name, Expr>,
+    /// `rollout`.
+    pub rollout: BTreeMap<Name, Expr>,
+    /// Where its head stands.
+    pub span: Span,
+}
+
+/// A `lifecycle` block.
+#[derive(Debug, Default)]
+pub struct Lifecycle {
+    /// `on_destroy`.
+    pub on_destroy: Option<Expr>,
+    /// `ignore_changes`.
+    pub ignore_changes: Option<Expr>,
+    /// `replace_triggered_by`.
+    pub replace_triggered_by: Option<Expr>,
+}
+
+/// A `moved` block.
+#[derive(Debug)]
+pub struct Moved {
+    /// The former address.
+    pub from: Reference,
+    /// The address now.
+    pub to: Reference,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// A `removed` block.
+#[derive(Debug)]
+pub struct Removed {
+    /// What is gone from the configuration.
+    pub from: Reference,
+    /// Whether the object goes too.
+    pub destroy: bool,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// Gives the files of a module directory (relative to the root directory), numbered as they come.
+pub type Fetch<'a> = dyn FnMut(&str) -> Result<Vec<RawFile>, String> + 'a;
+
+/// A file as it was read.
+#[derive(Debug, Clone)]
+pub struct RawFile {
+    /// The numbered source, for diagnostics; bytes that are not UTF-8 replaced.
+    pub source: SourceFile,
+    /// The bytes.
+    pub bytes: Arc<[u8]>,
+}
+
+/// What kinds there are.
+pub trait Kinds {
+    /// The tables of a kind.
+    fn schema(&self, kind: &str) -> Option<&'static Schema>;
+    /// All names, for suggestions.
+    fn names(&self) -> Vec<&'static str>;
+}
+
+/// Reads the configuration below the root directory.
+pub fn load(fetch: &mut Fetch<'_>, kinds: &dyn Kinds) -> (Config, Diagnostics) {
+    let mut loader = Loader { fetch, kinds, config: Config::default(), by_dir: BTreeMap::new(), problems: Vec::new() };
+    loader.module("", None, 0);
+    let Loader { config, mut problems, .. } = loader;
+    check::check(&config, kinds, &mut problems);
+    (config, problems)
+}
+
+struct Loader<'a, 'f> {
+    fetch: &'a mut Fetch<'f>,
+    kinds: &'a dyn Kinds,
+    config: Config,
+    by_dir: BTreeMap<String, usize>,
+    problems: Diagnostics,
+}
+
+impl Loader<'_, '_> {
+    /// Reads the module in `dir`, called at `call`; gives its position.
+    fn module(&mut self, dir: &str, call: Option<Span>, depth: usize) -> Option<usize> {
+        if depth > MODULE_DEPTH {
+            let problem = Diagnostic::error("module-depth", "modules call each other too deeply")
+                .detail(format!("More than {MODULE_DEPTH} calls are nested here; a module that calls itself never ends."));
+            self.problems.push(call.iter().fold(problem, |p, s| p.at(*s, "this call")));
+            return None;
+        }
+        if let Some(done) = self.by_dir.get(dir) {
+            return Some(*done);
+        }
+        let files = match (self.fetch)(dir) {
+            Ok(files) => files,
+            Err(reason) => {
+                let problem = Diagnostic::error("unreadable-module", format!("the module cannot be read: {reason}"));
+                self.problems.push(call.iter().fold(problem, |p, s| p.at(*s, "called here")));
+                return None;
+            }
+        };
+        let at = self.config.modules.len();
+        self.config.modules.push(Module::default());
+        if depth == 0 {
+            self.by_dir.insert(dir.to_owned(), at);
+        }
+        let mut decoder = decode::Decoder::new(dir, self.kinds);
+        for file in &files {
+            let (body, problems) = coxswain_lang::parse(file.source.id, &file.bytes);
+            self.problems.extend(problems);
+            decoder.body(body, depth == 0);
+        }
+        let decode::Decoded { mut module, calls, problems } = decoder.finish();
+        self.problems.extend(problems);
+        for (name, source, mut call) in calls {
+            if let Some(target) = self.call_source(dir, &source)
+                && let Some(position) = self.module(&target, Some(call.span), depth + 1)
+            {
+                call.module = position;
+                module.calls.insert(name, call);
+            }
+        }
+        self.by_dir.insert(dir.to_owned(), at);
+        self.config.modules[at] = module;
+        Some(at)
+    }
+
+    /// The directory a `source` names, relative to the root directory.
+    fn call_source(&mut self, dir: &str, source: &(Name, Span)) -> Option<String> {
+        let (text, span) = source;
+        if !(text.starts_with("./") || text.starts_with("../")) {
+            self.problems.push(
+                Diagnostic::error("module-source", format!("`{text}` is not a module source"))
+                    .detail("A source is a path that starts with `./` or `../`.")
+                    .at(*span, "this source"),
+            );
+            return None;
+        }
+        let mut parts: Vec<&str> = dir.split('/').filter(|p| !p.is_empty()).collect();
+        for part in text.split('/') {
+            match part {
+                "" | "." => {}
+                ".." if parts.last().is_some_and(|p| *p != "..") => {
+                    parts.pop();
+                }
+                part => parts.push(part),
+            }
+        }
+        Some(parts.join("/"))
+    }
+}

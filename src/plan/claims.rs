@@ -1,0 +1,158 @@
+//! Exclusive claims: a thing that one instance may hold at a time, such as a validator key.
+//!
+//! A move is fenced: stop the old holder → prove it is gone → export its history → import it at the new one →
+//! wait → start. The ledger in the state says how far a move came; a later run goes on from there. Two holders in
+//! one configuration are an error that shows both places.
+
+use std::collections::BTreeMap;
+
+use coxswain_model::{Diagnostic, Diagnostics, Value, json};
+use coxswain_state::{Claim, ClaimKey, Phase};
+
+use super::assemble::Item;
+use super::model::{ClaimMove, DeferredAfter};
+use super::{Request, Why};
+use crate::graph::Graph;
+use crate::resource::kind::{Step, StepClass, Verb};
+
+/// What must happen to the items because of claims.
+#[derive(Default)]
+pub(crate) struct Fences {
+    /// Steps put before and after those of an item, with the claims they move.
+    pub(crate) before: BTreeMap<usize, Vec<(Step, Vec<ClaimMove>)>>,
+    pub(crate) after: BTreeMap<usize, Vec<(Step, Vec<ClaimMove>)>>,
+    /// Items that must wait, and why.
+    pub(crate) held: BTreeMap<usize, (String, DeferredAfter)>,
+    /// The last fence of the first item comes before the first fence of the second.
+    pub(crate) edges: Vec<(usize, usize, Why)>,
+    pub(crate) problems: Diagnostics,
+}
+
+/// The claims an item stands for, by its desired arguments.
+fn claims_of(item: &Item<'_>) -> Vec<ClaimKey> {
+    let Some(args) = &item.args else { return Vec::new() };
+    let mut keys = Vec::new();
+    for attr in item.schema.attributes {
+        let (Some(name), Some(value)) = (attr.claim, args.object.get(attr.name)) else { continue };
+        let single = [value.clone()];
+        let values: &[Value] = value.as_items().unwrap_or(&single);
+        keys.extend(values.iter().filter(|v| v.is_wholly_known()).map(|v| ClaimKey::new(name, &text(v))));
+    }
+    keys.sort();
+    keys.dedup();
+    keys
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| json::to_json_clear(value).to_string(), ToOwned::to_owned)
+}
+
+/// Finds double holders and the moves that are due.
+pub(crate) fn fences(request: &Request<'_>, graph: &Graph<'_>, items: &[Item<'_>]) -> Fences {
+    let mut fences = Fences::default();
+    let mut holders: BTreeMap<ClaimKey, usize> = BTreeMap::new();
+    for (at, item) in items.iter().enumerate() {
+        for key in claims_of(item) {
+            if let Some(first) = holders.insert(key.clone(), at) {
+                fences.problems.push(two_holders(graph, &key, &items[first], item));
+            }
+        }
+    }
+    let mut moves: BTreeMap<(Option<usize>, usize), Vec<(ClaimMove, Phase)>> = BTreeMap::new();
+    for (key, to) in &holders {
+        let Some(claim) = request.state.claims.get(key) else { continue };
+        let item = &items[*to];
+        if claim.holder == item.uid && claim.phase == Phase::Held {
+            continue;
+        }
+        let from = items.iter().position(|i| i.uid == claim.holder);
+        match checked(key, claim, from.map(|f| &items[f]), item) {
+            Ok(()) => {
+                let step = ClaimMove { key: key.to_string(), from: claim.holder.clone(), to: item.uid.clone() };
+                moves.entry((from.filter(|f| f != to), *to)).or_default().push((step, claim.phase));
+            }
+            Err(Hold::Wait(reason, after)) => {
+                fences.held.insert(*to, (reason, after));
+            }
+            Err(Hold::Wrong(problem)) => fences.problems.push(*problem),
+        }
+    }
+    for ((from, to), claims) in moves {
+        fences.fence(from, to, claims);
+    }
+    fences
+}
+
+enum Hold {
+    Wait(String, DeferredAfter),
+    Wrong(Box<Diagnostic>),
+}
+
+/// Whether a move may be planned at all.
+fn checked(key: &ClaimKey, claim: &Claim, from: Option<&Item<'_>>, to: &Item<'_>) -> Result<(), Hold> {
+    let proved = matches!(claim.phase, Phase::ProvedGone | Phase::Exported | Phase::Importing);
+    match from {
+        Some(old) if old.unreadable && !proved => Err(Hold::Wait(
+            format!(
+                "{key} is still held by {}, which cannot be read: that it does not sign any more is not proved. Bring its host back, or make sure for good that it is off, take it out of the state, and apply again",
+                old.address
+            ),
+            DeferredAfter::Unreadable,
+        )),
+        None if !proved && claim.holder != to.uid => Err(Hold::Wrong(Box::new(
+            Diagnostic::error("claim-not-proved", format!("`{}` claims {key}, whose last holder was never proved gone", to.address))
+                .detail(format!(
+                    "The ledger says that {} holds it, and that is in neither state nor configuration. A second holder could sign twice. Put the old holder back and move the claim, or destroy it with coxswain.",
+                    claim.holder
+                ))
+                .of(&to.address),
+        ))),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn two_holders(graph: &Graph<'_>, key: &ClaimKey, first: &Item<'_>, second: &Item<'_>) -> Diagnostic {
+    let problem = Diagnostic::error("two-holders", format!("{key} is claimed by `{}` and by `{}`", first.address, second.address))
+        .detail("It may be in one place at a time only. Take it out of one of them; moving the line from one to the other is a planned, fenced move.")
+        .of(&second.address);
+    [(second, "and here"), (first, "claimed here")].iter().fold(problem, |p, (item, what)| match item.id {
+        Some(id) => p.at(graph.span(id), *what),
+        None => p,
+    })
+}
+
+impl Fences {
+    fn fence(&mut self, from: Option<usize>, to: usize, claims: Vec<(ClaimMove, Phase)>) {
+        let keys: Vec<ClaimMove> = claims.iter().map(|(m, _)| m.clone()).collect();
+        // The least advanced claim decides; the steps are idempotent, so one that is further loses nothing.
+        let phase = claims.iter().map(|(_, p)| rank(*p)).min().unwrap_or(0);
+        let step = |name: &str, verb, title: String| (Step::new(name, verb, title).class(StepClass::Danger), keys.clone());
+        let what = keys.iter().map(|k| k.key.clone()).collect::<Vec<_>>().join(", ");
+        let old: Vec<(u8, (Step, Vec<ClaimMove>))> = vec![
+            (1, step("claim-stop", Verb::ClaimStop, format!("stop using {what}"))),
+            (2, step("claim-prove", Verb::ClaimProve, format!("prove that {what} is not used any more"))),
+            (3, step("claim-export", Verb::ClaimExport, format!("export the history of {what}"))),
+        ];
+        if let Some(from) = from {
+            let due: Vec<_> = old.into_iter().filter(|(rank, _)| *rank > phase).map(|(_, s)| s).collect();
+            if !due.is_empty() {
+                self.edges.push((from, to, Why::Claim));
+            }
+            self.before.entry(from).or_default().extend(due);
+        }
+        self.before.entry(to).or_default().extend([
+            step("claim-import", Verb::ClaimImport, format!("import the history of {what}")),
+            step("claim-wait", Verb::ClaimWait, format!("wait the safety distance for {what}")),
+        ]);
+        self.after.entry(to).or_default().push(step("claim-start", Verb::ClaimStart, format!("start using {what}")));
+    }
+}
+
+fn rank(phase: Phase) -> u8 {
+    match phase {
+        Phase::Held => 0,
+        Phase::Stopping => 1,
+        Phase::ProvedGone => 2,
+        Phase::Exported | Phase::Importing => 3,
+    }
+}

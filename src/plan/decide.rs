@@ -1,0 +1,303 @@
+//! The decision about one instance: desired, last applied and observed in, action and changes out.
+
+use std::sync::Arc;
+
+use coxswain_model::schema::{Attr, Class, Compare, Existing};
+use coxswain_model::{Address, Diagnostic, Object, Schema, Value, json};
+use coxswain_state::{Before, Record, Status};
+use serde_json::{Value as Json, json};
+
+use super::compare::same;
+use super::model::{AttrChange, Cause};
+use super::stored::{self, Digest};
+use crate::resource::kind::{Action, Change};
+
+/// What is known of an instance when it is decided.
+pub struct Facts3<'a> {
+    /// Its kind's tables.
+    pub schema: &'static Schema,
+    /// Its address.
+    pub address: &'a Address,
+    /// What is wanted: arguments without null.
+    pub desired: &'a Object,
+    /// Its record.
+    pub record: Option<&'a Record>,
+    /// What is there; `None` for absent.
+    pub observed: Option<&'a Object>,
+    /// Attributes that are left alone (`ignore_changes`).
+    pub ignore: &'a [Arc<str>],
+    /// Whether somebody asked for a replacement (`--replace`, `replace_triggered_by`), and who.
+    pub replace: Option<String>,
+    /// Whether `restart_on` fires, and why.
+    pub restart: Option<String>,
+    /// Keyed digest.
+    pub digest: &'a Digest<'a>,
+}
+
+/// What is to be done with an instance.
+#[derive(Debug, Clone)]
+pub struct Decision {
+    /// The action.
+    pub action: Action,
+    /// Why.
+    pub reason: String,
+    /// What changes, for people.
+    pub changes: Vec<AttrChange>,
+    /// What changes, for the kind.
+    pub change: Change,
+    /// The removal before it, where the action is a replacement.
+    pub removal: Option<Change>,
+    /// Fingerprint of what was observed.
+    pub expects: String,
+    /// Whether something restarts although nothing else changes.
+    pub restart: bool,
+}
+
+impl Facts3<'_> {
+    fn prior(&self) -> Object {
+        self.record.map_or_else(Object::new, |r| stored::from_stored(self.schema, &r.attributes))
+    }
+
+    fn stored(&self, name: &str) -> Option<&Json> {
+        self.record.and_then(|r| r.attributes.get(name))
+    }
+
+    /// Whether the attribute is compared with the world.
+    fn is_owned(&self, attr: &Attr) -> bool {
+        attr.class == Class::Owned && self.desired.contains_key(attr.name) && !self.ignore.iter().any(|n| n.as_ref() == attr.name)
+    }
+
+    /// The owned attributes that are not as desired; unknown ones count as changing.
+    fn differing(&self, observed: &Object) -> Vec<&'static Attr> {
+        let differs = |attr: &&'static Attr| {
+            let want = &self.desired[attr.name];
+            match observed.get(attr.name) {
+                Some(have) if want.is_wholly_known() => !same(attr, have, want),
+                Some(_) | None => true,
+            }
+        };
+        self.schema.attributes.iter().filter(|a| self.is_owned(a)).filter(differs).collect()
+    }
+
+    fn identity(&self) -> Object {
+        identity_of(self.schema, self.desired)
+    }
+
+    /// Decides.
+    ///
+    /// # Errors
+    /// When an existing object may not be taken over.
+    pub fn decide(&self) -> Result<Decision, Diagnostic> {
+        match (self.record, self.observed) {
+            (None, None) => Ok(self.create("it is not there yet")),
+            (None, Some(observed)) => self.adopt(observed),
+            (Some(record), _) if record.status == Status::Tainted => Ok(self.replace("it was left half made", self.observed)),
+            (Some(record), None) if record.status == Status::Indeterminate => {
+                Ok(self.create("an earlier run was interrupted while making it"))
+            }
+            (Some(_), None) => Ok(self.create("it is gone")),
+            (Some(record), Some(observed)) => Ok(self.existing(record, observed)),
+        }
+    }
+
+    fn existing(&self, record: &Record, observed: &Object) -> Decision {
+        if let Some(why) = &self.replace {
+            return self.replace(why, Some(observed));
+        }
+        let moved = self.schema.of_class(Class::Identity).find(|a| {
+            !stored::same_as_stored(a, self.stored(a.name), self.desired.get(a.name), self.digest)
+        });
+        if let Some(attr) = moved {
+            return self.replace(&format!("`{}` names the object and changes", attr.name), Some(observed));
+        }
+        let differing = self.differing(observed);
+        if let Some(attr) = differing.iter().find(|a| a.replaces && self.desired[a.name].is_wholly_known()) {
+            return self.replace(&format!("`{}` cannot be changed in place", attr.name), Some(observed));
+        }
+        let changes = self.changes(&differing, observed);
+        let change = self.change(Action::Update, Some(observed), &differing);
+        if !differing.is_empty() {
+            let reason = reason_for(&changes);
+            return self.decision(Action::Update, reason, changes, change);
+        }
+        if let Some(why) = &self.restart {
+            return self.decision(Action::Update, why.clone(), changes, change);
+        }
+        let interrupted = record.status == Status::Indeterminate;
+        if interrupted || matches!(record.status, Status::Running | Status::Waiting) {
+            let reason = if interrupted { "an earlier run was interrupted" } else { "it goes on" };
+            let mut decision = self.decision(Action::Update, reason.into(), changes, change);
+            decision.restart = false;
+            return decision;
+        }
+        let change = Change { action: Action::NoOp, ..change };
+        self.decision(Action::NoOp, String::new(), changes, change)
+    }
+
+    fn create(&self, reason: &str) -> Decision {
+        let given = self.schema.attributes.iter().filter(|a| a.is_argument() && self.desired.contains_key(a.name));
+        let given: Vec<&'static Attr> = given.filter(|a| self.is_worth_showing(a)).collect();
+        let changes = self.changes(&given, &Object::new());
+        let owned: Vec<&'static Attr> = given.into_iter().filter(|a| a.class == Class::Owned).collect();
+        let change = self.change(Action::Create, None, &owned);
+        self.decision(Action::Create, reason.into(), changes, change)
+    }
+
+    /// Settings that have their default say nothing.
+    fn is_worth_showing(&self, attr: &Attr) -> bool {
+        attr.class != Class::Setting || attr.default_value().is_none_or(|d| !same(attr, &d, &self.desired[attr.name]))
+    }
+
+    fn adopt(&self, observed: &Object) -> Result<Decision, Diagnostic> {
+        let differing = self.differing(observed);
+        let refused = match self.schema.existing {
+            Existing::Adopt => None,
+            Existing::AdoptIfEqual if differing.is_empty() => None,
+            Existing::AdoptIfEqual => Some("it is there already, and is not as configured"),
+            Existing::Refuse => Some("it is there already"),
+        };
+        if let Some(why) = refused {
+            return Err(Diagnostic::error("not-ours", format!("`{}`: {why}", self.address))
+                .detail("It is not in this state, so coxswain did not make it. Remove it, or configure it as it is.")
+                .of(self.address));
+        }
+        let changes = self.changes(&differing, observed);
+        let change = self.change(Action::Adopt, Some(observed), &differing);
+        Ok(self.decision(Action::Adopt, "it is there already".into(), changes, change))
+    }
+
+    fn replace(&self, reason: &str, observed: Option<&Object>) -> Decision {
+        let none = Object::new();
+        let seen = observed.unwrap_or(&none);
+        let mut given: Vec<&'static Attr> = self.differing(seen);
+        let identity = self.schema.of_class(Class::Identity);
+        given.extend(identity.filter(|a| !stored::same_as_stored(a, self.stored(a.name), self.desired.get(a.name), self.digest)));
+        let mut changes = self.changes(&given, seen);
+        for change in &mut changes {
+            change.replaces = self.schema.attr(&change.name).is_some_and(|a| a.replaces || a.class == Class::Identity);
+        }
+        let all: Vec<&'static Attr> = self.schema.of_class(Class::Owned).filter(|a| self.is_owned(a)).collect();
+        let mut decision = self.decision(Action::Replace, reason.into(), changes, self.change(Action::Create, None, &all));
+        decision.removal = self.record.map(|r| removal(self.schema, r, observed));
+        decision.expects = stored::fingerprint(self.schema, observed, self.digest);
+        decision
+    }
+
+    fn change(&self, action: Action, observed: Option<&Object>, differing: &[&'static Attr]) -> Change {
+        Change {
+            action,
+            identity: self.identity(),
+            before: self.record.map_or_else(|| Some(observed.cloned()), |r| before_of(self.schema, r)),
+            prior: self.prior(),
+            observed: observed.cloned(),
+            desired: Some(self.desired.clone()),
+            differing: differing.iter().map(|a| Arc::from(a.name)).collect(),
+            restart: self.restart.is_some(),
+        }
+    }
+
+    fn decision(&self, action: Action, reason: String, changes: Vec<AttrChange>, change: Change) -> Decision {
+        let expects = stored::fingerprint(self.schema, change.observed.as_ref(), self.digest);
+        let restart = self.restart.is_some();
+        Decision { action, reason, changes, change, removal: None, expects, restart }
+    }
+
+    fn changes(&self, attrs: &[&'static Attr], observed: &Object) -> Vec<AttrChange> {
+        attrs.iter().map(|attr| self.attr_change(attr, observed.get(attr.name))).collect()
+    }
+
+    fn attr_change(&self, attr: &'static Attr, observed: Option<&Value>) -> AttrChange {
+        let want = self.desired.get(attr.name);
+        let stored = self.stored(attr.name);
+        let was_secret = stored.is_some_and(stored::is_digest) && want.is_none_or(|w| w.as_str().is_none_or(|s| s.len() < 1024));
+        let secret = attr.sensitive || was_secret || want.is_some_and(Value::is_sensitive);
+        let shown = |value: &Value| if secret { json!({ "$sensitive": true }) } else { json::to_json(value) };
+        let before = match observed {
+            Some(value) => Some(shown(value)),
+            None if attr.class == Class::Identity => stored.cloned(),
+            None => None,
+        };
+        let drifted = observed.is_some() && self.record.is_some()
+            && !stored::same_as_stored(attr, stored, observed, self.digest);
+        let pending = !stored::same_as_stored(attr, stored, want, self.digest);
+        let cause = match (drifted && attr.class == Class::Owned, pending) {
+            (true, true) => Cause::Both,
+            (true, false) => Cause::Drifted,
+            (false, _) => Cause::Pending,
+        };
+        AttrChange {
+            name: attr.name.to_owned(),
+            before,
+            after: want.map(|v| if v.is_wholly_known() || !secret { shown(v) } else { json!({ "$unknown": true }) }),
+            cause,
+            lines: attr.compare == Compare::Lines,
+            replaces: false,
+        }
+    }
+}
+
+fn reason_for(changes: &[AttrChange]) -> String {
+    let drifted = changes.iter().filter(|c| c.cause != Cause::Pending).count();
+    match (drifted, changes.len()) {
+        (0, _) => String::new(),
+        (d, all) if d == all => "it was changed by someone else".into(),
+        _ => "it was changed by someone else, and the configuration changed".into(),
+    }
+}
+
+/// The identity attributes of an object; all of it where the kind has none (contributions).
+pub fn identity_of(schema: &Schema, object: &Object) -> Object {
+    let named: Object = schema
+        .of_class(Class::Identity)
+        .filter_map(|a| object.get(a.name).map(|v| (Arc::from(a.name), v.clone())))
+        .collect();
+    if schema.of_class(Class::Identity).next().is_none() { object.clone() } else { named }
+}
+
+/// The identity as text, unique with kind and endpoint; `None` while a part is unknown. Contributions are named by
+/// their address.
+pub fn identity_text(schema: &Schema, address: &Address, object: &Object) -> Option<String> {
+    let mut parts = Vec::new();
+    for attr in schema.of_class(Class::Identity) {
+        let value = object.get(attr.name)?;
+        if !value.is_wholly_known() {
+            return None;
+        }
+        parts.push(match value.as_str() {
+            Some(text) => text.to_owned(),
+            None => json::to_json(value).to_string(),
+        });
+    }
+    if parts.is_empty() { Some(address.to_string()) } else { Some(parts.join(" ")) }
+}
+
+/// What an object was before it was first touched, as values.
+pub fn before_of(schema: &Schema, record: &Record) -> Option<Option<Object>> {
+    match &record.before {
+        None => None,
+        Some(Before::Absent) => Some(None),
+        Some(Before::Present(stored)) => {
+            let mut object = stored::from_stored(schema, stored);
+            // Attributes that only say where a kept content lies are not in every schema's list.
+            for (name, value) in stored {
+                object.entry(Arc::from(name.as_str())).or_insert_with(|| json::from_json(value));
+            }
+            Some(Some(object))
+        }
+    }
+}
+
+/// The change that removes a recorded object.
+pub fn removal(schema: &Schema, record: &Record, observed: Option<&Object>) -> Change {
+    let prior = stored::from_stored(schema, &record.attributes);
+    Change {
+        action: Action::Delete,
+        identity: identity_of(schema, &prior),
+        before: before_of(schema, record),
+        prior,
+        observed: observed.cloned(),
+        desired: None,
+        differing: Vec::new(),
+        restart: false,
+    }
+}

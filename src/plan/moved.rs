@@ -1,0 +1,125 @@
+//! Where recorded instances stand now: `moved` and `removed` blocks applied to the addresses of the state.
+
+use std::collections::BTreeMap;
+
+use coxswain_model::{Address, Diagnostic, Diagnostics, ModulePath};
+use coxswain_state::{Record, State};
+
+use crate::config::Config;
+use crate::graph::Pattern;
+
+/// How often one address may be moved in a row.
+const MOVES: usize = 16;
+
+/// The records by the addresses they have after all moves.
+pub struct Records<'a> {
+    /// Record and former address, if it was another.
+    pub by_address: BTreeMap<Address, (&'a Record, Option<Address>)>,
+    /// What `removed` blocks say of an address: whether the object goes too.
+    pub removed: BTreeMap<Address, bool>,
+    /// Moves onto an address that is taken.
+    pub problems: Diagnostics,
+}
+
+impl<'a> Records<'a> {
+    /// Applies the blocks of the configuration to the state.
+    pub fn new(config: &Config, state: &'a State) -> Records<'a> {
+        let mut records = Records { by_address: BTreeMap::new(), removed: BTreeMap::new(), problems: Vec::new() };
+        let blocks = Blocks::of(config);
+        for (address, record) in &state.instances {
+            let now = blocks.moved(address);
+            if let Some(destroy) = blocks.removed(&now) {
+                records.removed.insert(now.clone(), destroy);
+            }
+            let former = (now != *address).then(|| address.clone());
+            if let Some((_, other)) = records.by_address.get(&now) {
+                let other = other.clone().unwrap_or_else(|| now.clone());
+                records.problems.push(
+                    Diagnostic::error("moved-onto-taken", format!("`{address}` and `{other}` would both be `{now}`"))
+                        .detail("Remove one of the `moved` blocks, or one of the objects first.")
+                        .of(&now),
+                );
+                continue;
+            }
+            records.by_address.insert(now, (record, former));
+        }
+        records
+    }
+
+    /// The record of an instance.
+    pub fn get(&self, address: &Address) -> Option<&'a Record> {
+        self.by_address.get(address).map(|(record, _)| *record)
+    }
+}
+
+struct Blocks {
+    moved: Vec<(Pattern, Pattern)>,
+    removed: Vec<(Pattern, bool)>,
+}
+
+impl Blocks {
+    /// The blocks of every module, seen from the root; instances of module calls are all alike.
+    fn of(config: &Config) -> Blocks {
+        let mut blocks = Blocks { moved: Vec::new(), removed: Vec::new() };
+        let mut open = vec![(0, ModulePath::ROOT)];
+        while let Some((at, path)) = open.pop() {
+            let Some(module) = config.modules.get(at) else { continue };
+            for block in &module.moved {
+                if let (Some(from), Some(to)) = (Pattern::of(&path, &block.from), Pattern::of(&path, &block.to)) {
+                    blocks.moved.push((from, to));
+                }
+            }
+            for block in &module.removed {
+                if let Some(from) = Pattern::of(&path, &block.from) {
+                    blocks.removed.push((from, block.destroy));
+                }
+            }
+            for (name, call) in &module.calls {
+                open.push((call.module, path.child(name, None)));
+            }
+        }
+        blocks
+    }
+
+    fn moved(&self, address: &Address) -> Address {
+        let mut now = address.clone();
+        for _ in 0..MOVES {
+            let Some(next) = self.moved.iter().find_map(|(from, to)| rename(from, to, &now)) else { break };
+            if next == now {
+                break;
+            }
+            now = next;
+        }
+        now
+    }
+
+    fn removed(&self, address: &Address) -> Option<bool> {
+        self.removed.iter().find(|(pattern, _)| pattern.covers(address)).map(|(_, destroy)| *destroy)
+    }
+}
+
+/// The address that `from → to` makes of `address`, if it applies.
+fn rename(from: &Pattern, to: &Pattern, address: &Address) -> Option<Address> {
+    if !from.covers(address) {
+        return None;
+    }
+    let mut steps = to.module.0.clone();
+    // Where the block does not name an instance of a call, the address keeps the one it has.
+    for (at, step) in steps.iter_mut().enumerate() {
+        if step.key.is_none() && from.module.0.get(at).is_some_and(|f| f.key.is_none()) {
+            step.key = address.module.0.get(at).and_then(|s| s.key.clone());
+        }
+    }
+    steps.extend(address.module.0.iter().skip(from.module.0.len()).cloned());
+    let mut now = Address { module: ModulePath(steps), ..address.clone() };
+    if let (Some((_, _, from_key)), Some((kind, name, key))) = (&from.resource, &to.resource) {
+        now.kind = kind.clone();
+        now.name = name.clone();
+        now.key = match (from_key, key) {
+            (_, Some(key)) => Some(key.clone()),
+            (Some(_), None) => None,
+            (None, None) => address.key.clone(),
+        };
+    }
+    Some(now)
+}

@@ -1,0 +1,324 @@
+//! The verdict on each instance, while the graph is evaluated: where it lives, what is there, what is to be done.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use coxswain_lang::eval::{Need, Stop};
+use coxswain_model::schema::{Class, Placement};
+use coxswain_model::{Address, Diagnostic, Diagnostics, InstanceId, Node, Object, Schema, Value};
+use coxswain_state::{Record, Status};
+
+use super::decide::{self, Decision, Facts3};
+use super::model::DeferredAfter;
+use super::moved::Records;
+use super::seen::Lacks;
+use super::{Request, stored};
+use crate::graph::{Args, Graph, Objects};
+use crate::resource::kind::{Action, Answers, Endpoint, Facts, HostId, Kind, Observation, PlanCx, Step};
+use crate::resource::probe::Probe;
+use crate::resource::host;
+
+/// What is made of one instance.
+#[derive(Debug, Clone)]
+pub(crate) enum Verdict {
+    Decided(Box<Decided>),
+    Deferred { reason: String, after: DeferredAfter },
+    Unreadable { endpoint: Endpoint, reason: String },
+    /// It is wrong; the problem has been reported.
+    Wrong,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Decided {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) identity: String,
+    pub(crate) decision: Decision,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) args: Arc<Args>,
+}
+
+/// Decides instances by request of the graph.
+pub(crate) struct Planner<'a> {
+    pub(crate) request: &'a Request<'a>,
+    pub(crate) records: &'a Records<'a>,
+    pub(crate) verdicts: RefCell<BTreeMap<InstanceId, Verdict>>,
+    pub(crate) lacks: RefCell<Lacks>,
+}
+
+/// The facts and the endpoint of a place.
+pub(crate) struct Place {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) facts: Option<Facts>,
+}
+
+enum Where {
+    At(Place),
+    Verdict(Verdict),
+}
+
+impl Objects for Planner<'_> {
+    fn object(&self, graph: &Graph<'_>, id: InstanceId) -> Result<Object, Stop> {
+        let verdict = self.verdict(graph, id)?;
+        let instance = graph.instance(id);
+        let object = visible(instance.schema, &verdict, self.records.get(&instance.address));
+        self.verdicts.borrow_mut().insert(id, verdict);
+        Ok(object)
+    }
+}
+
+/// The attributes others see, beyond the arguments: recorded or observed where nothing remakes them, else unknown.
+fn visible(schema: &Schema, verdict: &Verdict, record: Option<&Record>) -> Object {
+    let mut object = Object::new();
+    let recorded = record.map_or_else(Object::new, |r| stored::from_stored(schema, &r.attributes));
+    let (observed, remade) = match verdict {
+        Verdict::Decided(d) => {
+            let remade = matches!(d.decision.action, Action::Create | Action::Replace)
+                || record.is_some_and(|r| matches!(r.status, Status::Running | Status::Waiting));
+            (d.decision.change.observed.clone().unwrap_or_default(), remade)
+        }
+        Verdict::Deferred { .. } | Verdict::Unreadable { .. } | Verdict::Wrong => (Object::new(), record.is_none()),
+    };
+    for attr in schema.attributes.iter().filter(|a| !a.is_argument()) {
+        let known = match attr.class {
+            Class::Fact => observed.get(attr.name).cloned(),
+            _ if remade => None,
+            _ => recorded.get(attr.name).or_else(|| observed.get(attr.name)).cloned(),
+        };
+        object.insert(Arc::from(attr.name), known.unwrap_or_else(|| Value::unknown(attr.ty.to_type())));
+    }
+    object
+}
+
+impl<'a> Planner<'a> {
+    pub(crate) fn new(request: &'a Request<'a>, records: &'a Records<'a>) -> Planner<'a> {
+        Planner { request, records, verdicts: RefCell::default(), lacks: RefCell::default() }
+    }
+
+    fn verdict(&self, graph: &Graph<'_>, id: InstanceId) -> Result<Verdict, Stop> {
+        let instance = graph.instance(id);
+        let args = match graph.args(id) {
+            Ok(args) => args,
+            Err(Stop::Error(_)) => return Ok(Verdict::Wrong),
+            Err(need) => return Err(need),
+        };
+        let place = match self.place(graph, id, &args)? {
+            Where::At(place) => place,
+            Where::Verdict(verdict) => return Ok(verdict),
+        };
+        let Some(identity) = decide::identity_text(instance.schema, &instance.address, &args.object) else {
+            let reason = format!("which object it is, is {}", self.known_after(graph, &args.marks.from, &args.object));
+            return Ok(Verdict::Deferred { reason, after: DeferredAfter::NextRound });
+        };
+        let kind = (self.request.kinds)(instance.schema.kind).expect("every schema comes from a kind");
+        let record = self.records.get(&instance.address);
+        let asked = decide::identity_of(instance.schema, &args.object);
+        let observed = match self.observe(kind, &asked, &place, record) {
+            Seen3::Lack => return Err(Stop::Need(Need::Instance(instance.address.clone()))),
+            Seen3::Object(found) => found,
+            Seen3::Unknown(reason) => return Ok(Verdict::Unreadable { endpoint: place.endpoint, reason }),
+        };
+        let facts = Facts3 {
+            schema: instance.schema,
+            address: &instance.address,
+            desired: &args.object,
+            record,
+            observed: observed.as_ref(),
+            ignore: &args.ignore_changes,
+            replace: self.replacement(graph, id, &args)?,
+            restart: self.restart(graph, &args, observed.as_ref(), record)?,
+            digest: self.request.digest,
+        };
+        let decided = facts.decide().map_err(|problem| vec![problem.at(graph.span(id), "this resource")]);
+        let decision = match decided {
+            Ok(decision) => decision,
+            Err(problems) => return Err(Stop::Error(problems)),
+        };
+        let cx = PlanCx { address: &instance.address, endpoint: &place.endpoint, facts: place.facts.as_ref() };
+        let steps = steps_of(kind, &cx, &decision).map_err(|problems| {
+            let mend = |p: Diagnostic| if p.labels.is_empty() { p.at(graph.span(id), "this resource") } else { p };
+            Stop::Error(problems.into_iter().map(|p| mend(p).of(&instance.address)).collect())
+        })?;
+        let decided = Decided { endpoint: place.endpoint, identity, decision, steps, args };
+        Ok(Verdict::Decided(Box::new(decided)))
+    }
+
+    /// Where an instance lives; asks for the host's facts first.
+    fn place(&self, graph: &Graph<'_>, id: InstanceId, args: &Args) -> Result<Where, Stop> {
+        let instance = graph.instance(id);
+        let host = match (instance.schema.placement, &args.host) {
+            (Placement::Nowhere, _) => return Ok(Where::At(Place { endpoint: Endpoint::Nowhere, facts: None })),
+            (Placement::IsHost, _) => id,
+            (Placement::HostOrController | Placement::Host, None) => {
+                return Ok(Where::At(self.controller()));
+            }
+            (Placement::HostOrController | Placement::Host, Some(value)) => match &value.node {
+                Node::Ref(found) => found.id,
+                _ => {
+                    let reason = format!("its host is {}", self.known_after(graph, &value.marks.from, &Object::new()));
+                    return Ok(Where::Verdict(Verdict::Deferred { reason, after: DeferredAfter::NextRound }));
+                }
+            },
+        };
+        let host_args = match graph.args(host) {
+            Ok(args) => args,
+            Err(Stop::Error(_)) => return Ok(Where::Verdict(Verdict::Wrong)),
+            Err(need) => return Err(need),
+        };
+        let address = &graph.instance(host).address;
+        let endpoint = Endpoint::Host(Arc::new(HostId { address: address.clone(), uid: self.uid(address).into() }));
+        if !host_args.object.values().all(Value::is_wholly_known) {
+            let reason = format!("how to reach {address} is {}", self.known_after(graph, &host_args.marks.from, &host_args.object));
+            return Ok(Where::Verdict(Verdict::Deferred { reason, after: DeferredAfter::NextRound }));
+        }
+        let mut connection = host::connection(&host_args.object);
+        connection.machine_id = self.records.get(address).and_then(|r| r.attributes.get("machine_id")?.as_str().map(Into::into));
+        self.lacks.borrow_mut().connections.insert(endpoint.clone(), connection);
+        if let Some(unreached) = self.request.seen.unreadable.get(&endpoint) {
+            if unreached.fatal {
+                let problem = Diagnostic::error("host-identity", unreached.reason.clone())
+                    .detail("Nothing is planned on it. If the machine was replaced on purpose, take the host and what is on it out of the state first (`state rm`).")
+                    .at(graph.span(host), "this host");
+                return if id == host { Err(Stop::Error(vec![problem.of(address)])) } else { Ok(Where::Verdict(Verdict::Wrong)) };
+            }
+            return Ok(Where::Verdict(Verdict::Unreadable { endpoint, reason: unreached.reason.clone() }));
+        }
+        let facts = self.request.seen.facts(&endpoint).cloned();
+        if facts.is_none() {
+            self.lack(&endpoint, [Probe::Facts]);
+        }
+        Ok(Where::At(Place { endpoint, facts }))
+    }
+
+    fn controller(&self) -> Place {
+        let facts = self.request.seen.facts(&Endpoint::Controller).cloned();
+        if facts.is_none() {
+            self.lack(&Endpoint::Controller, [Probe::Facts]);
+        }
+        Place { endpoint: Endpoint::Controller, facts }
+    }
+
+    fn lack(&self, endpoint: &Endpoint, probes: impl IntoIterator<Item = Probe>) {
+        self.lacks.borrow_mut().probes.entry(endpoint.clone()).or_default().extend(probes);
+    }
+
+    /// What is there. Lacking reads are noted, those of the kind together with the facts of the place.
+    pub(crate) fn observe(&self, kind: &dyn Kind, identity: &Object, place: &Place, record: Option<&Record>) -> Seen3 {
+        let none = Answers::new();
+        let got = self.request.seen.answers.get(&place.endpoint).unwrap_or(&none);
+        if let Some(unreached) = self.request.seen.unreadable.get(&place.endpoint) {
+            return Seen3::Unknown(unreached.reason.clone());
+        }
+        let blank = Facts::default();
+        let facts = place.facts.as_ref().unwrap_or(&blank);
+        let observation = kind.observe(identity, facts, got);
+        match observation {
+            Observation::Need(probes) => {
+                let unanswered: Vec<Probe> = probes.into_iter().filter(|p| !got.contains_key(p)).collect();
+                if unanswered.is_empty() {
+                    return Seen3::Unknown(format!("{} asks for the same reads again", kind.schema().kind));
+                }
+                self.lack(&place.endpoint, unanswered);
+                Seen3::Lack
+            }
+            _ if place.facts.is_none() && place.endpoint != Endpoint::Nowhere => Seen3::Lack,
+            Observation::Present(object) => Seen3::Object(Some(object)),
+            Observation::Absent => Seen3::Object(None),
+            Observation::Recorded => Seen3::Object(recorded(kind.schema(), record)),
+            Observation::Unknown(reason) => Seen3::Unknown(reason),
+        }
+    }
+
+    /// The uid of an instance: the recorded one, or a new one that depends on nothing but state and address.
+    pub(crate) fn uid(&self, address: &Address) -> String {
+        super::uid(self.records.get(address), self.request.state, address)
+    }
+
+    /// "known after mock.a is applied".
+    fn known_after(&self, graph: &Graph<'_>, from: &Option<Arc<BTreeSet<InstanceId>>>, object: &Object) -> String {
+        let mut ids: BTreeSet<InstanceId> = from.iter().flat_map(|ids| ids.iter().copied()).collect();
+        for value in object.values().filter(|v| !v.is_wholly_known()) {
+            ids.extend(value.deep_marks().from.iter().flat_map(|ids| ids.iter().copied()));
+        }
+        let names: Vec<String> = ids.iter().map(|id| graph.instance(*id).address.to_string()).take(3).collect();
+        if names.is_empty() { "not known yet".into() } else { format!("known after {} is applied", names.join(", ")) }
+    }
+
+    fn replacement(&self, graph: &Graph<'_>, id: InstanceId, args: &Args) -> Result<Option<String>, Stop> {
+        let address = &graph.instance(id).address;
+        if self.request.selection.replace.iter().any(|a| a.covers(address)) {
+            return Ok(Some("--replace asks for it".into()));
+        }
+        for trigger in &args.replace_triggered_by {
+            if self.has_steps(graph, *trigger)? {
+                return Ok(Some(format!("{} changes (replace_triggered_by)", graph.instance(*trigger).address)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Why `restart_on` fires: a referenced instance changes, or its file is newer than what runs.
+    fn restart(&self, graph: &Graph<'_>, args: &Args, observed: Option<&Object>, record: Option<&Record>) -> Result<Option<String>, Stop> {
+        let number = |object: &Object, name: &str| object.get(name).and_then(Value::as_num).and_then(coxswain_model::Num::to_i128);
+        for trigger in &args.restart_on {
+            let address = &graph.instance(*trigger).address;
+            if self.has_steps(graph, *trigger)? {
+                return Ok(Some(format!("{address} changes")));
+            }
+            let verdicts = self.verdicts.borrow();
+            let Some(Verdict::Decided(other)) = verdicts.get(trigger) else { continue };
+            let changed = other.decision.change.observed.as_ref().and_then(|o| number(o, "mtime"));
+            let started = observed.and_then(|o| number(o, "started")).filter(|s| *s > 0);
+            if let (Some(changed), Some(started), Some(_)) = (changed, started, record)
+                && changed > started
+            {
+                return Ok(Some(format!("{address} is newer than what runs")));
+            }
+        }
+        Ok(None)
+    }
+
+    fn has_steps(&self, graph: &Graph<'_>, id: InstanceId) -> Result<bool, Stop> {
+        if !self.verdicts.borrow().contains_key(&id) {
+            let node = graph.object_node(id);
+            if !graph.is_evaluated(node) {
+                return Err(Stop::Need(Need::Node(node)));
+            }
+        }
+        Ok(matches!(self.verdicts.borrow().get(&id), Some(Verdict::Decided(d)) if !d.steps.is_empty()))
+    }
+}
+
+/// An observation as planning uses it.
+pub(crate) enum Seen3 {
+    Lack,
+    Object(Option<Object>),
+    Unknown(String),
+}
+
+/// Without a world, what was applied last is what is there; what was in the making is not.
+pub(crate) fn recorded(schema: &Schema, record: Option<&Record>) -> Option<Object> {
+    let record = record?;
+    (record.status != Status::Indeterminate).then(|| stored::from_stored(schema, &record.attributes))
+}
+
+/// The steps of a decision.
+pub(crate) fn steps_of(kind: &dyn Kind, cx: &PlanCx<'_>, decision: &Decision) -> Result<Vec<Step>, Diagnostics> {
+    use crate::resource::kind::Verb;
+    let change = &decision.change;
+    match decision.action {
+        Action::NoOp | Action::Read | Action::Forget => Ok(Vec::new()),
+        Action::Adopt if change.differing.is_empty() && !change.restart => {
+            Ok(vec![Step::new("adopt", Verb::Adopt, "take over what is there")])
+        }
+        Action::Create | Action::Update | Action::Adopt | Action::Delete => kind.plan(cx, change),
+        Action::Replace => {
+            let mut steps = match &decision.removal {
+                Some(removal) => kind.plan(cx, removal)?,
+                None => Vec::new(),
+            };
+            steps.extend(kind.plan(cx, change)?);
+            Ok(steps)
+        }
+    }
+}

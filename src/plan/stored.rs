@@ -1,0 +1,108 @@
+//! Values as the state and the plan keep them: JSON in which nothing sensitive and nothing long is in clear.
+
+use std::sync::Arc;
+
+use coxswain_lang::convert::convert;
+use coxswain_model::schema::{Attr, Class};
+use coxswain_model::{Node, Object, Schema, Value, json};
+use serde_json::{Map, Value as Json, json};
+
+/// Text longer than this is kept as a digest.
+const CLEAR_LIMIT: usize = 16 * 1024;
+
+/// Keyed digest of bytes: `hmac-sha256:…`.
+pub type Digest<'a> = dyn Fn(&[u8]) -> String + Sync + 'a;
+
+/// A value for the state: sensitive or long leaves become `{"$digest": …}`.
+pub fn to_stored(value: &Value, digest: &Digest<'_>) -> Json {
+    let long = matches!(&value.node, Node::Str(s) if s.len() > CLEAR_LIMIT);
+    if value.marks.sensitive && !value.is_wholly_known() {
+        return json!({ "$unknown": true });
+    }
+    if value.marks.sensitive || long {
+        return json!({ "$digest": digest_of(value, digest) });
+    }
+    match &value.node {
+        Node::List(_, items) | Node::Set(_, items) | Node::Tuple(items) => {
+            items.iter().map(|v| to_stored(v, digest)).collect()
+        }
+        Node::Map(_, fields) | Node::Object(fields) => {
+            Json::Object(fields.iter().map(|(k, v)| (k.to_string(), to_stored(v, digest))).collect())
+        }
+        Node::Null(_) | Node::Unknown { .. } | Node::Bool(_) | Node::Num(_) | Node::Str(_) | Node::Ref(_) => {
+            json::to_json(value)
+        }
+    }
+}
+
+/// The keyed digest of a value's canonical text.
+pub fn digest_of(value: &Value, digest: &Digest<'_>) -> String {
+    digest(json::to_json_clear(value).to_string().as_bytes())
+}
+
+/// An object for the state, with the attributes the filter takes.
+pub fn object_to_stored(object: &Object, digest: &Digest<'_>, take: impl Fn(&str) -> bool) -> Map<String, Json> {
+    object.iter().filter(|(k, v)| take(k) && !v.is_null()).map(|(k, v)| (k.to_string(), to_stored(v, digest))).collect()
+}
+
+/// Whether a stored leaf is a digest.
+pub fn is_digest(stored: &Json) -> bool {
+    stored.get("$digest").is_some()
+}
+
+/// The stored attributes as values of the schema's types; digests are left out.
+pub fn from_stored(schema: &Schema, stored: &Map<String, Json>) -> Object {
+    let mut object = Object::new();
+    for attr in schema.attributes {
+        let Some(json) = stored.get(attr.name) else { continue };
+        if holds_digest(json) {
+            continue;
+        }
+        let value = json::from_json(json);
+        let value = convert(value.clone(), &attr.ty.to_type()).unwrap_or(value);
+        object.insert(Arc::from(attr.name), value);
+    }
+    object
+}
+
+fn holds_digest(json: &Json) -> bool {
+    match json {
+        Json::Object(fields) => is_digest(json) || fields.values().any(holds_digest),
+        Json::Array(items) => items.iter().any(holds_digest),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => false,
+    }
+}
+
+/// Whether a value means the same as what is stored.
+pub fn same_as_stored(attr: &Attr, stored: Option<&Json>, value: Option<&Value>, digest: &Digest<'_>) -> bool {
+    match (stored, value) {
+        (None | Some(Json::Null), None) => true,
+        (None, Some(value)) | (Some(Json::Null), Some(value)) => value.is_null(),
+        (Some(_), None) => false,
+        (Some(stored), Some(value)) if !value.is_wholly_known() => {
+            let _ = stored;
+            false
+        }
+        (Some(stored), Some(value)) if is_digest(stored) => {
+            stored.get("$digest").and_then(Json::as_str) == Some(digest_of(value, digest).as_str())
+        }
+        (Some(stored), Some(value)) if holds_digest(stored) => *stored == to_stored(value, digest),
+        (Some(stored), Some(value)) => {
+            let was = json::from_json(stored);
+            let was = convert(was.clone(), &attr.ty.to_type()).unwrap_or(was);
+            super::compare::same(attr, &was, value)
+        }
+    }
+}
+
+/// Fingerprint of what was observed: the owned and identity attributes, or that nothing is there.
+pub fn fingerprint(schema: &Schema, observed: Option<&Object>, digest: &Digest<'_>) -> String {
+    let Some(observed) = observed else { return "absent".to_owned() };
+    let owned: Map<String, Json> = schema
+        .attributes
+        .iter()
+        .filter(|a| matches!(a.class, Class::Identity | Class::Owned) && !a.volatile)
+        .filter_map(|a| observed.get(a.name).map(|v| (a.name.to_owned(), json::to_json_clear(v))))
+        .collect();
+    digest(Json::Object(owned).to_string().as_bytes())
+}

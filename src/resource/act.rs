@@ -1,0 +1,132 @@
+//! Typed changes. A step of a host kind is a row of acts; the world runs them in one round trip, in order, and
+//! stops at the first that fails. Contents travel over the standard input of the remote shell, never in arguments.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+/// Bytes that may be secret: wiped when dropped, never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Content(Zeroizing<Vec<u8>>);
+
+impl Content {
+    /// Takes the bytes.
+    pub fn new(bytes: Vec<u8>) -> Content {
+        Content(Zeroizing::new(bytes))
+    }
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Content({} bytes)", self.0.len())
+    }
+}
+
+/// Mode, owner and group of a path; `None` leaves it (a new file: 0644, the connecting user).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Permissions {
+    /// Octal.
+    pub mode: Option<String>,
+    /// Name or number.
+    pub owner: Option<String>,
+    /// Name or number.
+    pub group: Option<String>,
+}
+
+/// What must be true of a path at the moment of the change, checked in the same script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expect {
+    /// Nothing is there.
+    Absent,
+    /// A regular file with this SHA-256.
+    Digest(String),
+    /// Not checked.
+    Anything,
+}
+
+/// One change at an endpoint. Each is idempotent: doing it twice is doing it once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Act {
+    /// Writes a file: temporary name beside it (0600 from its creation), permissions, content, fsync, rename.
+    WriteFile {
+        /// Where.
+        path: String,
+        /// What.
+        content: Content,
+        /// Set before the content is visible.
+        permissions: Permissions,
+        /// What must be there now.
+        expects: Expect,
+    },
+    /// Makes one directory; its parent must exist.
+    MakeDir {
+        /// Where.
+        path: String,
+        /// Its permissions.
+        permissions: Permissions,
+    },
+    /// Changes mode, owner and group of what is there.
+    SetPermissions {
+        /// Of what.
+        path: String,
+        /// To what.
+        permissions: Permissions,
+    },
+    /// Removes a file; fine if it is gone.
+    RemoveFile {
+        /// Which.
+        path: String,
+        /// What must be there now.
+        expects: Expect,
+    },
+    /// Removes a directory if it is empty; fine if it is gone; not empty is an error that says so.
+    RemoveDir {
+        /// Which.
+        path: String,
+    },
+    /// Keeps a copy of a file's content under its SHA-256 in the endpoint's store (0700), for [`Act::Restore`].
+    Keep {
+        /// Which file.
+        path: String,
+        /// Its SHA-256 as observed.
+        digest: String,
+    },
+    /// Puts a kept content back, as [`Act::WriteFile`] does.
+    Restore {
+        /// Where.
+        path: String,
+        /// Which content.
+        digest: String,
+        /// Set before the content is visible.
+        permissions: Permissions,
+    },
+    /// Forgets a kept content; fine if it is gone.
+    Drop {
+        /// Which content.
+        digest: String,
+    },
+    /// Runs a program. Arguments hold nothing secret.
+    Run {
+        /// Program and arguments.
+        argv: Vec<String>,
+        /// Added to the fixed environment (`LC_ALL=C`, `PATH`, `DEBIAN_FRONTEND=noninteractive`).
+        env: Vec<(String, String)>,
+        /// Exit codes that mean success.
+        ok: Vec<i32>,
+    },
+}
+
+/// What an act did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ActDone {
+    /// Exit code; 0 for acts that are not programs.
+    pub code: i32,
+    /// Output, cut to a limit.
+    pub stdout: String,
+    /// Error output, cut to a limit.
+    pub stderr: String,
+}

@@ -1,0 +1,436 @@
+//! The trait of a kind, and what passes between kinds and the engine.
+//!
+//! A kind says *what* must be read, what the answers mean and which steps a change takes. The engine decides
+//! *when*, merges reads, compares by schema, and runs journal, guards, reboots and gates. Everything but
+//! [`Kind::run`] is pure.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use coxswain_model::schema::Stage;
+use coxswain_model::{Address, Diagnostics, Object, Schema};
+use serde::{Deserialize, Serialize};
+
+use super::act::{Act, ActDone};
+use super::answer::{Answer, FactsAnswer};
+use super::probe::Probe;
+use crate::world::{World, WorldError};
+
+/// Where an object lives.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Endpoint {
+    /// Nowhere: no world is behind it.
+    Nowhere,
+    /// The machine coxswain runs on.
+    Controller,
+    /// A host.
+    Host(Arc<HostId>),
+}
+
+/// A host, by its instance.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct HostId {
+    /// The instance.
+    pub address: Address,
+    /// Its uid, which a move does not change.
+    pub uid: Arc<str>,
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Endpoint::Nowhere => f.write_str("nowhere"),
+            Endpoint::Controller => f.write_str("this machine"),
+            Endpoint::Host(host) => write!(f, "{}", host.address),
+        }
+    }
+}
+
+/// What is known of the endpoint before planning.
+pub type Facts = FactsAnswer;
+
+/// The answers so far, by probe.
+pub type Answers = BTreeMap<Probe, Answer>;
+
+/// What a kind makes of the answers.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Observation {
+    /// These reads are needed first.
+    Need(Vec<Probe>),
+    /// The object as it is: every readable attribute by its name; leaves may be unknown.
+    Present(Object),
+    /// There is no such object.
+    Absent,
+    /// There is no world to ask: what was applied last is what is.
+    Recorded,
+    /// It cannot be said.
+    Unknown(String),
+}
+
+/// What is to be done with an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Nothing.
+    NoOp,
+    /// Make it.
+    Create,
+    /// Take over what is there.
+    Adopt,
+    /// Change it in place.
+    Update,
+    /// Remove it and make it anew.
+    Replace,
+    /// Remove it, giving back what was there before.
+    Delete,
+    /// Drop it from the state and leave it in the world.
+    Forget,
+    /// Read it (a host's facts).
+    Read,
+}
+
+/// A change of one instance.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// What is to be done.
+    pub action: Action,
+    /// Which object: the identity attributes (of the old object for Delete; of the new one otherwise).
+    pub identity: Object,
+    /// What the object was before coxswain first touched it; `None`: not touched yet; `Some(None)`: absent.
+    pub before: Option<Option<Object>>,
+    /// Last applied attributes; empty for none.
+    pub prior: Object,
+    /// What was observed; `None` for absent.
+    pub observed: Option<Object>,
+    /// What is wanted, wholly known when `run` sees it; `None` for Delete.
+    pub desired: Option<Object>,
+    /// The owned attributes that differ between observed and desired.
+    pub differing: Vec<Arc<str>>,
+    /// Whether `restart_on` fired.
+    pub restart: bool,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verb {
+    /// Makes the object.
+    Create,
+    /// Takes it over as it is.
+    Adopt,
+    /// Changes it.
+    Update,
+    /// Removes it.
+    Delete,
+    /// Restarts what runs.
+    Restart,
+    /// Only the state changes.
+    Forget,
+    /// Connects and reads the facts.
+    Connect,
+    /// Stops the holder of a claim.
+    ClaimStop,
+    /// Proves that the holder is gone.
+    ClaimProve,
+    /// Takes the holder's history.
+    ClaimExport,
+    /// Gives the history to the new holder.
+    ClaimImport,
+    /// Waits the safety distance.
+    ClaimWait,
+    /// Starts the new holder.
+    ClaimStart,
+    /// Something a kind names itself (`payload.name`).
+    Custom,
+}
+
+/// How a step touches its endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepClass {
+    /// Nothing else notices.
+    InPlace,
+    /// A service restarts.
+    Restart,
+    /// The way to the host changes: the step is armed with a revert and confirmed over a new connection.
+    Reconnect,
+    /// The host reboots: it has the host to itself.
+    Reboot,
+    /// Cannot be taken back.
+    Danger,
+}
+
+/// One step of a change, as a kind makes it. The engine adds number, edges, journal and preconditions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Distinguishes the steps of one instance: `apply`, `remove`, `join`.
+    pub name: String,
+    /// What it does.
+    pub verb: Verb,
+    /// How it touches the endpoint.
+    pub class: StepClass,
+    /// One line for people: "write /etc/motd".
+    pub title: String,
+    /// What must be true before it starts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<Gate>,
+}
+
+impl Step {
+    /// A step in place without gates.
+    pub fn new(name: &str, verb: Verb, title: impl Into<String>) -> Step {
+        Step { name: name.into(), verb, class: StepClass::InPlace, title: title.into(), gates: Vec::new() }
+    }
+    /// The same step of another class.
+    #[must_use]
+    pub fn class(mut self, class: StepClass) -> Step {
+        self.class = class;
+        self
+    }
+}
+
+/// A condition the engine waits for before a step, with a deadline.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Gate {
+    /// A kind's own condition at the endpoint, asked through [`Kind::gate`].
+    Condition(String),
+    /// The claim's former holder is proved gone.
+    ClaimProved(String),
+}
+
+/// What a kind may see while planning.
+#[derive(Debug, Clone, Copy)]
+pub struct PlanCx<'a> {
+    /// The instance.
+    pub address: &'a Address,
+    /// Where it lives.
+    pub endpoint: &'a Endpoint,
+    /// What is known of that place; `None` where nobody asked (`Nowhere`).
+    pub facts: Option<&'a Facts>,
+}
+
+/// What a kind may use while running a step.
+pub struct StepCx<'a> {
+    /// The instance.
+    pub address: &'a Address,
+    /// Where it lives.
+    pub endpoint: &'a Endpoint,
+    /// The change the step belongs to, with all values known and in clear.
+    pub change: &'a Change,
+    /// The edge to the world.
+    pub world: &'a dyn World,
+    /// What an earlier run left of a running or waiting step.
+    pub handle: Option<&'a serde_json::Value>,
+    /// The step's time limit.
+    pub timeout: Duration,
+    /// Where progress goes.
+    pub progress: &'a (dyn Fn(&str) + Send + Sync),
+}
+
+/// How a step ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// It is done; the computed attributes it made (may be empty: the engine observes the rest itself).
+    Done(Object),
+    /// It goes on at the endpoint; a later run takes it up by the handle.
+    Running(serde_json::Value),
+    /// Others must act first.
+    Waiting {
+        /// Who.
+        on: Vec<String>,
+        /// Taken up by a later run.
+        resume: serde_json::Value,
+    },
+}
+
+/// Why a step failed.
+#[derive(Debug, thiserror::Error)]
+pub enum KindError {
+    /// The edge failed.
+    #[error(transparent)]
+    World(#[from] WorldError),
+    /// A program said no.
+    #[error("{title}: `{program}` exited with {code}{}", if stderr.is_empty() { String::new() } else { format!(": {stderr}") })]
+    Program {
+        /// What was being done.
+        title: String,
+        /// The program.
+        program: String,
+        /// Its exit code.
+        code: i32,
+        /// The last of its error output.
+        stderr: String,
+    },
+    /// The object is not what the plan saw.
+    #[error("{0}")]
+    Stale(String),
+    /// The kind has a reason of its own.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// What may be done after a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// The same step may be tried again.
+    Safe,
+    /// Only after the object has been observed.
+    AfterObserving,
+    /// It would fail again.
+    Never,
+}
+
+impl KindError {
+    /// What the executor may do.
+    pub fn retry(&self) -> Retry {
+        match self {
+            KindError::World(e) => e.retry(),
+            KindError::Program { .. } => Retry::AfterObserving,
+            KindError::Stale(_) | KindError::Failed(_) => Retry::Never,
+        }
+    }
+}
+
+/// A kind of resource.
+#[async_trait]
+pub trait Kind: Send + Sync {
+    /// Its tables.
+    fn schema(&self) -> &'static Schema;
+
+    /// Checks of the arguments that no schema can say; values may be unknown. Pure.
+    fn check(&self, args: &Object) -> Diagnostics;
+
+    /// What the answers say of the object named by `identity` (the identity attributes) with the arguments `args`
+    /// (last applied or desired; empty when unknown). Called with growing answers until it needs nothing more, at
+    /// most [`OBSERVE_DEPTH`] times. Pure. Values it does not understand are `Unknown`, never a guess.
+    fn observe(&self, identity: &Object, facts: &Facts, got: &Answers) -> Observation;
+
+    /// The steps of one change; values may still be unknown. Pure.
+    ///
+    /// # Errors
+    /// What makes the change impossible.
+    fn plan(&self, cx: &PlanCx<'_>, change: &Change) -> Result<Vec<Step>, Diagnostics>;
+
+    /// Carries out one step. Idempotent: a step whose outcome was lost is run again after observing.
+    ///
+    /// # Errors
+    /// See [`KindError::retry`].
+    async fn run(&self, cx: &StepCx<'_>, step: &Step) -> Result<Outcome, KindError>;
+}
+
+/// How often a kind may ask for more reads.
+pub const OBSERVE_DEPTH: usize = 4;
+
+/// A kind whose objects live on hosts and whose steps are rows of acts: everything is pure.
+pub trait HostKind: Send + Sync {
+    /// As [`Kind::schema`].
+    fn schema(&self) -> &'static Schema;
+    /// As [`Kind::check`].
+    fn check(&self, _args: &Object) -> Diagnostics {
+        Diagnostics::new()
+    }
+    /// As [`Kind::observe`].
+    fn observe(&self, identity: &Object, facts: &Facts, got: &Answers) -> Observation;
+    /// As [`Kind::plan`].
+    ///
+    /// # Errors
+    /// What makes the change impossible.
+    fn plan(&self, cx: &PlanCx<'_>, change: &Change) -> Result<Vec<Step>, Diagnostics>;
+    /// The acts of a step, with all values known.
+    ///
+    /// # Errors
+    /// What makes the change impossible.
+    fn acts(&self, change: &Change, step: &Step) -> Result<Vec<Act>, KindError>;
+    /// The computed attributes that the step has made, once its acts are done; none for most kinds.
+    fn made(&self, _change: &Change, _step: &Step) -> Object {
+        Object::new()
+    }
+}
+
+/// Lines of a failed program's output that an error shows.
+const ERROR_LINES: usize = 40;
+
+/// A program as an error names it: of `sh -c SCRIPT NAME ARGUMENTS`, what follows the script.
+fn shown_program(argv: &[String]) -> String {
+    match argv {
+        [shell, flag, _script, name @ ..] if shell == "sh" && flag == "-c" && !name.is_empty() => {
+            name.join(" ")
+        }
+        all => all.join(" "),
+    }
+}
+
+/// The last lines a failed program wrote: its errors, or where there are none its output.
+fn last_words(done: &ActDone) -> String {
+    let errors = done.stderr.trim();
+    let text = if errors.is_empty() { done.stdout.trim() } else { errors };
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(ERROR_LINES)..].join("\n")
+}
+
+#[async_trait]
+impl<T: HostKind> Kind for T {
+    fn schema(&self) -> &'static Schema {
+        HostKind::schema(self)
+    }
+    fn check(&self, args: &Object) -> Diagnostics {
+        HostKind::check(self, args)
+    }
+    fn observe(&self, identity: &Object, facts: &Facts, got: &Answers) -> Observation {
+        HostKind::observe(self, identity, facts, got)
+    }
+    fn plan(&self, cx: &PlanCx<'_>, change: &Change) -> Result<Vec<Step>, Diagnostics> {
+        HostKind::plan(self, cx, change)
+    }
+    async fn run(&self, cx: &StepCx<'_>, step: &Step) -> Result<Outcome, KindError> {
+        let acts = self.acts(cx.change, step)?;
+        let done = cx.world.act(cx.endpoint, &acts, cx.timeout, cx.progress).await?;
+        for (act, done) in acts.iter().zip(&done) {
+            if let Act::Run { argv, ok, .. } = act
+                && !ok.contains(&done.code)
+            {
+                return Err(KindError::Program {
+                    title: step.title.clone(),
+                    program: shown_program(argv),
+                    code: done.code,
+                    stderr: last_words(done),
+                });
+            }
+        }
+        Ok(Outcome::Done(self.made(cx.change, step)))
+    }
+}
+
+/// The stage of a kind, for the order on one host.
+pub fn stage(kind: &dyn Kind) -> Stage {
+    kind.schema().stage
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_do_not_show_scripts() {
+        let argv = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
+        assert_eq!(
+            shown_program(&argv(&["sh", "-c", "exec \"$0\" \"$@\"", "systemctl", "start"])),
+            "systemctl start"
+        );
+        assert_eq!(shown_program(&argv(&["useradd", "eth"])), "useradd eth");
+    }
+
+    #[test]
+    fn errors_show_the_last_lines() {
+        let done =
+            |stdout: &str, stderr: &str| ActDone { code: 1, stdout: stdout.into(), stderr: stderr.into() };
+        assert_eq!(last_words(&done("out", "\nerror\n")), "error");
+        assert_eq!(last_words(&done("out\n", "\n")), "out");
+        let long: Vec<String> = (0..ERROR_LINES + 5).map(|n| n.to_string()).collect();
+        assert!(last_words(&done("", &long.join("\n"))).starts_with("5\n"));
+    }
+}

@@ -1,0 +1,471 @@
+//! Acts: the script that changes, and what its output means.
+//!
+//! A file is written under `.NAME.coxswain-XXXXXXXX` beside its place, 0600 from its creation; its content is checked
+//! by digest; owner and mode are set; it is synced, renamed over its place, and the directory is synced. A trap
+//! removes the temporary file of a shell that dies; what a killed shell left is removed by the next write there.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+use super::{Frame, Nonce, is_path, is_word, quote, wrap};
+use crate::resource::act::{Act, ActDone, Content, Expect, Permissions};
+use crate::world::WorldError;
+
+/// Exit code of a part whose precondition does not hold; what is there is on its standard output.
+const STALE: i32 = 75;
+/// Bytes per `printf`: a multiple of three, so that the pieces join to one base64 text.
+const CHUNK: usize = 3 * 16 * 1024;
+/// Seconds after the limit at which a program is killed: whoever waits for it has given up before.
+const KILL_AFTER_S: u64 = 5;
+/// Bytes of a file's name in the name of its temporary file: both must fit into 255.
+const NAME_LIMIT: usize = 200;
+
+const FUNCTIONS: &str = r#"DEBIAN_FRONTEND=noninteractive; export DEBIAN_FRONTEND
+t=
+trap 'if [ -n "$t" ]; then rm -f -- "$t"; fi' EXIT
+trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 141' PIPE; trap 'exit 143' TERM
+cx_kind() {
+if x=$(stat -c %f -- "$1" 2>&1); then
+case $x in 8???) k=file ;; 4???) k=directory ;; a???) k=link ;; *) k=other ;; esac
+else
+case $x in *': No such file or directory'|*': Not a directory') k=absent ;; *) printf '%s\n' "$x" >&2; return 1 ;; esac
+fi
+}
+cx_sum() { s=$(sha256sum -- "$1") || return 1; s=${s#\\}; s=${s%% *}; }
+cx_expect() {
+if [ "$2" = any ]; then return 0; fi
+cx_kind "$1" || return 1
+case $k in
+file)
+cx_sum "$1" || return 1
+if [ "$s" = "$2" ] || [ "$s" = "$3" ]; then return 0; fi
+printf 'a file with SHA-256 %s' "$s" ;;
+absent)
+if [ "$2" = absent ]; then return 0; fi
+printf 'nothing' ;;
+directory) printf 'a directory' ;;
+link) printf 'a symbolic link' ;;
+*) printf 'not a regular file' ;;
+esac
+return 75
+}
+cx_perm() {
+m=$2
+if [ -n "$3$4" ]; then
+if [ -z "$m" ]; then m=$(stat -c 00%a -- "$1") || return 1; fi
+chown -- "$3${4:+:$4}" "$1" || return 1
+fi
+if [ -n "$m" ]; then chmod -- "$m" "$1" || return 1; fi
+}
+cx_sweep() {
+for l in "$1"????????; do
+if [ -e "$l" ] || [ -L "$l" ]; then rm -f -- "$l" || return 1; fi
+done
+}
+cx_syncdir() { sync -- "$1" 2>/dev/null || :; }
+cx_write() {
+cx_expect "$1" "$7" "$8" || return
+cx_sweep "$3" || return 1
+cx_kind "$1" || return 1
+m=$4; o=$5; g=$6
+if [ "$k" = directory ]; then printf '%s\n' 'there is a directory' >&2; return 1; fi
+if [ "$k" = file ]; then
+x=$(stat -c '%a %u %g' -- "$1") || return 1
+if [ -z "$m" ]; then m=00${x%% *}; fi
+x=${x#* }
+if [ -z "$o" ]; then o=${x%% *}; fi
+if [ -z "$g" ]; then g=${x#* }; fi
+fi
+t=$(umask 077; mktemp -- "$3XXXXXXXX") || return 1
+cx_fill >"$t" || return 1
+cx_sum "$t" || return 1
+if [ "$s" != "$8" ]; then printf '%s\n' 'the content did not arrive whole' >&2; return 1; fi
+cx_perm "$t" "${m:-00644}" "$o" "$g" || return 1
+sync -- "$t" || return 1
+cx_expect "$1" "$7" "$8" || return
+mv -fT -- "$t" "$1" || return 1
+t=
+cx_syncdir "$2"
+}
+cx_mkdir() {
+cx_kind "$1" || return 1
+case $k in
+absent)
+mkdir -m 00700 -- "$1" || return 1
+cx_perm "$1" "${3:-00755}" "$4" "$5" || return 1
+cx_syncdir "$2" ;;
+directory) cx_perm "$1" "$3" "$4" "$5" || return 1 ;;
+*) printf '%s\n' 'something else than a directory is there' >&2; return 1 ;;
+esac
+}
+cx_setperm() {
+cx_kind "$1" || return 1
+case $k in
+absent) printf '%s\n' 'there is nothing' >&2; return 1 ;;
+link) printf '%s\n' 'there is a symbolic link' >&2; return 1 ;;
+esac
+cx_perm "$1" "$2" "$3" "$4"
+}
+cx_remove() {
+cx_kind "$1" || return 1
+if [ "$k" = absent ]; then return 0; fi
+cx_expect "$1" "$3" '' || return
+if [ "$k" = directory ]; then printf '%s\n' 'there is a directory' >&2; return 1; fi
+rm -f -- "$1" || return 1
+cx_syncdir "$2"
+}
+cx_rmdir() {
+cx_kind "$1" || return 1
+if [ "$k" = absent ]; then return 0; fi
+rmdir -- "$1" || return 1
+cx_syncdir "$2"
+}
+cx_store() {
+if [ -z "$S" ]; then
+if [ "$(id -u)" = 0 ]; then S=/var/lib/coxswain/kept
+elif [ -n "$HOME" ]; then S=$HOME/.local/state/coxswain/kept
+else printf '%s\n' 'there is no home directory for the store' >&2; return 1
+fi
+fi
+}
+cx_keep() {
+cx_store || return 1
+(umask 077; mkdir -p -- "$S") || return 1
+f=$S/$2
+if [ -f "$f" ]; then cx_sum "$f" || return 1; if [ "$s" = "$2" ]; then return 0; fi; fi
+cx_expect "$1" "$2" '' || return
+cx_sweep "$S/.$2.coxswain-" || return 1
+t=$(umask 077; mktemp -- "$S/.$2.coxswain-XXXXXXXX") || return 1
+cat -- "$1" >"$t" || return 1
+cx_sum "$t" || return 1
+if [ "$s" != "$2" ]; then printf 'a file that is changing'; return 75; fi
+sync -- "$t" || return 1
+mv -fT -- "$t" "$f" || return 1
+t=
+cx_syncdir "$S"
+}
+cx_restore() {
+cx_store || return 1
+f=$S/$7
+cx_fill() { cat -- "$f"; }
+cx_write "$1" "$2" "$3" "$4" "$5" "$6" any "$7"
+}
+cx_drop() { cx_store || return 1; rm -f -- "$S/$1"; }
+"#;
+
+/// A script that carries out acts.
+pub struct ActScript {
+    /// For a shell's standard input. Holds contents.
+    pub text: Zeroizing<String>,
+}
+
+/// What the acts of a script share.
+#[derive(Debug, Clone, Copy)]
+pub struct ActOptions<'a> {
+    /// Where kept contents live; the host's own place where none is given.
+    pub store: Option<&'a str>,
+    /// A program that runs longer is killed, whether or not anybody still listens.
+    pub limit: Duration,
+}
+
+/// Makes the script of these acts.
+///
+/// # Errors
+/// What no script can do: a path that is not absolute, a mode that is not octal.
+pub fn compile_acts(
+    acts: &[Act],
+    nonce: &Nonce,
+    options: ActOptions<'_>,
+) -> Result<ActScript, (usize, String)> {
+    let size = acts.iter().map(|act| content_of(act).map_or(512, |c| c.bytes().len() * 3 / 2 + 1024)).sum();
+    let mut body = Zeroizing::new(String::with_capacity(size));
+    let _ = writeln!(*body, "S={}", quote(options.store.unwrap_or("")));
+    let _ = writeln!(*body, "T={}", options.limit.as_secs().saturating_add(KILL_AFTER_S));
+    for (index, act) in acts.iter().enumerate() {
+        check(act).map_err(|reason| (index, reason))?;
+        let _ = writeln!(*body, "cx_b {index}");
+        call(act, &mut body);
+        let _ = write!(*body, "\nr=$?; cx_e {index} $r\ncase $r in ");
+        let ok = match act {
+            Act::Run { ok, .. } => ok.as_slice(),
+            Act::WriteFile { .. }
+            | Act::MakeDir { .. }
+            | Act::SetPermissions { .. }
+            | Act::RemoveFile { .. }
+            | Act::RemoveDir { .. }
+            | Act::Keep { .. }
+            | Act::Restore { .. }
+            | Act::Drop { .. } => &[0],
+        };
+        let ok: Vec<String> = ok.iter().map(i32::to_string).collect();
+        if !ok.is_empty() {
+            let _ = write!(*body, "{}) ;; ", ok.join("|"));
+        }
+        body.push_str("*) exit 0 ;; esac\n");
+    }
+    Ok(ActScript { text: wrap(nonce, FUNCTIONS, &body) })
+}
+
+fn content_of(act: &Act) -> Option<&Content> {
+    match act {
+        Act::WriteFile { content, .. } => Some(content),
+        Act::MakeDir { .. }
+        | Act::SetPermissions { .. }
+        | Act::RemoveFile { .. }
+        | Act::RemoveDir { .. }
+        | Act::Keep { .. }
+        | Act::Restore { .. }
+        | Act::Drop { .. }
+        | Act::Run { .. } => None,
+    }
+}
+
+/// The command of one act.
+fn call(act: &Act, out: &mut String) {
+    let _ = match act {
+        Act::WriteFile { path, content, permissions, expects } => {
+            fill(content.bytes(), out);
+            let wanted = hex::encode(Sha256::digest(content.bytes()));
+            write!(out, "cx_write {} {} {wanted}", place(path, permissions), expectation(expects))
+        }
+        Act::MakeDir { path, permissions } => {
+            let (dir, _) = split(path);
+            write!(out, "cx_mkdir {} {} {}", quote(path), quote(dir), words(permissions))
+        }
+        Act::SetPermissions { path, permissions } => {
+            write!(out, "cx_setperm {} {}", quote(path), words(permissions))
+        }
+        Act::RemoveFile { path, expects } => {
+            write!(out, "cx_remove {} {} {}", quote(path), quote(split(path).0), expectation(expects))
+        }
+        Act::RemoveDir { path } => write!(out, "cx_rmdir {} {}", quote(path), quote(split(path).0)),
+        Act::Keep { path, digest } => write!(out, "cx_keep {} {digest}", quote(path)),
+        Act::Restore { path, digest, permissions } => {
+            write!(out, "cx_restore {} {digest}", place(path, permissions))
+        }
+        Act::Drop { digest } => write!(out, "cx_drop {digest}"),
+        Act::Run { argv, env, .. } => {
+            out.push('(');
+            for (name, value) in env {
+                let _ = write!(out, "{name}={}; export {name}; ", quote(value));
+            }
+            out.push_str("exec timeout -k 10 \"$T\"");
+            for word in argv {
+                out.push(' ');
+                out.push_str(&quote(word));
+            }
+            write!(out, ")")
+        }
+    };
+}
+
+/// The function that prints a content: builtins and `base64 -d`, whose arguments hold nothing.
+fn fill(bytes: &[u8], out: &mut String) {
+    if bytes.is_empty() {
+        out.push_str("cx_fill() { :; }\n");
+        return;
+    }
+    out.push_str("cx_fill() { {\n");
+    for chunk in bytes.chunks(CHUNK) {
+        out.push_str("printf %s ");
+        STANDARD.encode_string(chunk, out);
+        out.push('\n');
+    }
+    out.push_str("} | base64 -d; }\n");
+}
+
+/// Path, directory, start of the temporary name, mode, owner, group.
+fn place(path: &str, permissions: &Permissions) -> String {
+    let (dir, name) = split(path);
+    let mut end = name.len().min(NAME_LIMIT);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    let slash = if dir == "/" { "" } else { "/" };
+    let temporary = format!("{dir}{slash}.{}.coxswain-", &name[..end]);
+    format!("{} {} {} {}", quote(path), quote(dir), quote(&temporary), words(permissions))
+}
+
+fn split(path: &str) -> (&str, &str) {
+    match path.rsplit_once('/') {
+        Some(("", name)) => ("/", name),
+        Some((dir, name)) => (dir, name),
+        None => (".", path),
+    }
+}
+
+/// Mode, owner and group. Five digits: chmod would leave a directory's set-group bit with four.
+fn words(permissions: &Permissions) -> String {
+    let mode = permissions.mode.as_ref().map(|mode| format!("{mode:0>5}")).unwrap_or_default();
+    let name = |name: &Option<String>| quote(name.as_deref().unwrap_or(""));
+    format!("{} {} {}", quote(&mode), name(&permissions.owner), name(&permissions.group))
+}
+
+fn expectation(expects: &Expect) -> &str {
+    match expects {
+        Expect::Absent => "absent",
+        Expect::Digest(digest) => digest,
+        Expect::Anything => "any",
+    }
+}
+
+/// What no script can do.
+fn check(act: &Act) -> Result<(), String> {
+    match act {
+        Act::WriteFile { path, permissions, expects, .. } => {
+            check_path(path)?;
+            check_permissions(permissions)?;
+            check_expects(expects)
+        }
+        Act::MakeDir { path, permissions } | Act::SetPermissions { path, permissions } => {
+            check_path(path)?;
+            check_permissions(permissions)
+        }
+        Act::RemoveFile { path, expects } => {
+            check_path(path)?;
+            check_expects(expects)
+        }
+        Act::RemoveDir { path } => check_path(path),
+        Act::Keep { path, digest } => {
+            check_path(path)?;
+            check_digest(digest)
+        }
+        Act::Restore { path, digest, permissions } => {
+            check_path(path)?;
+            check_permissions(permissions)?;
+            check_digest(digest)
+        }
+        Act::Drop { digest } => check_digest(digest),
+        Act::Run { argv, env, .. } => check_program(argv, env),
+    }
+}
+
+fn check_path(path: &str) -> Result<(), String> {
+    if is_path(path) {
+        Ok(())
+    } else {
+        Err(format!("{path:?} is not the absolute path of a file or directory"))
+    }
+}
+
+fn check_expects(expects: &Expect) -> Result<(), String> {
+    match expects {
+        Expect::Digest(digest) => check_digest(digest),
+        Expect::Absent | Expect::Anything => Ok(()),
+    }
+}
+
+fn check_digest(digest: &str) -> Result<(), String> {
+    let is_digest = digest.len() == 64 && digest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    if is_digest { Ok(()) } else { Err(format!("{digest:?} is not a SHA-256 in lower-case hex")) }
+}
+
+fn check_permissions(permissions: &Permissions) -> Result<(), String> {
+    if let Some(mode) = &permissions.mode {
+        let is_mode = (3..=5).contains(&mode.len()) && mode.bytes().all(|b| (b'0'..=b'7').contains(&b));
+        if !is_mode {
+            return Err(format!("{mode:?} is not an octal mode"));
+        }
+    }
+    for name in [&permissions.owner, &permissions.group].into_iter().flatten() {
+        let is_name = !name.is_empty() && !name.contains([':', '\0', '\n']);
+        if !is_name {
+            return Err(format!("{name:?} is not the name of an owner or group"));
+        }
+    }
+    Ok(())
+}
+
+fn check_program(argv: &[String], env: &[(String, String)]) -> Result<(), String> {
+    if argv.first().is_none_or(String::is_empty) {
+        return Err("there is no program to run".to_owned());
+    }
+    let is_variable = |name: &str| {
+        name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    if let Some((name, _)) = env.iter().find(|(name, value)| !is_variable(name) || !is_word(value)) {
+        return Err(format!("{name:?} is not a variable a program can be given"));
+    }
+    if argv.iter().all(|word| is_word(word)) { Ok(()) } else { Err("an argument holds a NUL".to_owned()) }
+}
+
+/// What is being done, for people. Nothing secret.
+pub fn title(act: &Act) -> String {
+    match act {
+        Act::WriteFile { path, .. } => format!("write {path}"),
+        Act::MakeDir { path, .. } => format!("make directory {path}"),
+        Act::SetPermissions { path, .. } => format!("set permissions of {path}"),
+        Act::RemoveFile { path, .. } => format!("remove {path}"),
+        Act::RemoveDir { path } => format!("remove directory {path}"),
+        Act::Keep { path, .. } => format!("keep {path}"),
+        Act::Restore { path, .. } => format!("restore {path}"),
+        Act::Drop { digest } => format!("drop {}", digest.get(..12).unwrap_or(digest)),
+        Act::Run { argv, .. } => format!("run {}", argv.join(" ")),
+    }
+}
+
+/// What the acts did, from the frames of standard output and standard error.
+///
+/// # Errors
+/// When an act other than a program failed, a precondition did not hold, or the script ended early.
+pub fn parse_acts(
+    endpoint: &str,
+    acts: &[Act],
+    out: &[Frame],
+    err: &[Frame],
+) -> Result<Vec<ActDone>, WorldError> {
+    let mut done = Vec::with_capacity(acts.len());
+    for (index, act) in acts.iter().enumerate() {
+        let Some(frame) = out.iter().find(|f| f.index == index) else {
+            return Err(WorldError::Broken {
+                endpoint: endpoint.to_owned(),
+                reason: format!("the script ended before it could {}", title(act)),
+            });
+        };
+        let stdout = String::from_utf8_lossy(&frame.bytes).into_owned();
+        let stderr = err
+            .iter()
+            .find(|f| f.index == index)
+            .map_or_else(String::new, |f| String::from_utf8_lossy(&f.bytes).into_owned());
+        if let Act::Run { ok, .. } = act {
+            let is_last = !ok.contains(&frame.code);
+            done.push(ActDone { code: frame.code, stdout, stderr });
+            if is_last {
+                break;
+            }
+            continue;
+        }
+        match frame.code {
+            0 => done.push(ActDone::default()),
+            STALE => return Err(stale(endpoint, act, stdout)),
+            _ => return Err(failed(endpoint, act, &stderr)),
+        }
+    }
+    Ok(done)
+}
+
+fn stale(endpoint: &str, act: &Act, found: String) -> WorldError {
+    let path = match act {
+        Act::WriteFile { path, .. }
+        | Act::MakeDir { path, .. }
+        | Act::SetPermissions { path, .. }
+        | Act::RemoveFile { path, .. }
+        | Act::RemoveDir { path }
+        | Act::Keep { path, .. }
+        | Act::Restore { path, .. } => path.clone(),
+        Act::Drop { .. } | Act::Run { .. } => title(act),
+    };
+    WorldError::Stale { endpoint: endpoint.to_owned(), path, found }
+}
+
+fn failed(endpoint: &str, act: &Act, stderr: &str) -> WorldError {
+    let said = stderr.trim();
+    let reason = if said.is_empty() { "it failed without a word".to_owned() } else { said.to_owned() };
+    WorldError::Failed { endpoint: endpoint.to_owned(), what: title(act), reason }
+}

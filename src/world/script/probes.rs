@@ -1,0 +1,395 @@
+//! Probes: the script that asks, and what its output means. Nothing here writes; a test holds this.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
+
+use super::{Frame, Nonce, is_readable_path, quote, wrap};
+use crate::resource::answer::{
+    Answer, FactsAnswer, FileType, GroupAnswer, PackageAnswer, StatAnswer, UnitAnswer, UserAnswer,
+};
+use crate::resource::probe::{CONTENT_LIMIT, Probe};
+
+/// Exit code of a path probe: not a regular file.
+const NOT_REGULAR: i32 = 93;
+/// Exit code of a content probe: longer than the limit.
+const TOO_LONG: i32 = 94;
+
+/// The functions of the probes. Errors of a probe go to its standard output.
+const FUNCTIONS: &str = r#"cx_facts() {
+x=; if [ -r /etc/machine-id ]; then read -r x </etc/machine-id || :; fi; printf 'machine_id=%s\n' "$x"
+x=; if [ -r /proc/sys/kernel/random/boot_id ]; then read -r x </proc/sys/kernel/random/boot_id || :; fi; printf 'boot_id=%s\n' "$x"
+if [ -r /etc/os-release ]; then sed -n -e 's/^ID=/os=/p' -e 's/^VERSION_ID=/os_version=/p' /etc/os-release; fi
+x=$(dpkg --print-architecture 2>/dev/null) || x=$(uname -m); printf 'arch=%s\n' "$x"
+printf 'hostname=%s\n' "$(uname -n)"
+printf 'kernel=%s\n' "$(uname -r)"
+printf 'user=%s\n' "$(id -un)"
+}
+cx_regular() {
+x=$(stat -c %f -- "$1" 2>&1) || { printf %s "$x"; return 1; }
+case $x in 8???) return 0 ;; esac
+return 93
+}
+cx_stat() { stat -c '%f %u %g %s %Y %U:%G' -- "$1"; }
+cx_digest() { cx_regular "$1" && sha256sum -- "$1"; }
+cx_content() {
+cx_regular "$1" || return
+x=$(stat -c %s -- "$1" 2>&1) || { printf %s "$x"; return 1; }
+if [ "$x" -gt "$L" ]; then return 94; fi
+base64 -w 0 -- "$1"
+}
+cx_user() {
+x=$(getent passwd -- "$1") || return
+printf '%s\n' "$x"
+x=${x#*:*:*:}; x=${x%%:*}
+x=$(getent group -- "$x") || x=
+printf '%s\n' "${x%%:*}"
+id -nGz -- "$1" 2>/dev/null | tr '\0' '\n'
+}
+cx_group() { getent group -- "$1"; }
+cx_packages() { dpkg-query -W -f='${Package} ${Architecture} ${db:Status-Abbrev}|${Version}\n' -- "$@"; }
+cx_unit() { systemctl show --no-pager --property=LoadState,ActiveState,SubState,UnitFileState,FragmentPath,NeedDaemonReload,MainPID,ExecMainStartTimestamp,ActiveEnterTimestamp -- "$1"; }
+cx_p() { i=$1; shift; cx_b "$i"; "$@" 2>&1; cx_e "$i" $?; }
+"#;
+
+/// A script that answers probes.
+#[derive(Debug)]
+pub struct ReadScript {
+    /// For a shell's standard input.
+    pub text: Zeroizing<String>,
+    items: Vec<Item>,
+    probes: Vec<Probe>,
+}
+
+/// One part of the script.
+#[derive(Debug)]
+enum Item {
+    /// One probe.
+    One(usize),
+    /// All packages in one query.
+    Packages(Vec<usize>),
+}
+
+/// Makes the script of these probes. Probes no script can ask are answered `Unknown` by [`ReadScript::parse`].
+pub fn compile_probes(probes: &[Probe], nonce: &Nonce) -> ReadScript {
+    let mut items = Vec::new();
+    let mut body = String::new();
+    let mut packages = Vec::new();
+    for (index, probe) in probes.iter().enumerate() {
+        if refuse(probe).is_some() {
+            continue;
+        }
+        let call = match probe {
+            Probe::Facts => "cx_facts".to_owned(),
+            Probe::Stat(path) => format!("cx_stat {}", quote(path)),
+            Probe::Digest(path) => format!("cx_digest {}", quote(path)),
+            Probe::Content(path) => format!("cx_content {}", quote(path)),
+            Probe::User(name) => format!("cx_user {}", quote(name)),
+            Probe::Group(name) => format!("cx_group {}", quote(name)),
+            Probe::Unit(name) => format!("cx_unit {}", quote(name)),
+            Probe::Package(_) => {
+                packages.push(index);
+                continue;
+            }
+        };
+        body.push_str(&format!("cx_p {} {call}\n", items.len()));
+        items.push(Item::One(index));
+    }
+    if !packages.is_empty() {
+        body.push_str(&format!("cx_p {} cx_packages", items.len()));
+        for index in &packages {
+            if let Probe::Package(name) = &probes[*index] {
+                body.push(' ');
+                body.push_str(&quote(name));
+            }
+        }
+        body.push('\n');
+        items.push(Item::Packages(packages));
+    }
+    let functions = format!("L={CONTENT_LIMIT}\n{FUNCTIONS}");
+    ReadScript { text: wrap(nonce, &functions, &body), items, probes: probes.to_vec() }
+}
+
+/// Why no script can ask this.
+fn refuse(probe: &Probe) -> Option<&'static str> {
+    let is_name = |name: &str, more: &str| {
+        !name.is_empty()
+            && !name.starts_with('-')
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c))
+    };
+    match probe {
+        Probe::Facts => None,
+        Probe::Stat(path) | Probe::Digest(path) | Probe::Content(path) => {
+            (!is_readable_path(path)).then_some("not an absolute path")
+        }
+        Probe::User(name) | Probe::Group(name) => {
+            let is_number = name.bytes().all(|b| b.is_ascii_digit());
+            (is_number || !is_name(name, "._-$@+\\")).then_some("not a name of a user or group")
+        }
+        Probe::Package(name) => (!is_name(name, "+-.:")).then_some("not a name of a package"),
+        Probe::Unit(name) => (!is_name(name, ":-_.\\@")).then_some("not a name of a unit"),
+    }
+}
+
+impl ReadScript {
+    /// Answers in the order of the probes. A part that is missing is `Unknown`.
+    pub fn parse(&self, frames: &[Frame]) -> Vec<Answer> {
+        let mut answers: Vec<Answer> = self
+            .probes
+            .iter()
+            .map(|probe| Answer::Unknown(refuse(probe).unwrap_or("no answer came").to_owned()))
+            .collect();
+        for frame in frames {
+            match self.items.get(frame.index) {
+                Some(Item::One(index)) => answers[*index] = answer(&self.probes[*index], frame),
+                Some(Item::Packages(indexes)) => {
+                    for index in indexes {
+                        if let Probe::Package(name) = &self.probes[*index] {
+                            answers[*index] = package(name, frame);
+                        }
+                    }
+                }
+                None => {}
+            }
+        }
+        answers
+    }
+}
+
+/// The answer to one probe from its part of the output.
+pub fn answer(probe: &Probe, frame: &Frame) -> Answer {
+    let text = String::from_utf8_lossy(&frame.bytes);
+    let parsed = match probe {
+        Probe::Facts => Some(facts(&text)),
+        Probe::Package(name) => Some(package(name, frame)),
+        Probe::Stat(_) if frame.code == 0 => stat(&text),
+        Probe::Digest(_) if frame.code == 0 => digest(&text),
+        Probe::Content(_) if frame.code == 0 => content(&frame.bytes),
+        Probe::Stat(_) | Probe::Digest(_) | Probe::Content(_) => Some(path_error(&text, frame.code)),
+        // getent: 2 is "no such key", everything else is a failure of the lookup.
+        Probe::User(_) | Probe::Group(_) if frame.code == 2 => Some(Answer::Absent),
+        Probe::User(name) if frame.code == 0 => user(name, &text),
+        Probe::Group(name) if frame.code == 0 => group(name, &text),
+        Probe::Unit(_) if frame.code == 0 => unit(&text),
+        Probe::User(_) | Probe::Group(_) | Probe::Unit(_) => Some(failure(&text, frame.code)),
+    };
+    parsed.unwrap_or_else(|| Answer::Unknown(format!("not understood: {}", sample(&text))))
+}
+
+fn sample(text: &str) -> String {
+    text.trim().chars().take(300).collect()
+}
+
+fn failure(text: &str, code: i32) -> Answer {
+    let said = sample(text);
+    Answer::Unknown(if said.is_empty() { format!("exit code {code}") } else { said })
+}
+
+/// The reason stands last in what coreutils print, after the path: a path cannot pretend to be one.
+fn path_error(text: &str, code: i32) -> Answer {
+    let text = text.trim_end();
+    match code {
+        NOT_REGULAR => Answer::Unknown("not a regular file".to_owned()),
+        TOO_LONG => Answer::TooLong,
+        _ if text.ends_with(": No such file or directory") || text.ends_with(": Not a directory") => {
+            Answer::Absent
+        }
+        _ => failure(text, code),
+    }
+}
+
+fn facts(text: &str) -> Answer {
+    let mut facts = FactsAnswer::default();
+    for line in text.lines() {
+        let Some((key, value)) = line.split_once('=') else { continue };
+        let value = value.trim().trim_matches(['"', '\'']).to_owned();
+        match key {
+            "machine_id" => facts.machine_id = value,
+            "boot_id" => facts.boot_id = value,
+            "os" => facts.os = value,
+            "os_version" => facts.os_version = value,
+            "arch" => facts.arch = debian_arch(&value),
+            "hostname" => facts.hostname = value,
+            "kernel" => facts.kernel = value,
+            "user" => facts.user = value,
+            _ => {}
+        }
+    }
+    Answer::Facts(facts)
+}
+
+fn debian_arch(name: &str) -> String {
+    match name {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "armv7l" => "armhf",
+        "i686" | "i586" => "i386",
+        other => other,
+    }
+    .to_owned()
+}
+
+fn stat(text: &str) -> Option<Answer> {
+    let mut words = text.trim_end_matches('\n').splitn(6, ' ');
+    let raw = u32::from_str_radix(words.next()?, 16).ok()?;
+    let uid: u32 = words.next()?.parse().ok()?;
+    let gid: u32 = words.next()?.parse().ok()?;
+    let size = words.next()?.parse().ok()?;
+    let mtime = words.next()?.parse().ok()?;
+    let (owner, group) = words.next()?.split_once(':')?;
+    let named = |name: &str, id: u32| if name == "UNKNOWN" { id.to_string() } else { name.to_owned() };
+    let file_type = match raw & 0o170_000 {
+        0o100_000 => FileType::File,
+        0o040_000 => FileType::Directory,
+        0o120_000 => FileType::Symlink,
+        _ => FileType::Other,
+    };
+    Some(Answer::Stat(StatAnswer {
+        file_type,
+        mode: format!("{:04o}", raw & 0o7777),
+        uid,
+        gid,
+        owner: named(owner, uid),
+        group: named(group, gid),
+        size,
+        mtime,
+    }))
+}
+
+/// The first word; a backslash before it says that the name after it is escaped.
+fn digest(text: &str) -> Option<Answer> {
+    let word = text.strip_prefix('\\').unwrap_or(text).split(' ').next()?;
+    let is_digest = word.len() == 64 && word.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    is_digest.then(|| Answer::Digest(word.to_owned()))
+}
+
+fn content(bytes: &[u8]) -> Option<Answer> {
+    let bytes = STANDARD.decode(bytes).ok()?;
+    Some(if bytes.len() > CONTENT_LIMIT { Answer::TooLong } else { Answer::Content(bytes) })
+}
+
+fn user(name: &str, text: &str) -> Option<Answer> {
+    let mut lines = text.lines();
+    let fields: Vec<&str> = lines.next()?.split(':').collect();
+    let [found, _, uid, gid, comment, home, shell] = fields[..] else { return None };
+    if found != name {
+        return Some(Answer::Absent);
+    }
+    let gid: u32 = gid.parse().ok()?;
+    let primary = lines.next()?;
+    let primary_group = if primary.is_empty() { gid.to_string() } else { primary.to_owned() };
+    let mut all: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+    if all.is_empty() {
+        // `id` names at least the primary group; nothing at all is a failure, not "no groups".
+        return None;
+    }
+    all.sort_unstable();
+    all.dedup();
+    let groups = all.into_iter().filter(|g| *g != primary_group).map(str::to_owned).collect();
+    Some(Answer::User(UserAnswer {
+        uid: uid.parse().ok()?,
+        gid,
+        primary_group,
+        comment: comment.to_owned(),
+        home: home.to_owned(),
+        shell: shell.to_owned(),
+        groups,
+    }))
+}
+
+fn group(name: &str, text: &str) -> Option<Answer> {
+    let fields: Vec<&str> = text.lines().next()?.split(':').collect();
+    let [found, _, gid, members] = fields[..] else { return None };
+    if found != name {
+        return Some(Answer::Absent);
+    }
+    let mut members: Vec<String> = members.split(',').filter(|m| !m.is_empty()).map(str::to_owned).collect();
+    members.sort_unstable();
+    members.dedup();
+    Some(Answer::Group(GroupAnswer { gid: gid.parse().ok()?, members }))
+}
+
+/// One package from the output of the query of all: 1 means that some are not known, and the known ones are there.
+fn package(name: &str, frame: &Frame) -> Answer {
+    let text = String::from_utf8_lossy(&frame.bytes);
+    if frame.code != 0 && frame.code != 1 {
+        return failure(&text, frame.code);
+    }
+    let mut best = None;
+    for line in text.lines().filter(|line| !line.starts_with("dpkg-query: ")) {
+        let Some(parsed) = package_line(name, line) else { continue };
+        if best.as_ref().is_none_or(|old: &PackageAnswer| !old.installed && parsed.installed) {
+            best = Some(parsed);
+        }
+    }
+    if let Some(best) = best {
+        return Answer::Package(best);
+    }
+    let not_found = format!("dpkg-query: no packages found matching {name}");
+    let is_uninstalled = text.lines().any(|line| {
+        line == not_found || line.split(' ').next().is_some_and(|p| name.split(':').next() == Some(p))
+    });
+    if is_uninstalled { Answer::Absent } else { failure(&text, frame.code) }
+}
+
+/// `NAME ARCH ii |VERSION`; `None` for another package and for one that dpkg only knows by name.
+fn package_line(name: &str, line: &str) -> Option<PackageAnswer> {
+    let (left, version) = line.split_once('|')?;
+    let mut words = left.splitn(3, ' ');
+    let (found, arch, status) = (words.next()?, words.next()?, words.next()?);
+    let is_same = match name.split_once(':') {
+        Some((name, wanted)) => found == name && (arch == wanted || wanted == "any"),
+        None => found == name,
+    };
+    let mut letters = status.chars();
+    let (want, state, error) = (letters.next()?, letters.next()?, letters.next().unwrap_or(' '));
+    if !is_same || state == 'n' {
+        return None;
+    }
+    let broken = matches!(state, 'H' | 'F' | 'U' | 'W' | 't') || error == 'R';
+    Some(PackageAnswer {
+        version: version.to_owned(),
+        installed: state == 'i' && !broken,
+        held: want == 'h',
+        broken,
+    })
+}
+
+fn unit(text: &str) -> Option<Answer> {
+    let mut unit = UnitAnswer::default();
+    let (mut is_running, mut main, mut entered) = (false, 0, 0);
+    for line in text.lines() {
+        let (key, value) = line.split_once('=')?;
+        match key {
+            "LoadState" => unit.load = value.to_owned(),
+            "ActiveState" => unit.active = value.to_owned(),
+            "SubState" => unit.sub = value.to_owned(),
+            "UnitFileState" => unit.enabled = value.to_owned(),
+            "FragmentPath" => unit.fragment = value.to_owned(),
+            "NeedDaemonReload" => unit.needs_reload = value == "yes",
+            "MainPID" => is_running = value != "0",
+            "ExecMainStartTimestamp" => main = epoch(value),
+            "ActiveEnterTimestamp" => entered = epoch(value),
+            _ => {}
+        }
+    }
+    // Units without a main process (timers, mounts, one-shots that remain) started when they became active.
+    unit.started = match (is_running, unit.active.as_str()) {
+        (true, _) => main,
+        (false, "active") => entered,
+        (false, _) => 0,
+    };
+    (!unit.load.is_empty()).then_some(Answer::Unit(unit))
+}
+
+/// `Thu 2026-11-26 06:32:05 UTC`, as systemctl prints with `TZ=UTC`; 0 for none.
+fn epoch(text: &str) -> i64 {
+    let mut words = text.split(' ');
+    let (Some(_), Some(date), Some(time), Some("UTC"), None) =
+        (words.next(), words.next(), words.next(), words.next(), words.next())
+    else {
+        return 0;
+    };
+    let time = time.split('.').next().unwrap_or(time);
+    format!("{date}T{time}Z").parse::<jiff::Timestamp>().map_or(0, |t| t.as_second())
+}

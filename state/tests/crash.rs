@@ -1,0 +1,150 @@
+//! Loss of power, and a full disk, at every operation of the disk.
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use coxswain_state::*;
+use support::disk::{Loss, MemoryDisk};
+use support::*;
+
+/// What the store acknowledged before it stopped.
+#[derive(Debug, Default)]
+struct Acknowledged {
+    serial: u64,
+    /// Contents by name; outcomes that were acknowledged.
+    done: BTreeMap<String, String>,
+    /// Intents that were acknowledged, without an outcome.
+    open: Vec<String>,
+    /// The outcome that was being written.
+    maybe: Option<(String, String)>,
+}
+
+fn on(disk: &MemoryDisk) -> Box<dyn Backend> {
+    Box::new(LocalBackend::with_disk("/s", disk.clone()))
+}
+
+/// Two runs of three steps each, until the disk stops.
+fn work(disk: &MemoryDisk, seen: &mut Acknowledged) -> Result<(), Error> {
+    let mut store = Store::open(on(disk), &owner(), fresh())?;
+    for run in ["one", "two"] {
+        store.begin_run(begin(run))?;
+        for name in ["a", "b", "c"] {
+            let verb = if run == "one" { "create" } else { "update" };
+            store.intent(intent(name, verb))?;
+            seen.open.push(name.to_owned());
+            seen.maybe = Some((name.to_owned(), run.to_owned()));
+            store.outcome(outcome(name, verb, vec![put(name, run)]))?;
+            seen.open.pop();
+            seen.done.insert(name.to_owned(), run.to_owned());
+            seen.maybe = None;
+        }
+        store.end_run(serde_json::json!({}), AT)?;
+        seen.serial = store.state().serial;
+    }
+    Ok(())
+}
+
+fn content(record: &Record) -> String {
+    record.attributes["content"].as_str().expect("text").to_owned()
+}
+
+#[track_caller]
+fn check(state: &State, seen: &Acknowledged, what: &str) {
+    assert!(state.serial >= seen.serial, "{what}: serial {} after {}", state.serial, seen.serial);
+    for (name, run) in &seen.done {
+        let record = state.instances.get(&address(&format!("file.{name}")));
+        let record = record.unwrap_or_else(|| panic!("{what}: {name} is lost"));
+        let maybe = seen.maybe.as_ref().filter(|(of, _)| of == name).map(|(_, run)| run);
+        assert!(content(record) == *run || Some(&content(record)) == maybe, "{what}: {name} is {record:?}");
+    }
+    for name in &seen.open {
+        let at = address(&format!("file.{name}"));
+        let record = state.instances.get(&at).unwrap_or_else(|| panic!("{what}: intent of {name} is lost"));
+        let settled = seen.maybe.as_ref().is_some_and(|(_, run)| content(record) == *run);
+        let open = record.status == Status::Indeterminate && state.indeterminate.contains_key(&at);
+        assert!(settled || open, "{what}: {name} is {record:?}");
+    }
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_when_the_power_goes() {
+    let whole = MemoryDisk::new();
+    work(&whole, &mut Acknowledged::default()).expect("the disk is good");
+    let operations = whole.operations();
+    assert!(operations > 60, "{operations}");
+    for n in 1..=operations {
+        for loss in [Loss::Unsynced, Loss::Nothing, Loss::TornWrite, Loss::Contents] {
+            let disk = MemoryDisk::new();
+            disk.stop_at(n);
+            let mut seen = Acknowledged::default();
+            work(&disk, &mut seen).expect_err("it stops");
+            let disk = disk.after(loss);
+            let what = format!("operation {n}, {loss:?}");
+            let view = View::load(on(&disk).as_ref()).unwrap_or_else(|e| panic!("{what}: {e}"));
+            if view.exists || !seen.done.is_empty() {
+                check(&view.state, &seen, &what);
+            }
+            let store = Store::open(on(&disk), &owner(), fresh()).unwrap_or_else(|e| panic!("{what}: {e}"));
+            check(store.state(), &seen, &what);
+            assert!(view.state.instances == store.state().instances, "{what}: a reader saw something else");
+            drop(store);
+            work(&disk, &mut seen).unwrap_or_else(|e| panic!("{what}: does not go on: {e}"));
+        }
+    }
+}
+
+#[test]
+fn a_second_stop_while_recovering_loses_nothing() {
+    for first in [20, 27, 35, 43] {
+        let disk = MemoryDisk::new();
+        disk.stop_at(first);
+        let mut seen = Acknowledged::default();
+        work(&disk, &mut seen).expect_err("it stops");
+        let disk = disk.after(Loss::TornWrite);
+        for n in 1..20 {
+            let disk = disk.after(Loss::Nothing);
+            disk.stop_at(n);
+            let _ = Store::open(on(&disk), &owner(), fresh());
+            for loss in [Loss::Unsynced, Loss::Nothing, Loss::TornWrite, Loss::Contents] {
+                let what = format!("operations {first} and {n}, {loss:?}");
+                let disk = disk.after(loss);
+                let store = Store::open(on(&disk), &owner(), fresh()).unwrap_or_else(|e| panic!("{what}: {e}"));
+                check(store.state(), &seen, &what);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_is_said_and_leaves_the_state_intact() {
+    let whole = MemoryDisk::new();
+    work(&whole, &mut Acknowledged::default()).expect("the disk is good");
+    for n in 1..=whole.operations() {
+        let disk = MemoryDisk::new();
+        disk.full_at(n);
+        let mut seen = Acknowledged::default();
+        match work(&disk, &mut seen) {
+            Err(error) => assert!(error.to_string().contains("the disk is full"), "{n}: {error}"),
+            Ok(()) => continue,
+        }
+        disk.heal();
+        let store = Store::open(on(&disk), &owner(), fresh()).unwrap_or_else(|e| panic!("{n}: {e}"));
+        check(store.state(), &seen, &format!("full at {n}"));
+    }
+}
+
+#[test]
+fn after_room_was_made_the_same_run_goes_on() {
+    let disk = MemoryDisk::new();
+    let mut store = Store::open(on(&disk), &owner(), fresh()).expect("opens");
+    store.begin_run(begin("r")).expect("begins");
+    store.intent(intent("a", "create")).expect("intent");
+    disk.full_at(1);
+    store.outcome(outcome("a", "create", vec![put("a", "x")])).expect_err("the disk is full");
+    disk.heal();
+    store.outcome(outcome("a", "create", vec![put("a", "x")])).expect("is tried again");
+    let view = View::load(on(&disk).as_ref()).expect("reads");
+    assert_eq!(view.state.instances[&address("file.a")].status, Status::Ok);
+    assert_eq!(view.torn, 0);
+}
