@@ -1,4 +1,32 @@
 //! The functions of the language: one table, from which docs, completion and errors come.
+//!
+//! ```text
+//! arguments ─convert to Param::ty, refuse null unless nullable─┬─ raw ────────────────→ call
+//!                                                              └─ any unknown? ─yes──→ unknown of result(args)
+//!                                                                     no─ strip marks → call → add all marks
+//! ```
+//!
+//! A `raw` function is given unknown and marked arguments (converted all the same), answers as well as it can and
+//! keeps the marks of elements with the elements. No function reads a clock, a file or the environment, none
+//! panics, and what one may produce is bounded by named constants.
+
+mod arguments;
+mod cidr;
+mod collections;
+mod csv;
+mod encoding;
+mod format;
+mod hash;
+mod maps;
+mod numbers;
+mod paths;
+mod regex;
+mod sequences;
+mod sets;
+mod strings;
+mod time;
+mod types;
+mod yaml;
 
 use coxswain_model::{Type, Value};
 
@@ -42,10 +70,133 @@ pub struct FnError {
     pub reason: String,
 }
 
+/// What most functions have in common; entries of the table fill in the rest.
+const BASE: FnSpec = FnSpec {
+    name: "",
+    params: &[],
+    variadic: None,
+    result: |_| Type::Any,
+    call: |_| Err(FnError { argument: None, reason: String::new() }),
+    raw: false,
+    doc: "",
+    example: ("", ""),
+};
+
 /// All functions, sorted by name. Adding one is its file's entry and its line here.
-pub static FUNCTIONS: &[&FnSpec] = &[];
+pub static FUNCTIONS: &[&FnSpec] = &[
+    &numbers::ABS,
+    &collections::ALLTRUE,
+    &collections::ANYTRUE,
+    &encoding::BASE64DECODE,
+    &encoding::BASE64ENCODE,
+    &hash::BASE64SHA256,
+    &hash::BASE64SHA512,
+    &paths::BASENAME,
+    &numbers::CEIL,
+    &strings::CHOMP,
+    &sequences::CHUNKLIST,
+    &cidr::CIDRCONTAINS,
+    &cidr::CIDRHOST,
+    &cidr::CIDRNETMASK,
+    &cidr::CIDRSUBNET,
+    &cidr::CIDRSUBNETS,
+    &collections::COALESCE,
+    &collections::COALESCELIST,
+    &collections::COMPACT,
+    &sequences::CONCAT,
+    &collections::CONTAINS,
+    &csv::CSVDECODE,
+    &paths::DIRNAME,
+    &collections::DISTINCT,
+    &sequences::ELEMENT,
+    &strings::ENDSWITH,
+    &numbers::ETHER,
+    &sequences::FLATTEN,
+    &numbers::FLOOR,
+    &format::FORMAT,
+    &time::FORMATDATE,
+    &format::FORMATLIST,
+    &numbers::GWEI,
+    &strings::INDENT,
+    &collections::INDEX,
+    &types::ISSENSITIVE,
+    &strings::JOIN,
+    &encoding::JSONDECODE,
+    &encoding::JSONENCODE,
+    &maps::KEYS,
+    &collections::LENGTH,
+    &numbers::LOG,
+    &maps::LOOKUP,
+    &strings::LOWER,
+    &collections::MATCHKEYS,
+    &numbers::MAX,
+    &hash::MD5,
+    &maps::MERGE,
+    &numbers::MIN,
+    &types::NONSENSITIVE,
+    &sequences::ONE,
+    &numbers::PARSEINT,
+    &numbers::POW,
+    &numbers::RANGE,
+    &regex::REGEX,
+    &regex::REGEXALL,
+    &regex::REPLACE,
+    &sequences::REVERSE,
+    &types::SENSITIVE,
+    &sets::SETINTERSECTION,
+    &sets::SETPRODUCT,
+    &sets::SETSUBTRACT,
+    &sets::SETUNION,
+    &hash::SHA1,
+    &hash::SHA256,
+    &hash::SHA512,
+    &numbers::SIGNUM,
+    &sequences::SLICE,
+    &collections::SORT,
+    &strings::SPLIT,
+    &strings::STARTSWITH,
+    &strings::STRCONTAINS,
+    &strings::STRREV,
+    &strings::SUBSTR,
+    &numbers::SUM,
+    &encoding::TEXTDECODEBASE64,
+    &encoding::TEXTENCODEBASE64,
+    &time::TIMEADD,
+    &time::TIMECMP,
+    &strings::TITLE,
+    &types::TOBOOL,
+    &types::TOLIST,
+    &types::TOMAP,
+    &types::TONUMBER,
+    &types::TOSET,
+    &types::TOSTRING,
+    &maps::TRANSPOSE,
+    &strings::TRIM,
+    &strings::TRIMPREFIX,
+    &strings::TRIMSPACE,
+    &strings::TRIMSUFFIX,
+    &strings::UPPER,
+    &encoding::URLDECODE,
+    &encoding::URLENCODE,
+    &maps::VALUES,
+    &yaml::YAMLDECODE,
+    &yaml::YAMLENCODE,
+    &maps::ZIPMAP,
+];
 
 /// The function of this name.
 pub fn find(name: &str) -> Option<&'static FnSpec> {
     FUNCTIONS.binary_search_by(|f| f.name.cmp(name)).ok().map(|i| FUNCTIONS[i])
+}
+
+impl FnError {
+    /// The argument at `position` (0-based) is at fault.
+    pub fn of(position: usize, reason: impl Into<String>) -> FnError {
+        FnError { argument: Some(position), reason: reason.into() }
+    }
+
+    /// The call as a whole is at fault.
+    pub fn new(reason: impl Into<String>) -> FnError {
+        FnError { argument: None, reason: reason.into() }
+    }
 }
