@@ -34,9 +34,6 @@ pub(super) fn string() -> Type {
 pub(super) fn number() -> Type {
     Type::Num
 }
-pub(super) fn boolean() -> Type {
-    Type::Bool
-}
 pub(super) fn list_of_any() -> Type {
     Type::list(Type::Any)
 }

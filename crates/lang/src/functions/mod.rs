@@ -200,3 +200,85 @@ impl FnError {
         FnError { argument: None, reason: reason.into() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use coxswain_model::{Node, Num};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted_and_complete() {
+        assert!(FUNCTIONS.is_sorted_by(|a, b| a.name < b.name));
+        for f in FUNCTIONS {
+            assert!(!f.doc.is_empty() && f.doc.ends_with('.'), "{}", f.name);
+            assert!(f.example.0.contains(f.name) && !f.example.1.is_empty(), "{}", f.name);
+            assert!(find(f.name).is_some_and(|found| found.name == f.name));
+        }
+    }
+
+    fn leaf() -> impl Strategy<Value = Value> {
+        let text = prop_oneof![
+            "[a-z0-9%/.:\\[(\\]{}\"\n ,é-]{0,12}",
+            Just("10.0.0.0/8".to_owned()),
+            Just("2018-01-02T23:12:01Z".to_owned()),
+            Just("%[1]08.3f%v".to_owned()),
+            Just("(a)?b*".to_owned()),
+        ];
+        let number = prop_oneof![
+            any::<i64>().prop_map(Num::from),
+            (-9_i64..9).prop_map(Num::from),
+            any::<i128>().prop_map(Num::from),
+            any::<f64>().prop_filter_map("finite", Num::from_f64),
+            Just("1e4000".parse::<Num>().expect("a number")),
+        ];
+        prop_oneof![
+            text.prop_map(Value::from),
+            number.prop_map(Value::from),
+            any::<bool>().prop_map(Value::from),
+            Just(Value::null()),
+            Just(Value::unknown(Type::Any)),
+            Just(Value::unknown(Type::list(Type::Str))),
+            Just(Value::from(Node::Null(Type::map(Type::Str)))),
+            Just(Value::from("s").sensitive()),
+        ]
+    }
+
+    fn value() -> impl Strategy<Value = Value> {
+        leaf().prop_recursive(3, 24, 5, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Value::tuple),
+                prop::collection::vec(inner.clone(), 0..3).prop_map(|items| Value::set(Type::Any, items)),
+                prop::collection::btree_map("[a-c]", inner, 0..4)
+                    .prop_map(|m| Value::object(m.into_iter().map(|(k, v)| (k.as_str().into(), v)).collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+        /// Whatever the arguments: an answer or an error, also where the caller did not convert them.
+        #[test]
+        fn no_function_panics(args in prop::collection::vec(value(), 0..4)) {
+            for f in FUNCTIONS {
+                let _ = (f.call)(&args);
+                let _ = (f.result)(&args);
+                let _ = arguments::call(f, &args);
+            }
+        }
+
+        /// Sensitive arguments do not leak out of functions that take marks themselves.
+        #[test]
+        fn marks_survive(arg in value(), key in leaf()) {
+            for f in FUNCTIONS.iter().filter(|f| f.raw && !matches!(f.name, "nonsensitive" | "issensitive")) {
+                let args = [arg.clone().sensitive(), key.clone()];
+                let args = &args[..if f.variadic.is_some() { 2 } else { f.params.len().min(2) }];
+                if let Ok(result) = arguments::call(f, args) {
+                    prop_assert!(result.is_sensitive(), "{}", f.name);
+                }
+            }
+        }
+    }
+}

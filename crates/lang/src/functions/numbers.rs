@@ -3,7 +3,7 @@
 use coxswain_model::{Num, Type, Value};
 
 use super::arguments::{
-    MAX_ITEMS, any, argument, list_of_numbers, num, number, nums, param, string, whole,
+    MAX_ITEMS, any, argument, list_of_numbers, num, number, nums, param, whole,
 };
 use super::{BASE, FnError, FnSpec, Param};
 
