@@ -21,7 +21,8 @@ impl Decimal {
         let all: Vec<u8> = whole.bytes().chain(fraction.bytes()).map(|b| b.wrapping_sub(b'0')).collect();
         let zeros = all.iter().take_while(|d| **d == 0).count();
         let point = i64::try_from(whole.len()).unwrap_or(i64::MAX) - i64::try_from(zeros).unwrap_or(0);
-        let mut decimal = Decimal { is_negative: text.starts_with('-'), digits: all[zeros..].to_vec(), point };
+        let mut decimal =
+            Decimal { is_negative: text.starts_with('-'), digits: all[zeros..].to_vec(), point };
         decimal.trim();
         decimal
     }

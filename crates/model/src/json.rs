@@ -129,7 +129,8 @@ impl Reader<'_> {
             Some(b'"') => Ok(Value::from(self.string()?)),
             Some(b'-' | b'0'..=b'9') => self.number(),
             Some(_) => {
-                for (word, value) in [("null", Value::null()), ("true", true.into()), ("false", false.into())] {
+                for (word, value) in [("null", Value::null()), ("true", true.into()), ("false", false.into())]
+                {
                     if self.text.as_bytes()[self.at..].starts_with(word.as_bytes()) {
                         self.at += word.len();
                         return Ok(value);

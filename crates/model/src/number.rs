@@ -159,7 +159,9 @@ impl Num {
     pub fn is_in_range(&self) -> bool {
         match &self.0 {
             Repr::Int(_) => true,
-            Repr::Big(b) => b.repr().is_finite() && b.repr().exponent().unsigned_abs() <= MAX_SHOWN_BITS.unsigned_abs(),
+            Repr::Big(b) => {
+                b.repr().is_finite() && b.repr().exponent().unsigned_abs() <= MAX_SHOWN_BITS.unsigned_abs()
+            }
         }
     }
     /// Parses what conversion of text to a number takes: a literal, also with a leading `+`, or with nothing
@@ -171,7 +173,9 @@ impl Num {
         let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
         let (mantissa, exponent) = unsigned.split_at(unsigned.find(['e', 'E']).unwrap_or(unsigned.len()));
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
-        if !unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.') || whole.len() + fraction.len() == 0 {
+        if !unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+            || whole.len() + fraction.len() == 0
+        {
             return Err(NumError::NotANumber);
         }
         let or_zero = |digits: &str| if digits.is_empty() { "0".to_owned() } else { digits.to_owned() };
@@ -431,7 +435,10 @@ mod tests {
         assert_eq!(num("1.005").fixed(2).as_deref(), Some("1.00"));
         assert_eq!(num("0.1").fixed(3).as_deref(), Some("0.100"));
         assert_eq!(num("0.00001234").general(None).as_deref(), Some("1.234e-05"));
-        assert_eq!(num("-340282366920938463463374607431768211456").in_radix(16).as_deref(), Some("-100000000000000000000000000000000"));
+        assert_eq!(
+            num("-340282366920938463463374607431768211456").in_radix(16).as_deref(),
+            Some("-100000000000000000000000000000000")
+        );
         assert_eq!(num("1e400").scientific(1).as_deref(), Some("1.0e+400"));
     }
 

@@ -3,6 +3,7 @@
 //! The caller has converted the arguments, so that a wrong type here is a gap in its work: it becomes an error, not
 //! a panic. Elements of collections may be null; these readers refuse them and say where.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use coxswain_model::value::Object;
@@ -62,7 +63,9 @@ fn wrong(args: &[Value], i: usize, wanted: &str) -> FnError {
     match args.get(i) {
         None => FnError::new(format!("argument {} is missing", i + 1)),
         Some(v) if v.is_null() => FnError::of(i, format!("{wanted} is required, not null")),
-        Some(v) if !v.is_known() => FnError::of(i, format!("{wanted} is required, and this is not known yet")),
+        Some(v) if !v.is_known() => {
+            FnError::of(i, format!("{wanted} is required, and this is not known yet"))
+        }
         Some(v) => FnError::of(i, format!("{wanted} is required, not {}", a_type(&v.type_of()))),
     }
 }
@@ -104,6 +107,21 @@ pub(super) fn fields(args: &[Value], i: usize) -> Result<&Object, FnError> {
     args.get(i).and_then(Value::as_fields).ok_or_else(|| wrong(args, i, "a map or object"))
 }
 
+/// The type of the elements of a list or set.
+pub(super) fn elem_type(value: &Value) -> Type {
+    match value.type_of() {
+        Type::List(elem) | Type::Set(elem) => elem.as_ref().clone(),
+        Type::Any
+        | Type::Bool
+        | Type::Num
+        | Type::Str
+        | Type::Map(_)
+        | Type::Tuple(_)
+        | Type::Object(_)
+        | Type::Ref(_) => Type::Any,
+    }
+}
+
 /// The elements of a list of strings, none of them null.
 pub(super) fn texts(args: &[Value], i: usize) -> Result<Vec<&str>, FnError> {
     let of_item = |(at, v): (usize, &'_ Value)| match v.is_null() {
@@ -132,7 +150,12 @@ pub(super) fn marks_of(args: &[Value]) -> Marks {
 pub(super) fn made_text(text: impl Into<String>) -> Result<Value, FnError> {
     let text = text.into();
     check_size(text.len())?;
-    Ok(if is_nfc(&text) { Value::from(text) } else { Value::from(text.nfc().collect::<String>()) })
+    Ok(nfc(&text).as_ref().into())
+}
+
+/// The text in NFC.
+pub(super) fn nfc(text: &str) -> Cow<'_, str> {
+    if is_nfc(text) { Cow::Borrowed(text) } else { Cow::Owned(text.nfc().collect()) }
 }
 
 /// A list of strings.

@@ -107,7 +107,10 @@ impl Range {
     fn parse(args: &[Value], i: usize) -> Result<Range, FnError> {
         let text = text(args, i)?;
         Range::read(text).ok_or_else(|| {
-            FnError::of(i, format!("`{}` is not a range in CIDR notation such as 172.20.0.0/20", text.escape_debug()))
+            FnError::of(
+                i,
+                format!("`{}` is not a range in CIDR notation such as 172.20.0.0/20", text.escape_debug()),
+            )
         })
     }
 
@@ -148,7 +151,10 @@ fn cidrcontains(args: &[Value]) -> Result<Value, FnError> {
         (Some(ip), _) => (ip, ip.bits),
         (None, Some(inner)) => (inner.base, inner.last()),
         (None, None) => {
-            return Err(FnError::of(1, format!("`{}` is neither an address nor a range", inner.escape_debug())));
+            return Err(FnError::of(
+                1,
+                format!("`{}` is neither an address nor a range", inner.escape_debug()),
+            ));
         }
     };
     if first.width != range.base.width {
@@ -164,7 +170,8 @@ fn cidrhost(args: &[Value]) -> Result<Value, FnError> {
         Ok(n) => Some(n).filter(|n| *n <= most),
         Err(_) => most.checked_sub(number.unsigned_abs() - 1),
     };
-    let offset = offset.ok_or_else(|| FnError::of(1, format!("{} has no address number {number}", range.show())))?;
+    let offset =
+        offset.ok_or_else(|| FnError::of(1, format!("{} has no address number {number}", range.show())))?;
     Ok(Ip { bits: range.base.bits | offset, ..range.base }.show().into())
 }
 
@@ -198,8 +205,11 @@ fn cidrsubnets(args: &[Value]) -> Result<Value, FnError> {
         let length = range.longer(args, i, 1)?;
         let size = low_bits(range.base.width - length);
         let aligned = free.and_then(|free| Some(free.checked_add(size)? & !size));
-        let part = aligned.filter(|bits| *bits <= range.last()).map(|bits| Range { base: Ip { bits, ..range.base }, length });
-        let part = part.ok_or_else(|| FnError::of(i, format!("{} has no room left for this part", range.show())))?;
+        let part = aligned
+            .filter(|bits| *bits <= range.last())
+            .map(|bits| Range { base: Ip { bits, ..range.base }, length });
+        let part =
+            part.ok_or_else(|| FnError::of(i, format!("{} has no room left for this part", range.show())))?;
         free = part.last().checked_add(1);
         parts.push(part.show());
     }
@@ -242,7 +252,17 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for text in ["", "/", "10.0.0.0", "10.0.0/8", "10.0.0.0/-1", "10.0.0.0/+8", "256.0.0.0/8", "::/129", "1.2.3.4.5/8"] {
+        for text in [
+            "",
+            "/",
+            "10.0.0.0",
+            "10.0.0/8",
+            "10.0.0.0/-1",
+            "10.0.0.0/+8",
+            "256.0.0.0/8",
+            "::/129",
+            "1.2.3.4.5/8",
+        ] {
             check(&CIDRHOST, &[text, "0"], "error");
         }
     }

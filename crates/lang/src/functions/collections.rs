@@ -5,7 +5,8 @@ use std::cmp::Ordering;
 use coxswain_model::{Marks, Node, Num, Type, Value};
 
 use super::arguments::{
-    any, argument, items, list_of_any, list_of_bools, list_of_strings, made_texts, marks_of, nullable, param, texts,
+    any, argument, elem_type, items, list_of_any, list_of_bools, list_of_strings, made_texts, marks_of,
+    nullable, param, texts,
 };
 use super::strings::width;
 use super::{BASE, FnError, FnSpec, Param};
@@ -178,7 +179,9 @@ fn contains(args: &[Value]) -> Result<Value, FnError> {
     let mut marks = marks_of(args).with(&wanted.deep_marks());
     if let Node::Unknown { ty, .. } = &argument(args, 0)?.node {
         return match ty {
-            Type::Any | Type::List(_) | Type::Set(_) | Type::Tuple(_) => Ok(Value::unknown(Type::Bool).marked(&marks)),
+            Type::Any | Type::List(_) | Type::Set(_) | Type::Tuple(_) => {
+                Ok(Value::unknown(Type::Bool).marked(&marks))
+            }
             Type::Bool | Type::Num | Type::Str | Type::Map(_) | Type::Object(_) | Type::Ref(_) => {
                 Err(FnError::of(0, format!("a list, set or tuple is required, not {}", a_type(ty))))
             }
@@ -202,10 +205,7 @@ fn distinct(args: &[Value]) -> Result<Value, FnError> {
     order.sort_by(|a, b| Value::order(&all[*a], &all[*b]).then(a.cmp(b)));
     order.dedup_by(|later, first| Value::order(&all[*later], &all[*first]) == Ordering::Equal);
     order.sort_unstable();
-    let elem = match argument(args, 0)?.type_of() {
-        Type::List(elem) => elem.as_ref().clone(),
-        _ => Type::Any,
-    };
+    let elem = elem_type(argument(args, 0)?);
     Ok(Value::list(elem, order.into_iter().map(|i| all[i].clone()).collect()))
 }
 
@@ -222,7 +222,8 @@ fn index(args: &[Value]) -> Result<Value, FnError> {
 
 fn length(args: &[Value]) -> Result<Value, FnError> {
     let value = argument(args, 0)?;
-    let refuse = || FnError::of(0, format!("a collection or a string is required, not {}", shown_type(value)));
+    let refuse =
+        || FnError::of(0, format!("a collection or a string is required, not {}", shown_type(value)));
     let length = match &value.node {
         Node::Str(text) => Some(width(text)),
         // Unknown elements may turn out to be equal.
@@ -246,11 +247,9 @@ fn matchkeys(args: &[Value]) -> Result<Value, FnError> {
     if values.len() != keys.len() {
         return Err(FnError::of(1, format!("there are {} values and {} keys", values.len(), keys.len())));
     }
-    let elem = |i: usize| match argument(args, i).map(Value::type_of) {
-        Ok(Type::List(elem)) => elem.as_ref().clone(),
-        _ => Type::Any,
-    };
-    let ty = unify(&[elem(1), elem(2)]).ok_or_else(|| FnError::of(2, "the keys and the wanted are of different types"))?;
+    let elem = |i: usize| argument(args, i).map(elem_type);
+    let ty = unify(&[elem(1)?, elem(2)?])
+        .ok_or_else(|| FnError::of(2, "the keys and the wanted are of different types"))?;
     let same_type = |i: usize| {
         let list = convert(argument(args, i)?.clone(), &Type::list(ty.clone()));
         list.map_err(|e| FnError::of(i, e.to_string())).map(|v| v.as_items().unwrap_or_default().to_vec())
@@ -259,7 +258,7 @@ fn matchkeys(args: &[Value]) -> Result<Value, FnError> {
     wanted.sort_by(Value::order);
     let is_wanted = |key: &Value| wanted.binary_search_by(|w| Value::order(w, key)).is_ok();
     let matched = values.iter().zip(&keys).filter(|(_, key)| is_wanted(key)).map(|(v, _)| v.clone());
-    Ok(Value::list(elem(0), matched.collect()))
+    Ok(Value::list(elem(0)?, matched.collect()))
 }
 
 #[cfg(test)]
@@ -286,7 +285,8 @@ mod tests {
 
     #[test]
     fn coalesce_stops_at_what_is_not_known() {
-        let got = call(&COALESCE, &[Value::null(), Value::unknown(Type::Str), Value::from("a")]).expect("open");
+        let got =
+            call(&COALESCE, &[Value::null(), Value::unknown(Type::Str), Value::from("a")]).expect("open");
         assert_eq!(got, Value::unknown(Type::Str));
         assert!(call(&COALESCE, &[]).is_err());
     }

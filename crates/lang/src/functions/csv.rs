@@ -5,7 +5,7 @@ use std::sync::Arc;
 use coxswain_model::value::Object;
 use coxswain_model::{Field, Type, Value};
 
-use super::arguments::{key, param, string, text};
+use super::arguments::{key, nfc, param, string, text};
 use super::{BASE, FnError, FnSpec};
 
 pub(super) static CSVDECODE: FnSpec = FnSpec {
@@ -19,9 +19,13 @@ pub(super) static CSVDECODE: FnSpec = FnSpec {
 };
 
 fn csvdecode(args: &[Value]) -> Result<Value, FnError> {
-    let mut rows = read_rows(text(args, 0)?)?.into_iter();
-    let (_, names) = rows.next().ok_or_else(|| FnError::of(0, "the first row, with the names, is missing"))?;
-    let ty = names.iter().map(|name| (key(name), Field::required(Type::Str))).collect::<std::collections::BTreeMap<_, _>>();
+    let mut rows = read_rows(&nfc(text(args, 0)?))?.into_iter();
+    let (_, names) =
+        rows.next().ok_or_else(|| FnError::of(0, "the first row, with the names, is missing"))?;
+    let ty = names
+        .iter()
+        .map(|name| (key(name), Field::required(Type::Str)))
+        .collect::<std::collections::BTreeMap<_, _>>();
     if ty.len() < names.len() {
         return Err(FnError::of(0, "a name occurs twice in the first row"));
     }
@@ -58,7 +62,8 @@ fn read_row(text: &str, line: usize) -> Result<(Vec<String>, &str), FnError> {
     let mut row = Vec::new();
     let mut rest = text;
     loop {
-        let (field, after) = if rest.starts_with('"') { read_quoted(rest, line)? } else { read_plain(rest, line)? };
+        let (field, after) =
+            if rest.starts_with('"') { read_quoted(rest, line)? } else { read_plain(rest, line)? };
         row.push(field);
         match after.strip_prefix(',') {
             Some(next) => rest = next,
@@ -77,14 +82,18 @@ fn read_plain(text: &str, line: usize) -> Result<(String, &str), FnError> {
         return Err(FnError::of(0, format!("line {line}: a quote stands inside a field without quotes")));
     }
     let end = if text[end..].starts_with(',') { end } else { end - usize::from(field.ends_with('\r')) };
-    Ok((text[..end].to_owned(), text[end..].strip_prefix('\r').filter(|r| r.is_empty()).unwrap_or(&text[end..])))
+    Ok((
+        text[..end].to_owned(),
+        text[end..].strip_prefix('\r').filter(|r| r.is_empty()).unwrap_or(&text[end..]),
+    ))
 }
 
 fn read_quoted(text: &str, line: usize) -> Result<(String, &str), FnError> {
     let mut field = String::new();
     let mut rest = &text[1..];
     loop {
-        let end = rest.find('"').ok_or_else(|| FnError::of(0, format!("line {line}: a quote is not closed")))?;
+        let end =
+            rest.find('"').ok_or_else(|| FnError::of(0, format!("line {line}: a quote is not closed")))?;
         field.push_str(&rest[..end]);
         rest = &rest[end + 1..];
         match rest.strip_prefix('"') {

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use coxswain_model::{Type, Value, json};
 
-use super::arguments::{any, argument, check_size, made_text, nullable, param, string, text};
+use super::arguments::{any, argument, check_size, made_text, nfc, nullable, param, string, text};
 use super::{BASE, FnError, FnSpec, Param};
 
 const TEXT: Param = param("text", string);
@@ -35,7 +35,7 @@ pub(super) static BASE64ENCODE: FnSpec = FnSpec {
 pub(super) static JSONDECODE: FnSpec = FnSpec {
     name: "jsondecode",
     params: &[TEXT],
-    call: |args| json::from_text(text(args, 0)?).map_err(|e| FnError::of(0, e.to_string())),
+    call: |args| json::from_text(&nfc(text(args, 0)?)).map_err(|e| FnError::of(0, e.to_string())),
     doc: "The value of a JSON text; numbers are exact.",
     example: (r#"jsondecode("[1, true]")"#, "[1,true]"),
     ..BASE
@@ -126,7 +126,10 @@ impl Encoding {
             "US-ASCII" | "ASCII" => Ok(Encoding::Ascii),
             other => {
                 let known = "UTF-8, UTF-16LE, UTF-16BE, ISO-8859-1 and US-ASCII";
-                Err(FnError::of(1, format!("the encoding `{}` is not known; {known} are", other.escape_debug())))
+                Err(FnError::of(
+                    1,
+                    format!("the encoding `{}` is not known; {known} are", other.escape_debug()),
+                ))
             }
         }
     }
@@ -149,7 +152,9 @@ fn textencodebase64(args: &[Value]) -> Result<Value, FnError> {
         Encoding::Latin1 | Encoding::Ascii => {
             let byte = |c: char| u8::try_from(u32::from(c)).ok().filter(|b| u32::from(*b) < encoding.limit());
             text.chars()
-                .map(|c| byte(c).ok_or_else(|| FnError::of(0, format!("`{c}` does not exist in this encoding"))))
+                .map(|c| {
+                    byte(c).ok_or_else(|| FnError::of(0, format!("`{c}` does not exist in this encoding")))
+                })
                 .collect::<Result<Vec<u8>, FnError>>()?
         }
     };
@@ -178,7 +183,9 @@ fn urlencode(args: &[Value]) -> Result<Value, FnError> {
     let mut made = String::new();
     for byte in text(args, 0)?.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => made.push(char::from(byte)),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                made.push(char::from(byte))
+            }
             b' ' => made.push('+'),
             byte => {
                 let _ = write!(made, "%{byte:02X}");

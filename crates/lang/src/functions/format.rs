@@ -10,7 +10,9 @@
 use coxswain_model::{Num, Type, Value, json};
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::arguments::{MAX_ITEMS, any, check_size, list_of_strings, made_text, nullable, param, string, text};
+use super::arguments::{
+    MAX_ITEMS, any, check_size, list_of_strings, made_text, nullable, param, string, text,
+};
 use super::strings::width;
 use super::{BASE, FnError, FnSpec, Param};
 use crate::convert::convert;
@@ -69,7 +71,10 @@ fn formatlist(args: &[Value]) -> Result<Value, FnError> {
         let Some(items) = value.as_items() else { continue };
         match length {
             Some(have) if have != items.len() => {
-                return Err(FnError::of(i + 1, format!("this list has {} elements, one before it {have}", items.len())));
+                return Err(FnError::of(
+                    i + 1,
+                    format!("this list has {} elements, one before it {have}", items.len()),
+                ));
             }
             Some(_) => {}
             None => length = Some(items.len()),
@@ -104,7 +109,10 @@ fn format(layout: &str, values: &[Value]) -> Result<String, FnError> {
             continue;
         }
         let value = values.get(verb.argument).ok_or_else(|| {
-            FnError::of(0, format!("`{}` wants value {}, and there are {}", verb.shown, verb.argument + 1, values.len()))
+            FnError::of(
+                0,
+                format!("`{}` wants value {}, and there are {}", verb.shown, verb.argument + 1, values.len()),
+            )
         })?;
         next = verb.argument + 1;
         used = used.max(next);
@@ -113,7 +121,10 @@ fn format(layout: &str, values: &[Value]) -> Result<String, FnError> {
     }
     made.push_str(rest);
     if used < values.len() {
-        return Err(FnError::of(used + 1, format!("there are {} values, and the format uses {used}", values.len())));
+        return Err(FnError::of(
+            used + 1,
+            format!("there are {} values, and the format uses {used}", values.len()),
+        ));
     }
     Ok(made)
 }
@@ -146,7 +157,10 @@ fn read_verb(text: &str, next: usize) -> Result<(Verb, &str), FnError> {
         rest = after;
     }
     rest = read_index(rest, &mut verb)?;
-    let letter = rest.chars().next().ok_or_else(|| refuse("the format ends within a verb; a percent sign is `%%`".into()))?;
+    let letter = rest
+        .chars()
+        .next()
+        .ok_or_else(|| refuse("the format ends within a verb; a percent sign is `%%`".into()))?;
     rest = &rest[letter.len_utf8()..];
     verb.letter = letter;
     text[..text.len() - rest.len()].clone_into(&mut verb.shown);
@@ -193,7 +207,7 @@ impl Verb {
             'v' => match value.as_str() {
                 Some(text) => Ok(self.pad(self.cut(text))),
                 None => match value.as_num() {
-                    Some(n) => Ok(self.pad_number(self.sign(n.is_negative()), n.abs().to_string(), self.zero)),
+                    Some(n) => Ok(self.pad_number(self.sign(n), n.abs().to_string())),
                     None => self.json(value).map(|text| self.pad(text)),
                 },
             },
@@ -203,7 +217,8 @@ impl Verb {
             }
             'q' => {
                 let text = self.convert(value, &Type::Str)?;
-                self.json(&Value::from(self.cut(text.as_str().unwrap_or_default()))).map(|text| self.pad(text))
+                self.json(&Value::from(self.cut(text.as_str().unwrap_or_default())))
+                    .map(|text| self.pad(text))
             }
             't' => {
                 let truth = self.convert(value, &Type::Bool)?;
@@ -228,7 +243,7 @@ impl Verb {
     }
 
     fn show_number(&self, n: &Num) -> Result<String, FnError> {
-        let (sign, n) = (self.sign(n.is_negative()), n.abs());
+        let (sign, n) = (self.sign(n), n.abs());
         let too_large = || self.refuse("the number is too large");
         let radix = match self.letter {
             'b' => 2,
@@ -244,7 +259,7 @@ impl Verb {
                 };
                 let shown = shown.ok_or_else(too_large)?;
                 let shown = if self.letter.is_ascii_uppercase() { shown.to_uppercase() } else { shown };
-                return Ok(self.pad_number(sign, shown, self.zero));
+                return Ok(self.pad_number(sign, shown));
             }
         };
         if !n.is_int() {
@@ -262,11 +277,11 @@ impl Verb {
         };
         let shown = if self.letter == 'X' { digits.to_uppercase() } else { digits };
         let prefix = if self.letter == 'X' { prefix.to_uppercase() } else { prefix.to_owned() };
-        Ok(self.pad_number(&format!("{sign}{prefix}"), shown, self.zero && self.precision.is_none()))
+        Ok(self.pad_number(&format!("{sign}{prefix}"), shown))
     }
 
-    fn sign(&self, is_negative: bool) -> &'static str {
-        match (is_negative, self.plus, self.space) {
+    fn sign(&self, n: &Num) -> &'static str {
+        match (n.is_negative(), self.plus, self.space) {
             (true, _, _) => "-",
             (false, true, _) => "+",
             (false, false, true) => " ",
@@ -279,8 +294,10 @@ impl Verb {
         if self.minus { text + &missing } else { missing + &text }
     }
 
-    fn pad_number(&self, sign: &str, digits: String, zeros: bool) -> String {
-        if zeros && !self.minus {
+    /// A whole number with a precision has its zeros already.
+    fn pad_number(&self, sign: &str, digits: String) -> String {
+        let has_zeros = self.precision.is_some() && "bdoxX".contains(self.letter);
+        if self.zero && !self.minus && !has_zeros {
             let missing = self.width.saturating_sub(sign.len() + digits.len());
             return format!("{sign}{}{digits}", "0".repeat(missing));
         }
@@ -313,7 +330,11 @@ mod tests {
         check("%g", &[Value::from("0.25")], "0.25");
         check("%f", &[Value::from(0)], "0.000000");
         check("%08.2f", &[Value::from("-3.14159")], "-0003.14");
-        check("%x", &[Value::from("340282366920938463463374607431768211456")], "100000000000000000000000000000000");
+        check(
+            "%x",
+            &[Value::from("340282366920938463463374607431768211456")],
+            "100000000000000000000000000000000",
+        );
     }
 
     #[test]

@@ -69,9 +69,6 @@ pub(super) static SHA512: FnSpec = FnSpec {
     result: |_| Type::Str,
     call: |args| Ok(hex::encode(sha2::Sha512::digest(text(args, 0)?)).into()),
     doc: "The SHA-512 digest of the text in UTF-8, in hexadecimal.",
-    example: (
-        r#"substr(sha512(""), 0, 32)"#,
-        r#""cf83e1357eefb8bdf1542850d66d8007""#,
-    ),
+    example: (r#"substr(sha512(""), 0, 32)"#, r#""cf83e1357eefb8bdf1542850d66d8007""#),
     ..BASE
 };

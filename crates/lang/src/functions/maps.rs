@@ -6,7 +6,9 @@ use std::sync::Arc;
 use coxswain_model::value::Object;
 use coxswain_model::{Marks, Node, Type, Value};
 
-use super::arguments::{any, argument, key, list_of_strings, map_of_lists_of_strings, marks_of, nullable, param, text, texts};
+use super::arguments::{
+    any, argument, key, list_of_strings, map_of_lists_of_strings, marks_of, nullable, param, text, texts,
+};
 use super::{BASE, FnError, FnSpec, Param};
 use crate::convert::{a_type, convert};
 
@@ -43,7 +45,6 @@ pub(super) static LOOKUP: FnSpec = FnSpec {
     call: lookup,
     doc: "The value under the key, or the default if there is none.",
     example: (r#"lookup({ a = "x" }, "b", "d")"#, r#""d""#),
-    ..BASE
 };
 
 pub(super) static MERGE: FnSpec = FnSpec {
@@ -100,9 +101,13 @@ fn entries(args: &[Value], i: usize) -> Result<Entries<'_>, FnError> {
         }
         Node::Null(_) => Err(FnError::of(i, "a map or an object is required, not null")),
         Node::Unknown { ty, .. } => Err(refuse(ty)),
-        Node::Bool(_) | Node::Num(_) | Node::Str(_) | Node::List(..) | Node::Set(..) | Node::Tuple(_) | Node::Ref(_) => {
-            Err(refuse(&value.type_of()))
-        }
+        Node::Bool(_)
+        | Node::Num(_)
+        | Node::Str(_)
+        | Node::List(..)
+        | Node::Set(..)
+        | Node::Tuple(_)
+        | Node::Ref(_) => Err(refuse(&value.type_of())),
     }
 }
 
@@ -194,14 +199,18 @@ fn merge(args: &[Value]) -> Result<Value, FnError> {
 fn transpose(args: &[Value]) -> Result<Value, FnError> {
     let mut turned: BTreeMap<&str, Vec<&Arc<str>>> = BTreeMap::new();
     for (name, list) in super::arguments::fields(args, 0)? {
-        let elements = texts(std::slice::from_ref(list), 0)
-            .map_err(|e| FnError::of(0, format!("[{}]: {}", serde_json::Value::from(name.as_ref()), e.reason)))?;
+        let elements = texts(std::slice::from_ref(list), 0).map_err(|e| {
+            FnError::of(0, format!("[{}]: {}", serde_json::Value::from(name.as_ref()), e.reason))
+        })?;
         for element in elements {
             turned.entry(element).or_default().push(name);
         }
     }
     let lists = turned.into_iter().map(|(element, names)| {
-        (key(element), Value::list(Type::Str, names.into_iter().map(|n| Value::from(Node::Str(n.clone()))).collect()))
+        (
+            key(element),
+            Value::list(Type::Str, names.into_iter().map(|n| Value::from(Node::Str(n.clone()))).collect()),
+        )
     });
     Ok(Value::map(list_of_strings(), lists.collect()))
 }
@@ -243,7 +252,8 @@ mod tests {
 
     #[test]
     fn merging_keeps_keys_of_unknown_values() {
-        let got = call(&MERGE, &[object(&[("a", Value::unknown(Type::Str))]), object(&[("b", Value::from(1))])]);
+        let got =
+            call(&MERGE, &[object(&[("a", Value::unknown(Type::Str))]), object(&[("b", Value::from(1))])]);
         let got = got.expect("merges");
         assert_eq!(got.as_fields().expect("known").len(), 2);
         let got = call(&MERGE, &[got, Value::unknown(Type::Any)]).expect("merges");

@@ -250,8 +250,9 @@ mod tests {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..5).prop_map(Value::tuple),
                 prop::collection::vec(inner.clone(), 0..3).prop_map(|items| Value::set(Type::Any, items)),
-                prop::collection::btree_map("[a-c]", inner, 0..4)
-                    .prop_map(|m| Value::object(m.into_iter().map(|(k, v)| (k.as_str().into(), v)).collect())),
+                prop::collection::btree_map("[a-c]", inner, 0..4).prop_map(|m| Value::object(
+                    m.into_iter().map(|(k, v)| (k.as_str().into(), v)).collect()
+                )),
             ]
         })
     }

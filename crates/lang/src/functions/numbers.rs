@@ -2,9 +2,7 @@
 
 use coxswain_model::{Num, Type, Value};
 
-use super::arguments::{
-    MAX_ITEMS, any, argument, list_of_numbers, num, number, nums, param, whole,
-};
+use super::arguments::{MAX_ITEMS, any, argument, list_of_numbers, num, number, nums, param, whole};
 use super::{BASE, FnError, FnSpec, Param};
 
 /// Longest text `parseint` reads: more digits than a number keeps.
@@ -195,7 +193,9 @@ fn extreme(
     pick: for<'a> fn(std::vec::IntoIter<&'a Num>) -> Option<&'a Num>,
 ) -> Result<Value, FnError> {
     let all = (0..args.len()).map(|i| num(args, i)).collect::<Result<Vec<_>, _>>()?;
-    pick(all.into_iter()).map(|n| n.clone().into()).ok_or_else(|| FnError::new("at least one number is required"))
+    pick(all.into_iter())
+        .map(|n| n.clone().into())
+        .ok_or_else(|| FnError::new("at least one number is required"))
 }
 
 fn parseint(args: &[Value]) -> Result<Value, FnError> {
@@ -214,8 +214,9 @@ fn parseint(args: &[Value]) -> Result<Value, FnError> {
     }
     let mut n = Num::ZERO;
     for c in digits.chars() {
-        let digit = digit_value(c, base)
-            .ok_or_else(|| FnError::of(0, format!("`{}` is not a digit in base {base}", c.escape_default())))?;
+        let digit = digit_value(c, base).ok_or_else(|| {
+            FnError::of(0, format!("`{}` is not a digit in base {base}", c.escape_default()))
+        })?;
         n = n.mul(&Num::from(base)).add(&Num::from(digit));
     }
     Ok(if text.starts_with('-') { n.neg() } else { n }.into())
@@ -264,7 +265,11 @@ fn range(args: &[Value]) -> Result<Value, FnError> {
     let (start, limit) = match args.len() {
         1 => (Num::ZERO, num(args, 0)?.clone()),
         2 | 3 => (num(args, 0)?.clone(), num(args, 1)?.clone()),
-        _ => return Err(FnError::new("one to three numbers are required: limit; start, limit; start, limit, step")),
+        _ => {
+            return Err(FnError::new(
+                "one to three numbers are required: limit; start, limit; start, limit, step",
+            ));
+        }
     };
     let down = limit < start;
     let step = match args.len() {
@@ -275,7 +280,11 @@ fn range(args: &[Value]) -> Result<Value, FnError> {
         return Err(FnError::of(2, "the step must not be zero"));
     }
     if down != step.is_negative() && start != limit {
-        let way = if down { "negative, as the limit is below the start" } else { "above zero, as the limit is above the start" };
+        let way = if down {
+            "negative, as the limit is below the start"
+        } else {
+            "above zero, as the limit is above the start"
+        };
         return Err(FnError::of(2, format!("the step must be {way}")));
     }
     let mut numbers = Vec::new();

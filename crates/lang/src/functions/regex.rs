@@ -66,7 +66,9 @@ fn type_of(pattern: &Regex) -> Type {
     match pattern.captures_len() - 1 {
         0 => Type::Str,
         n if names.is_empty() => Type::Tuple(vec![Type::Str; n].into()),
-        _ => Type::Object(std::sync::Arc::new(names.into_iter().map(|n| (key(n), Field::required(Type::Str))).collect())),
+        _ => Type::Object(std::sync::Arc::new(
+            names.into_iter().map(|n| (key(n), Field::required(Type::Str))).collect(),
+        )),
     }
 }
 
@@ -110,7 +112,8 @@ fn replace(args: &[Value]) -> Result<Value, FnError> {
         check_size(source.len().saturating_add(grown))?;
         return made_text(source.replace(part, replacement));
     };
-    let pattern = Regex::new(pattern).map_err(|_| compile(pattern, 1).err().unwrap_or_else(|| FnError::of(1, "too large")))?;
+    let pattern = Regex::new(pattern)
+        .map_err(|_| compile(pattern, 1).err().unwrap_or_else(|| FnError::of(1, "too large")))?;
     let (mut made, mut rest) = (String::new(), 0);
     for found in pattern.captures_iter(source) {
         let Some(all) = found.get(0) else { continue };
@@ -130,7 +133,9 @@ mod tests {
 
     #[test]
     fn the_type_follows_from_the_pattern() {
-        let of = |pattern: &str| call(&REGEX, &[Value::from(pattern), Value::unknown(Type::Str)]).expect("open").type_of();
+        let of = |pattern: &str| {
+            call(&REGEX, &[Value::from(pattern), Value::unknown(Type::Str)]).expect("open").type_of()
+        };
         assert_eq!(of("a").to_string(), "string");
         assert_eq!(of("(a)(b)").to_string(), "tuple([string, string])");
         assert_eq!(of("(?P<x>a)").to_string(), "object({x = string})");

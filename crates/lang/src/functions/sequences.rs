@@ -2,7 +2,9 @@
 
 use coxswain_model::{Marks, Node, Type, Value};
 
-use super::arguments::{MAX_ITEMS, any, argument, count, items, list_of_any, marks_of, number, param, whole};
+use super::arguments::{
+    MAX_ITEMS, any, argument, count, elem_type, items, list_of_any, marks_of, number, param, whole,
+};
 use super::collections::shown_type;
 use super::{BASE, FnError, FnSpec, Param};
 use crate::convert::{convert, unify};
@@ -110,12 +112,20 @@ fn row(args: &[Value], i: usize) -> Result<Row, FnError> {
             Type::Any => Ok(Row::Unknown(Sort::Undecided)),
             Type::List(elem) => Ok(Row::Unknown(Sort::List(elem.as_ref().clone()))),
             Type::Set(elem) => Ok(Row::Unknown(Sort::Set(elem.as_ref().clone()))),
-            Type::Tuple(types) => Ok(Row::Known(types.iter().cloned().map(Value::unknown).collect(), Sort::Tuple)),
-            Type::Bool | Type::Num | Type::Str | Type::Map(_) | Type::Object(_) | Type::Ref(_) => Err(refuse()),
+            Type::Tuple(types) => {
+                Ok(Row::Known(types.iter().cloned().map(Value::unknown).collect(), Sort::Tuple))
+            }
+            Type::Bool | Type::Num | Type::Str | Type::Map(_) | Type::Object(_) | Type::Ref(_) => {
+                Err(refuse())
+            }
         },
-        Node::Null(_) | Node::Bool(_) | Node::Num(_) | Node::Str(_) | Node::Map(..) | Node::Object(_) | Node::Ref(_) => {
-            Err(refuse())
-        }
+        Node::Null(_)
+        | Node::Bool(_)
+        | Node::Num(_)
+        | Node::Str(_)
+        | Node::Map(..)
+        | Node::Object(_)
+        | Node::Ref(_) => Err(refuse()),
     }
 }
 
@@ -156,10 +166,7 @@ impl Sort {
 fn chunklist(args: &[Value]) -> Result<Value, FnError> {
     let (list, size) = (argument(args, 0)?, count(args, 1)?);
     let (items, ty) = (items(args, 0)?, list.type_of());
-    let elem = match &ty {
-        Type::List(elem) => elem.as_ref().clone(),
-        _ => Type::Any,
-    };
+    let elem = elem_type(list);
     let chunks = match size {
         0 => vec![list.clone()],
         size => items.chunks(size).map(|chunk| Value::list(elem.clone(), chunk.to_vec())).collect(),
@@ -265,7 +272,10 @@ fn one(args: &[Value]) -> Result<Value, FnError> {
             (None, _) => Node::Null(sort.elem()).into(),
             (Some(only), true) => only,
             (Some(_), false) => {
-                return Err(FnError::of(0, format!("at most one element is allowed, and there are {}", items.len() + 1)));
+                return Err(FnError::of(
+                    0,
+                    format!("at most one element is allowed, and there are {}", items.len() + 1),
+                ));
             }
         },
     };
@@ -286,14 +296,18 @@ fn reverse(args: &[Value]) -> Result<Value, FnError> {
 fn slice(args: &[Value]) -> Result<Value, FnError> {
     let marks = marks_of(args);
     let (items, sort) = match ordered_row(args, 0)? {
-        Row::Known(items, sort) if argument(args, 1)?.is_known() && argument(args, 2)?.is_known() => (items, sort),
+        Row::Known(items, sort) if argument(args, 1)?.is_known() && argument(args, 2)?.is_known() => {
+            (items, sort)
+        }
         Row::Known(_, sort) | Row::Unknown(sort) => return Ok(sort.unknown().marked(&marks)),
     };
     let (start, end) = (count(args, 1)?, count(args, 2)?);
     if end > items.len() {
         return Err(FnError::of(2, format!("the list has {} elements, and the end is {end}", items.len())));
     }
-    let part = items.get(start..end).ok_or_else(|| FnError::of(1, format!("the start, {start}, is behind the end, {end}")))?;
+    let part = items
+        .get(start..end)
+        .ok_or_else(|| FnError::of(1, format!("the start, {start}, is behind the end, {end}")))?;
     Ok(sort.of(part.to_vec()).marked(&marks))
 }
 
@@ -304,7 +318,8 @@ mod tests {
 
     #[test]
     fn unknown_and_sensitive_elements_stay_what_they_are() {
-        let list = Value::tuple(vec![Value::unknown(Type::Str), Value::from("s").sensitive(), Value::from("x")]);
+        let list =
+            Value::tuple(vec![Value::unknown(Type::Str), Value::from("s").sensitive(), Value::from("x")]);
         let got = call(&CONCAT, &[list.clone(), list.clone()]).expect("concat");
         assert_eq!(got.as_items().expect("known").len(), 6);
         assert!(!got.marks.sensitive);
@@ -324,7 +339,10 @@ mod tests {
     fn slices_stay_inside() {
         let list = Value::tuple(vec![Value::from(1), Value::from(2)]);
         for (start, end) in [(0, 3), (2, 1), (-1, 1), (3, 3)] {
-            assert!(call(&SLICE, &[list.clone(), Value::from(start), Value::from(end)]).is_err(), "{start} {end}");
+            assert!(
+                call(&SLICE, &[list.clone(), Value::from(start), Value::from(end)]).is_err(),
+                "{start} {end}"
+            );
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use coxswain_model::{Type, Value};
 
-use super::arguments::{MAX_ITEMS, any, argument, items, param, set_of_any};
+use super::arguments::{MAX_ITEMS, any, argument, elem_type, items, param, set_of_any};
 use super::{BASE, FnError, FnSpec, Param};
 use crate::convert::{a_type, convert, unify};
 
@@ -52,11 +52,7 @@ pub(super) static SETUNION: FnSpec = FnSpec {
 };
 
 fn common_elem(args: &[Value]) -> Option<Type> {
-    let elems = args.iter().map(|v| match v.type_of() {
-        Type::Set(elem) => elem.as_ref().clone(),
-        _ => Type::Any,
-    });
-    unify(&elems.collect::<Vec<_>>())
+    unify(&args.iter().map(elem_type).collect::<Vec<_>>())
 }
 
 /// Whether a sorted row, as sets are, holds the value.
@@ -68,7 +64,8 @@ fn combine(args: &[Value], op: fn(&mut Vec<Value>, &[Value])) -> Result<Value, F
     let elem = common_elem(args).ok_or_else(|| FnError::new("the sets hold elements of different types"))?;
     let mut result: Option<Vec<Value>> = None;
     for (i, arg) in args.iter().enumerate() {
-        let set = convert(arg.clone(), &Type::set(elem.clone())).map_err(|e| FnError::of(i, e.to_string()))?;
+        let set =
+            convert(arg.clone(), &Type::set(elem.clone())).map_err(|e| FnError::of(i, e.to_string()))?;
         let more = set.as_items().ok_or_else(|| FnError::of(i, "a set is required"))?;
         match &mut result {
             None => result = Some(more.to_vec()),
@@ -98,7 +95,9 @@ fn setproduct(args: &[Value]) -> Result<Value, FnError> {
                 let elem = unify(&types).ok_or_else(|| FnError::of(i, "the elements must be of one type"))?;
                 elems.push(elem);
             }
-            other => return Err(FnError::of(i, format!("a set or list is required, not {}", a_type(&other)))),
+            other => {
+                return Err(FnError::of(i, format!("a set or list is required, not {}", a_type(&other))));
+            }
         }
     }
     if total.saturating_mul(args.len()) > MAX_ITEMS {
@@ -109,7 +108,10 @@ fn setproduct(args: &[Value]) -> Result<Value, FnError> {
         let column = convert(argument(args, i)?.clone(), &Type::list(elem.clone()));
         let column = column.map_err(|e| FnError::of(i, e.to_string()))?;
         let column = column.as_items().unwrap_or_default();
-        rows = rows.into_iter().flat_map(|row| column.iter().map(move |v| [row.as_slice(), &[v.clone()]].concat())).collect();
+        rows = rows
+            .into_iter()
+            .flat_map(|row| column.iter().map(move |v| [row.as_slice(), std::slice::from_ref(v)].concat()))
+            .collect();
     }
     let rows = rows.into_iter().map(Value::tuple).collect();
     let ty = Type::Tuple(elems.into());

@@ -4,8 +4,7 @@ use coxswain_model::{Type, Value};
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::arguments::{
-    check_size, count, list_of_strings, made_text, made_texts, number, param, string, text, texts,
-    whole,
+    check_size, count, list_of_strings, made_text, made_texts, number, param, string, text, texts, whole,
 };
 use super::{BASE, FnError, FnSpec, Param};
 

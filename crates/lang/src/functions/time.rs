@@ -76,7 +76,15 @@ impl Moment {
         };
         let small = |range| digits(date_time, range).and_then(|n| i8::try_from(n).ok());
         let year = i16::try_from(digits(date_time, 0..4)?).ok()?;
-        let local = DateTime::new(year, small(5..7)?, small(8..10)?, small(11..13)?, small(14..16)?, small(17..19)?, nanos);
+        let local = DateTime::new(
+            year,
+            small(5..7)?,
+            small(8..10)?,
+            small(11..13)?,
+            small(14..16)?,
+            small(17..19)?,
+            nanos,
+        );
         let offset_minutes = match zone.as_bytes() {
             b"Z" => 0,
             [sign @ (b'+' | b'-'), _, _, b':', _, _] => {
@@ -92,7 +100,8 @@ impl Moment {
     /// Nanoseconds from the first day of the year 0 in UTC.
     fn nanos(&self) -> i128 {
         let days = i128::from(days_before(self.local));
-        let seconds = i128::from(self.local.hour()) * 3600 + i128::from(self.local.minute()) * 60
+        let seconds = i128::from(self.local.hour()) * 3600
+            + i128::from(self.local.minute()) * 60
             + i128::from(self.local.second())
             - i128::from(self.offset_minutes) * 60;
         (days * 86_400 + seconds) * NANOS_PER_SECOND + i128::from(self.local.subsec_nanosecond())
@@ -159,7 +168,8 @@ fn read_duration(text: &str) -> Option<i128> {
         let whole: i128 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
         let scale = 10_i128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
         let fraction: i128 = if fraction.is_empty() { 0 } else { fraction.parse().ok()? };
-        total = total.checked_add(whole.checked_mul(unit)?)?.checked_add(fraction.checked_mul(unit)? / scale)?;
+        total =
+            total.checked_add(whole.checked_mul(unit)?)?.checked_add(fraction.checked_mul(unit)? / scale)?;
         parts += 1;
         rest = after;
     }
@@ -172,7 +182,13 @@ fn timeadd(args: &[Value]) -> Result<Value, FnError> {
     let start = Moment::parse(args, 0)?;
     let duration = text(args, 1)?;
     let nanos = read_duration(duration).and_then(|n| i64::try_from(n).ok()).ok_or_else(|| {
-        FnError::of(1, format!("`{}` is not a duration such as 1h30m; units are h, m, s, ms, us, ns", duration.escape_debug()))
+        FnError::of(
+            1,
+            format!(
+                "`{}` is not a duration such as 1h30m; units are h, m, s, ms, us, ns",
+                duration.escape_debug()
+            ),
+        )
     })?;
     let later = start.local.checked_add(jiff::SignedDuration::from_nanos(nanos)).ok();
     let local = later.filter(|l| (0..=9999).contains(&l.year()));
@@ -181,7 +197,17 @@ fn timeadd(args: &[Value]) -> Result<Value, FnError> {
 }
 
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
     "December",
 ];
 const WEEKDAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
@@ -288,14 +314,28 @@ mod tests {
 
     #[test]
     fn times_are_checked() {
-        for text in ["", "2018-02-30T00:00:00Z", "2018-01-01T24:00:00Z", "2018-01-01 00:00:00Z", "2018-01-01T00:00:00", "2018-01-01T00:00:00.Z", "2018-01-0éT00:00:00Z", "2018-01-01T00:00:00+25:00"] {
+        for text in [
+            "",
+            "2018-02-30T00:00:00Z",
+            "2018-01-01T24:00:00Z",
+            "2018-01-01 00:00:00Z",
+            "2018-01-01T00:00:00",
+            "2018-01-01T00:00:00.Z",
+            "2018-01-0éT00:00:00Z",
+            "2018-01-01T00:00:00+25:00",
+        ] {
             check(&TIMEADD, text, "1s", "error");
         }
     }
 
     #[test]
     fn parts_of_dates() {
-        check(&FORMATDATE, "EEEE EEE HH:mm AA ZZZZZ Z", "2018-01-02T00:12:01-05:30", "Tuesday Tue 12:12 AM -05:30 -05:30");
+        check(
+            &FORMATDATE,
+            "EEEE EEE HH:mm AA ZZZZZ Z",
+            "2018-01-02T00:12:01-05:30",
+            "Tuesday Tue 12:12 AM -05:30 -05:30",
+        );
         check(&FORMATDATE, "'it''s' YY", "2008-01-02T00:12:01Z", "it's 08");
         check(&FORMATDATE, "'open", "2008-01-02T00:12:01Z", "error");
     }

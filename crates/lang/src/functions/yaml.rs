@@ -7,7 +7,9 @@ use coxswain_model::value::Object;
 use coxswain_model::{Node, Num, Type, Value, json};
 use granit_parser::{Event, Parser, ScalarStyle};
 
-use super::arguments::{MAX_ITEMS, any, argument, check_size, key, made_text, nullable, param, string, text};
+use super::arguments::{
+    MAX_ITEMS, any, argument, check_size, key, made_text, nfc, nullable, param, string, text,
+};
 use super::{BASE, FnError, FnSpec};
 
 /// Deepest nesting that is read.
@@ -49,7 +51,8 @@ fn refuse(reason: impl Into<String>) -> FnError {
 }
 
 fn yamldecode(args: &[Value]) -> Result<Value, FnError> {
-    let mut reader = Reader { parser: Parser::new_from_str(text(args, 0)?), anchors: HashMap::new(), total: 0 };
+    let text = nfc(text(args, 0)?);
+    let mut reader = Reader { parser: Parser::new_from_str(&text), anchors: HashMap::new(), total: 0 };
     let mut document = None;
     loop {
         match reader.next()? {
@@ -120,7 +123,8 @@ impl<'a> Reader<'a> {
             let name = match self.next()? {
                 Event::MappingEnd => break,
                 event => {
-                    let is_merge = matches!(&event, Event::Scalar(text, ScalarStyle::Plain, _, None) if text == "<<");
+                    let is_merge =
+                        matches!(&event, Event::Scalar(text, ScalarStyle::Plain, _, None) if text == "<<");
                     if is_merge { None } else { Some(self.value(event, depth + 1)?) }
                 }
             };
@@ -132,7 +136,10 @@ impl<'a> Reader<'a> {
                 continue;
             };
             let name = crate::convert::convert(name, &Type::Str).ok();
-            let name = name.as_ref().and_then(Value::as_str).ok_or_else(|| refuse("a key of a mapping is no text"))?;
+            let name = name
+                .as_ref()
+                .and_then(Value::as_str)
+                .ok_or_else(|| refuse("a key of a mapping is no text"))?;
             if fields.insert(key(name), value).is_some() {
                 return Err(refuse(format!("the key `{}` occurs twice", name.escape_debug())));
             }
@@ -165,7 +172,9 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<(Option<String>, String)>)
             "int" | "float" => number(text).map(Value::from).ok_or_else(|| wrong("a number")),
             _ => Ok(text.into()),
         },
-        Some((None, tag)) if tag != "!" => Err(refuse(format!("the tag `{}` is not known", tag.escape_debug()))),
+        Some((None, tag)) if tag != "!" => {
+            Err(refuse(format!("the tag `{}` is not known", tag.escape_debug())))
+        }
         Some((None, _)) => Ok(text.into()),
         None if style != ScalarStyle::Plain => Ok(text.into()),
         None => Ok(match text {
@@ -258,7 +267,8 @@ fn write_scalar(value: &Value, indent: usize) -> Result<String, &'static str> {
             };
             let margin = " ".repeat(indent.max(2));
             let hint = if text.starts_with([' ', '\n']) { "2" } else { "" };
-            let lines = body.split('\n').map(|l| if l.is_empty() { String::new() } else { format!("{margin}{l}") });
+            let lines =
+                body.split('\n').map(|l| if l.is_empty() { String::new() } else { format!("{margin}{l}") });
             Ok(format!("{}{hint}{}\n{}", &chomp[..1], &chomp[1..], lines.collect::<Vec<_>>().join("\n")))
         }
         Some(text) => Ok(quoted(text)),
@@ -311,7 +321,10 @@ mod tests {
 
     #[test]
     fn scalars_follow_yaml_1_1() {
-        check("[1, 0x10, 017, 1.5, 1e3, -3, '1', !!str 2, yes, off, ~, a b]", r#"[1,16,15,1.5,1000,-3,"1","2",true,false,null,"a b"]"#);
+        check(
+            "[1, 0x10, 017, 1.5, 1e3, -3, '1', !!str 2, yes, off, ~, a b]",
+            r#"[1,16,15,1.5,1000,-3,"1","2",true,false,null,"a b"]"#,
+        );
         check("2018-01-02", r#""2018-01-02""#);
         check("a: !x 1", "error");
         check("[.inf]", "error");
@@ -319,7 +332,10 @@ mod tests {
 
     #[test]
     fn aliases_are_bounded() {
-        check("a: &x {b: 1}\nc: *x\nd:\n  <<: *x\n  e: 2\n", r#"{"a":{"b":1},"c":{"b":1},"d":{"b":1,"e":2}}"#);
+        check(
+            "a: &x {b: 1}\nc: *x\nd:\n  <<: *x\n  e: 2\n",
+            r#"{"a":{"b":1},"c":{"b":1},"d":{"b":1,"e":2}}"#,
+        );
         let mut bomb = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
         for i in 1..12 {
             let aliases = vec![format!("*a{}", i - 1); 10].join(",");
@@ -334,11 +350,15 @@ mod tests {
     #[test]
     fn what_is_written_reads_back() {
         for text in ["a\nb\n", "a\n\n", "\n", " a\nb", "a \nb", "x", "a\u{7}\n", "\"\\", "a\nb"] {
-            for value in [Value::from(text), Value::tuple(vec![Value::from(text), Value::tuple(vec![Value::from(text)])]),
-                Value::object([(key("k"), Value::object([(key(text), Value::from(text))].into()))].into())] {
+            for value in [
+                Value::from(text),
+                Value::tuple(vec![Value::from(text), Value::tuple(vec![Value::from(text)])]),
+                Value::object([(key("k"), Value::object([(key(text), Value::from(text))].into()))].into()),
+            ] {
                 let mut made = String::new();
                 write_block(&value, &mut made, 0).expect("writes");
-                let back = yamldecode(&[Value::from(made.as_str())]).unwrap_or_else(|e| panic!("{e:?} in {made}"));
+                let back =
+                    yamldecode(&[Value::from(made.as_str())]).unwrap_or_else(|e| panic!("{e:?} in {made}"));
                 assert!(back.same(&value), "{made:?}");
             }
         }
