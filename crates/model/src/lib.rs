@@ -5,6 +5,7 @@
 //! so that equal values have equal bytes wherever they are written.
 
 pub mod address;
+mod decimal;
 pub mod diagnostic;
 pub mod json;
 pub mod number;

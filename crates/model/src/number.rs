@@ -11,10 +11,15 @@ use dashu_float::round::mode::HalfEven;
 use dashu_float::{Context, DBig, FBig};
 use dashu_int::IBig;
 
+use crate::decimal::Decimal;
+
 /// Significant bits of a number that is not an `i128`.
 const PRECISION: usize = 512;
 /// Largest decimal exponent a literal may have: keeps hostile input from filling the memory with zeros.
 const MAX_EXPONENT: i64 = 4096;
+
+/// Largest binary exponent of a number that is written out in full; arithmetic can go beyond it.
+const MAX_SHOWN_BITS: isize = 1 << 16;
 
 type Big = FBig<HalfEven, 2>;
 
@@ -144,6 +149,90 @@ impl Num {
     pub fn ceil(&self) -> Num {
         self.neg().floor().neg()
     }
+    /// The number without its sign.
+    #[must_use]
+    pub fn abs(&self) -> Num {
+        if self.is_negative() { self.neg() } else { self.clone() }
+    }
+    /// Whether the number is small and coarse enough to be written out; what is not can only have come from
+    /// arithmetic, and whoever offers arithmetic refuses it.
+    pub fn is_in_range(&self) -> bool {
+        match &self.0 {
+            Repr::Int(_) => true,
+            Repr::Big(b) => {
+                b.repr().is_finite() && b.repr().exponent().unsigned_abs() <= MAX_SHOWN_BITS.unsigned_abs()
+            }
+        }
+    }
+    /// Parses what conversion of text to a number takes: a literal, also with a leading `+`, or with nothing
+    /// before or behind the point.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn from_text(text: &str) -> Result<Num, NumError> {
+        let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+        let (mantissa, exponent) = unsigned.split_at(unsigned.find(['e', 'E']).unwrap_or(unsigned.len()));
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
+        if !unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+            || whole.len() + fraction.len() == 0
+        {
+            return Err(NumError::NotANumber);
+        }
+        let or_zero = |digits: &str| if digits.is_empty() { "0".to_owned() } else { digits.to_owned() };
+        let sign = if text.starts_with('-') { "-" } else { "" };
+        match mantissa.contains('.') {
+            true => format!("{sign}{}.{}{exponent}", or_zero(whole), or_zero(fraction)).parse(),
+            false => format!("{sign}{unsigned}").parse(),
+        }
+    }
+    /// All digits of the number, exactly.
+    fn digits(&self) -> Option<Decimal> {
+        let b = match &self.0 {
+            Repr::Int(n) => return Some(Decimal::of(&n.to_string())),
+            Repr::Big(b) => b,
+        };
+        if !self.is_in_range() {
+            return None;
+        }
+        let exponent = b.repr().exponent();
+        let (places, significand) = (usize::try_from(-exponent).unwrap_or(0), b.repr().significand().clone());
+        let scaled = match exponent >= 0 {
+            true => significand << exponent.unsigned_abs(),
+            false => significand * IBig::from(5).pow(places),
+        };
+        let text = scaled.to_string();
+        let (sign, digits) = text.strip_prefix('-').map_or(("", text.as_str()), |digits| ("-", digits));
+        let padded = format!("{}{digits}", "0".repeat((places + 1).saturating_sub(digits.len())));
+        let (whole, fraction) = padded.split_at(padded.len() - places);
+        Some(Decimal::of(&format!("{sign}{whole}.{fraction}")))
+    }
+    /// With this many digits behind the point, rounded half to even; `None` beyond what is written out.
+    pub fn fixed(&self, places: usize) -> Option<String> {
+        self.digits().map(|d| d.fixed(places))
+    }
+    /// With one digit before the point, this many behind it, and an exponent: `1.25e+01`.
+    pub fn scientific(&self, places: usize) -> Option<String> {
+        self.digits().map(|d| d.scientific(places))
+    }
+    /// With at most this many digits, or as few as tell the number apart; with an exponent where that is usual.
+    pub fn general(&self, digits: Option<usize>) -> Option<String> {
+        match digits {
+            None if self.is_in_range() => Some(Decimal::of(&self.to_string()).general(None)),
+            None => None,
+            Some(_) => self.digits().map(|d| d.general(digits)),
+        }
+    }
+    /// The digits of a whole number in a base from 2 to 36; `None` for fractions and beyond what is written out.
+    pub fn in_radix(&self, radix: u32) -> Option<String> {
+        if !self.is_int() || !self.is_in_range() || !(2..=36).contains(&radix) {
+            return None;
+        }
+        let whole = match &self.0 {
+            Repr::Int(n) => IBig::from(*n),
+            Repr::Big(b) => b.to_int().value(),
+        };
+        Some(whole.in_radix(radix).to_string())
+    }
     /// Whether the number has no fraction.
     pub fn is_int(&self) -> bool {
         match &self.0 {
@@ -253,12 +342,14 @@ impl FromStr for Num {
     }
 }
 
-/// The shortest decimal text that reads back as the same number at 512 bits, without an exponent.
+/// The shortest decimal text that reads back as the same number at 512 bits, without an exponent. Numbers that are
+/// not [`Num::is_in_range`] are shown as a power of two, so that nothing fills the memory.
 impl fmt::Display for Num {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Repr::Int(n) => write!(f, "{n}"),
-            Repr::Big(b) => f.write_str(&shortest(b)),
+            Repr::Big(b) if self.is_in_range() => f.write_str(&shortest(b)),
+            Repr::Big(b) => write!(f, "about 2^{}", b.repr().exponent()),
         }
     }
 }
@@ -337,6 +428,42 @@ mod tests {
         assert_eq!(large.add(&num("1")).to_string(), "170141183460469231731687303715884105728");
         assert_eq!(num("-2.5").floor().to_string(), "-3");
         assert_eq!(num("-2.5").ceil().to_string(), "-2");
+    }
+
+    #[test]
+    fn layouts_are_exact() {
+        assert_eq!(num("1.005").fixed(2).as_deref(), Some("1.00"));
+        assert_eq!(num("0.1").fixed(3).as_deref(), Some("0.100"));
+        assert_eq!(num("0.00001234").general(None).as_deref(), Some("1.234e-05"));
+        assert_eq!(
+            num("-340282366920938463463374607431768211456").in_radix(16).as_deref(),
+            Some("-100000000000000000000000000000000")
+        );
+        assert_eq!(num("1e400").scientific(1).as_deref(), Some("1.0e+400"));
+    }
+
+    #[test]
+    fn numbers_beyond_all_bounds_stay_small_in_memory() {
+        let mut n = num("1e4000");
+        for _ in 0..40 {
+            n = n.mul(&n);
+        }
+        assert!(!n.is_in_range());
+        assert!(n.to_string().len() < 100);
+        assert_eq!(n.fixed(2), None);
+        assert!(n > num("1"));
+    }
+
+    #[test]
+    fn text_is_read_more_leniently_than_literals() {
+        let from = |text: &str| Num::from_text(text).map(|n| n.to_string());
+        assert_eq!(from("+1").as_deref(), Ok("1"));
+        assert_eq!(from(".5").as_deref(), Ok("0.5"));
+        assert_eq!(from("-1.").as_deref(), Ok("-1"));
+        assert_eq!(from("1.5e3").as_deref(), Ok("1500"));
+        for text in ["", ".", "+", "+-1", "--1", " 1", "0x10", "e5", ".e5", "1 "] {
+            assert!(from(text).is_err(), "{text}");
+        }
     }
 
     #[test]
