@@ -282,8 +282,12 @@ pub fn converted(from: &Type, to: &Type) -> Option<Type> {
         (Type::Tuple(items), Type::List(t)) => converted_all(items.iter(), t).map(Type::list),
         (Type::Tuple(items), Type::Set(t)) => converted_all(items.iter(), t).map(Type::set),
         (Type::Map(f), Type::Map(t)) => converted(f, t).map(Type::map),
-        (Type::Object(fields), Type::Map(t)) => converted_all(fields.values().map(|f| &f.ty), t).map(Type::map),
-        (Type::List(f), Type::Tuple(to)) => to.iter().map(|t| converted(f, t)).collect::<Option<_>>().map(Type::Tuple),
+        (Type::Object(fields), Type::Map(t)) => {
+            converted_all(fields.values().map(|f| &f.ty), t).map(Type::map)
+        }
+        (Type::List(f), Type::Tuple(to)) => {
+            to.iter().map(|t| converted(f, t)).collect::<Option<_>>().map(Type::Tuple)
+        }
         (Type::Tuple(from), Type::Tuple(to)) if from.len() == to.len() => {
             from.iter().zip(to.iter()).map(|(f, t)| converted(f, t)).collect::<Option<_>>().map(Type::Tuple)
         }
