@@ -191,6 +191,13 @@ impl Num {
             }
         }
     }
+    /// The number itself, where it [is in range](Num::is_in_range): what arithmetic ends with.
+    ///
+    /// # Errors
+    /// [`NumError::TooLarge`] where it is not.
+    pub fn in_range(self) -> Result<Num, NumError> {
+        if self.is_in_range() { Ok(self) } else { Err(NumError::TooLarge) }
+    }
     /// Parses what conversion of text to a number takes: a literal, also with a leading `+`, or with nothing
     /// before or behind the point.
     ///
@@ -475,7 +482,7 @@ mod tests {
         for _ in 0..100 {
             n = n.mul(&n);
         }
-        assert!(!n.is_in_range());
+        assert_eq!(n.clone().in_range(), Err(NumError::TooLarge));
         assert!(n.to_string().len() < 100);
         assert_eq!(n.fixed(2), None);
         assert!(n > num("1"));

@@ -84,7 +84,7 @@ pub(super) fn whole(args: &[Value], i: usize) -> Result<i128, FnError> {
     match n.to_i128() {
         Some(n) => Ok(n),
         None if n.is_int() => Err(FnError::of(i, "the number is too large")),
-        None => Err(FnError::of(i, format!("a whole number is required, not {n}"))),
+        None => Err(FnError::of(i, "a whole number is required, and this one has a fraction")),
     }
 }
 

@@ -106,12 +106,8 @@ fn low_bits(n: u32) -> u128 {
 impl Range {
     fn parse(args: &[Value], i: usize) -> Result<Range, FnError> {
         let text = text(args, i)?;
-        Range::read(text).ok_or_else(|| {
-            FnError::of(
-                i,
-                format!("`{}` is not a range in CIDR notation such as 172.20.0.0/20", text.escape_debug()),
-            )
-        })
+        Range::read(text)
+            .ok_or_else(|| FnError::of(i, "this is not a range in CIDR notation such as 172.20.0.0/20"))
     }
 
     fn read(text: &str) -> Option<Range> {
@@ -138,9 +134,11 @@ impl Range {
             return Err(FnError::of(i, format!("at least {at_least} new bits are required")));
         }
         let room = self.base.width - self.length;
-        u32::try_from(new_bits).ok().filter(|n| *n <= room).map(|n| self.length + n).ok_or_else(|| {
-            FnError::of(i, format!("{} has only {room} bits behind its prefix, not {new_bits}", self.show()))
-        })
+        u32::try_from(new_bits)
+            .ok()
+            .filter(|n| *n <= room)
+            .map(|n| self.length + n)
+            .ok_or_else(|| FnError::of(i, "the range has fewer bits than that behind its prefix"))
     }
 }
 
@@ -170,8 +168,7 @@ fn cidrhost(args: &[Value]) -> Result<Value, FnError> {
         Ok(n) => Some(n).filter(|n| *n <= most),
         Err(_) => most.checked_sub(number.unsigned_abs() - 1),
     };
-    let offset =
-        offset.ok_or_else(|| FnError::of(1, format!("{} has no address number {number}", range.show())))?;
+    let offset = offset.ok_or_else(|| FnError::of(1, "the range has no address of this number"))?;
     Ok(Ip { bits: range.base.bits | offset, ..range.base }.show().into())
 }
 
@@ -188,10 +185,10 @@ fn cidrsubnet(args: &[Value]) -> Result<Value, FnError> {
     let length = range.longer(args, 1, 0)?;
     let number = whole(args, 2)?;
     let most = low_bits(length - range.length);
-    let offset = u128::try_from(number).ok().filter(|n| *n <= most).ok_or_else(|| {
-        let reason = format!("{} new bits make no part number {number}", length - range.length);
-        FnError::of(2, reason)
-    })?;
+    let offset = u128::try_from(number)
+        .ok()
+        .filter(|n| *n <= most)
+        .ok_or_else(|| FnError::of(2, "so few new bits make no part of this number"))?;
     let bits = range.base.bits | offset.checked_shl(range.base.width - length).unwrap_or(0);
     Ok(Range { base: Ip { bits, ..range.base }, length }.show().into())
 }
@@ -208,8 +205,7 @@ fn cidrsubnets(args: &[Value]) -> Result<Value, FnError> {
         let part = aligned
             .filter(|bits| *bits <= range.last())
             .map(|bits| Range { base: Ip { bits, ..range.base }, length });
-        let part =
-            part.ok_or_else(|| FnError::of(i, format!("{} has no room left for this part", range.show())))?;
+        let part = part.ok_or_else(|| FnError::of(i, "the range has no room left for this part"))?;
         free = part.last().checked_add(1);
         parts.push(part.show());
     }

@@ -124,12 +124,8 @@ impl Encoding {
             "UTF-16BE" | "UTF-16" => Ok(Encoding::Utf16Be),
             "ISO-8859-1" | "LATIN1" => Ok(Encoding::Latin1),
             "US-ASCII" | "ASCII" => Ok(Encoding::Ascii),
-            other => {
-                let known = "UTF-8, UTF-16LE, UTF-16BE, ISO-8859-1 and US-ASCII";
-                Err(FnError::of(
-                    1,
-                    format!("the encoding `{}` is not known; {known} are", other.escape_debug()),
-                ))
+            _ => {
+                Err(FnError::of(1, "known encodings are UTF-8, UTF-16LE, UTF-16BE, ISO-8859-1 and US-ASCII"))
             }
         }
     }
@@ -153,7 +149,9 @@ fn textencodebase64(args: &[Value]) -> Result<Value, FnError> {
             let byte = |c: char| u8::try_from(u32::from(c)).ok().filter(|b| u32::from(*b) < encoding.limit());
             text.chars()
                 .map(|c| {
-                    byte(c).ok_or_else(|| FnError::of(0, format!("`{c}` does not exist in this encoding")))
+                    byte(c).ok_or_else(|| {
+                        FnError::of(0, "a character of the text does not exist in this encoding")
+                    })
                 })
                 .collect::<Result<Vec<u8>, FnError>>()?
         }

@@ -165,7 +165,7 @@ fn read_verb(text: &str, next: usize) -> Result<(Verb, &str), FnError> {
     verb.letter = letter;
     text[..text.len() - rest.len()].clone_into(&mut verb.shown);
     if !"%vtbdoxXeEfgGsq".contains(letter) {
-        return Err(refuse(format!("`{}` is no verb; a percent sign is `%%`", verb.shown.escape_debug())));
+        return Err(refuse("what follows a `%` is no verb; a percent sign is `%%`".into()));
     }
     Ok((verb, rest))
 }
@@ -263,7 +263,7 @@ impl Verb {
             }
         };
         if !n.is_int() {
-            return Err(self.refuse(&format!("a whole number is required, not {n}")));
+            return Err(self.refuse("a whole number is required"));
         }
         let mut digits = n.in_radix(radix).ok_or_else(too_large)?;
         if let Some(least) = self.precision {

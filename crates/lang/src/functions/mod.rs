@@ -66,7 +66,7 @@ pub struct FnSpec {
 pub struct FnError {
     /// The argument at fault, by position, if one is.
     pub argument: Option<usize>,
-    /// What is wrong.
+    /// What is wrong. Never holds the text of an argument: it may be sensitive, and has no mark here.
     pub reason: String,
 }
 

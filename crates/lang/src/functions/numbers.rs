@@ -157,7 +157,7 @@ fn wei(args: &[Value], digits: u32) -> Result<Value, FnError> {
     let slip = wei.sub(&near);
     let tolerance = Num::from(1_000_000_i64);
     if slip.mul(&tolerance).trunc() != Num::ZERO {
-        return Err(FnError::of(0, format!("{wei} wei is not a whole number of wei")));
+        return Err(FnError::of(0, "the amount has fractions of a wei"));
     }
     if near.is_negative() {
         return Err(FnError::of(0, "an amount must not be negative"));
@@ -203,7 +203,7 @@ fn parseint(args: &[Value]) -> Result<Value, FnError> {
     let text = value.as_str().ok_or_else(|| FnError::of(0, "a string is required"))?;
     let base = match whole(args, 1)? {
         base @ 2..=62 => base,
-        other => return Err(FnError::of(1, format!("a base is between 2 and 62, not {other}"))),
+        _ => return Err(FnError::of(1, "a base is between 2 and 62")),
     };
     if text.len() > MAX_DIGITS {
         return Err(FnError::of(0, format!("more than {MAX_DIGITS} digits")));
@@ -214,9 +214,8 @@ fn parseint(args: &[Value]) -> Result<Value, FnError> {
     }
     let mut n = Num::ZERO;
     for c in digits.chars() {
-        let digit = digit_value(c, base).ok_or_else(|| {
-            FnError::of(0, format!("`{}` is not a digit in base {base}", c.escape_default()))
-        })?;
+        let digit = digit_value(c, base)
+            .ok_or_else(|| FnError::of(0, "not all characters of the text are digits in this base"))?;
         n = n.mul(&Num::from(base)).add(&Num::from(digit));
     }
     Ok(if text.starts_with('-') { n.neg() } else { n }.into())

@@ -55,8 +55,7 @@ impl Moment {
     fn parse(args: &[Value], i: usize) -> Result<Moment, FnError> {
         let text = text(args, i)?;
         Moment::read(text).ok_or_else(|| {
-            let shown = text.escape_debug();
-            FnError::of(i, format!("`{shown}` is not a time stamp in RFC 3339 such as 2018-01-02T23:12:01Z"))
+            FnError::of(i, "this is not a time stamp in RFC 3339 such as 2018-01-02T23:12:01Z")
         })
     }
 
@@ -182,13 +181,7 @@ fn timeadd(args: &[Value]) -> Result<Value, FnError> {
     let start = Moment::parse(args, 0)?;
     let duration = text(args, 1)?;
     let nanos = read_duration(duration).and_then(|n| i64::try_from(n).ok()).ok_or_else(|| {
-        FnError::of(
-            1,
-            format!(
-                "`{}` is not a duration such as 1h30m; units are h, m, s, ms, us, ns",
-                duration.escape_debug()
-            ),
-        )
+        FnError::of(1, "this is not a duration such as 1h30m; units are h, m, s, ms, us, ns")
     })?;
     let later = start.local.checked_add(jiff::SignedDuration::from_nanos(nanos)).ok();
     let local = later.filter(|l| (0..=9999).contains(&l.year()));
@@ -226,7 +219,10 @@ fn formatdate(args: &[Value]) -> Result<Value, FnError> {
         let (run, after) = rest.split_at(end);
         if c.is_ascii_alphabetic() {
             made.push_str(&at.part(run).ok_or_else(|| {
-                FnError::of(0, format!("`{run}` means nothing here; letters that stand for themselves go between single quotes"))
+                FnError::of(
+                    0,
+                    "some letters mean nothing here; text that stands for itself goes between single quotes",
+                )
             })?);
         } else {
             made.push_str(run);

@@ -141,7 +141,7 @@ impl<'a> Reader<'a> {
                 .and_then(Value::as_str)
                 .ok_or_else(|| refuse("a key of a mapping is no text"))?;
             if fields.insert(key(name), value).is_some() {
-                return Err(refuse(format!("the key `{}` occurs twice", name.escape_debug())));
+                return Err(refuse("a key occurs twice in one mapping"));
             }
         }
         merged.extend(fields);
@@ -162,7 +162,7 @@ fn size(value: &Value) -> usize {
 }
 
 fn scalar(text: &str, style: ScalarStyle, tag: Option<(Option<String>, String)>) -> Result<Value, FnError> {
-    let wrong = |what: &str| refuse(format!("`{}` is not {what}", text.escape_debug()));
+    let wrong = |what: &str| refuse(format!("a scalar is not {what}"));
     match tag {
         Some((Some(core), _)) => match core.as_str() {
             "str" => Ok(text.into()),
@@ -172,9 +172,7 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<(Option<String>, String)>)
             "int" | "float" => number(text).map(Value::from).ok_or_else(|| wrong("a number")),
             _ => Ok(text.into()),
         },
-        Some((None, tag)) if tag != "!" => {
-            Err(refuse(format!("the tag `{}` is not known", tag.escape_debug())))
-        }
+        Some((None, tag)) if tag != "!" => Err(refuse("only the tags of the YAML core schema are known")),
         Some((None, _)) => Ok(text.into()),
         None if style != ScalarStyle::Plain => Ok(text.into()),
         None => Ok(match text {
