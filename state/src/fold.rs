@@ -155,7 +155,7 @@ impl Fold {
             record.since = Some(since.unwrap_or_else(|| outcome.at.clone()));
             record.status = status;
             record.waiting_on = on;
-            record.handle = Some(handle.clone());
+            record.handle = Some(handle.clone()).filter(|handle| !handle.is_null());
         }
         self.state.indeterminate.remove(&open.address);
     }

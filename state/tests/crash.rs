@@ -109,7 +109,8 @@ fn a_second_stop_while_recovering_loses_nothing() {
             for loss in [Loss::Unsynced, Loss::Nothing, Loss::TornWrite, Loss::Contents] {
                 let what = format!("operations {first} and {n}, {loss:?}");
                 let disk = disk.after(loss);
-                let store = Store::open(on(&disk), &owner(), fresh()).unwrap_or_else(|e| panic!("{what}: {e}"));
+                let store =
+                    Store::open(on(&disk), &owner(), fresh()).unwrap_or_else(|e| panic!("{what}: {e}"));
                 check(store.state(), &seen, &what);
             }
         }
@@ -147,4 +148,20 @@ fn after_room_was_made_the_same_run_goes_on() {
     let view = View::load(on(&disk).as_ref()).expect("reads");
     assert_eq!(view.state.instances[&address("file.a")].status, Status::Ok);
     assert_eq!(view.torn, 0);
+}
+
+#[test]
+fn a_disk_that_may_not_be_written_is_said_and_leaves_the_state_intact() {
+    use std::io::ErrorKind as K;
+    for (kind, word) in [(K::ReadOnlyFilesystem, "read-only"), (K::PermissionDenied, "permission denied")] {
+        let disk = MemoryDisk::new();
+        work(&disk, &mut Acknowledged::default()).expect("the disk is good");
+        let before = View::load(on(&disk).as_ref()).expect("reads").state;
+        let mut store = Store::open(on(&disk), &owner(), fresh()).expect("opens");
+        disk.refuse(kind);
+        let error = store.begin_run(begin("three")).expect_err("cannot write");
+        assert!(error.to_string().contains(word), "{error}");
+        assert!(error.to_string().contains("journal.jsonl"), "{error}");
+        assert_eq!(View::load(on(&disk).as_ref()).expect("reads").state, before);
+    }
 }

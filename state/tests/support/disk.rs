@@ -32,6 +32,14 @@ enum Fault {
     StopAt(usize),
     /// From this operation on, writes find no room, until it is lifted.
     FullAt(usize),
+    /// Every change is refused in this way, until it is lifted.
+    Refuse(io::ErrorKind),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Room {
+    Needed,
+    NotNeeded,
 }
 
 #[derive(Debug, Default)]
@@ -71,6 +79,10 @@ impl MemoryDisk {
 
     pub(crate) fn full_at(&self, n: usize) {
         self.set(Fault::FullAt(n));
+    }
+
+    pub(crate) fn refuse(&self, kind: io::ErrorKind) {
+        self.set(Fault::Refuse(kind));
     }
 
     pub(crate) fn heal(&self) {
@@ -118,11 +130,14 @@ impl MemoryDisk {
 
 impl Inner {
     /// Counts a mutating operation; says whether it happens.
-    fn step(&mut self, needs_room: bool) -> io::Result<()> {
+    fn step(&mut self, room: Room) -> io::Result<()> {
         self.operations += 1;
         match self.fault {
             Fault::StopAt(n) if self.operations >= n => Err(io::Error::other("the power is gone")),
-            Fault::FullAt(n) if needs_room && self.operations >= n => Err(io::ErrorKind::StorageFull.into()),
+            Fault::FullAt(n) if room == Room::Needed && self.operations >= n => {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+            Fault::Refuse(kind) => Err(kind.into()),
             Fault::None | Fault::StopAt(_) | Fault::FullAt(_) => Ok(()),
         }
     }
@@ -150,7 +165,7 @@ impl Inner {
                 self.torn = Some((id, half));
             }
         }
-        self.step(true)?;
+        self.step(Room::Needed)?;
         let id = self.file(path);
         self.files[id].seen.truncate(at);
         self.files[id].seen.extend_from_slice(bytes);
@@ -179,7 +194,7 @@ impl Disk for MemoryDisk {
 
     fn sync(&self, path: &Path) -> io::Result<()> {
         let mut inner = self.0.lock().expect("no test panics inside");
-        inner.step(false)?;
+        inner.step(Room::NotNeeded)?;
         let id = inner.file(path);
         inner.files[id].synced = inner.files[id].seen.clone();
         Ok(())
@@ -187,7 +202,7 @@ impl Disk for MemoryDisk {
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let mut inner = self.0.lock().expect("no test panics inside");
-        inner.step(false)?;
+        inner.step(Room::NotNeeded)?;
         let inner = &mut *inner;
         inner.synced.retain(|entry, _| entry.parent() != Some(path));
         let here = inner.seen.iter().filter(|(entry, _)| entry.parent() == Some(path));
@@ -197,7 +212,7 @@ impl Disk for MemoryDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut inner = self.0.lock().expect("no test panics inside");
-        inner.step(false)?;
+        inner.step(Room::NotNeeded)?;
         let id = inner.seen.remove(from).ok_or(io::ErrorKind::NotFound)?;
         inner.seen.insert(to.to_owned(), id);
         Ok(())
@@ -205,7 +220,7 @@ impl Disk for MemoryDisk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut inner = self.0.lock().expect("no test panics inside");
-        inner.step(false)?;
+        inner.step(Room::NotNeeded)?;
         inner.seen.remove(path);
         Ok(())
     }

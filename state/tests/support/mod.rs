@@ -81,7 +81,9 @@ pub(crate) fn sample() -> State {
     keyed.on_destroy = OnDestroy::Forbid;
     state.instances.insert(address("module.m[\"a.b\"].file.k[0]"), keyed);
     state.claims.insert(ClaimKey::new("validator_key", "0xab"), Claim::held("u1"));
-    state.outputs.insert("ip".into(), OutputRecord { value: json!(["10.0.0.1", 2.5, null]), sensitive: false });
+    state
+        .outputs
+        .insert("ip".into(), OutputRecord { value: json!(["10.0.0.1", 2.5, null]), sensitive: false });
     let open = OpenIntent {
         run: "r1".into(),
         step: "file.motd#update".into(),
