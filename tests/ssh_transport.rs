@@ -143,18 +143,23 @@ impl Server {
         options.ssh_config = Some(self.at("ssh_config"));
         RealWorld::new(options)
     }
-    /// Processes of connections.
+    /// Processes of connections: the monitor and, where it has one, its child.
     fn children(&self) -> Vec<i32> {
-        let parent = self.sshd.id().to_string();
-        let mut found = Vec::new();
-        for entry in fs::read_dir("/proc").unwrap().flatten() {
-            let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse().ok()) else { continue };
-            let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-            let after = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
-            let mut words = after.split(' ');
-            let is_alive = words.next().is_some_and(|state| state != "Z");
-            if is_alive && words.next() == Some(parent.as_str()) {
-                found.push(pid);
+        let mut found = Vec::<i32>::new();
+        let mut parents = vec![self.sshd.id().to_string()];
+        while let Some(parent) = parents.pop() {
+            for entry in fs::read_dir("/proc").unwrap().flatten() {
+                let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<i32>().ok()) else {
+                    continue;
+                };
+                let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+                let (name, after) = stat.rsplit_once(") ").unwrap_or_default();
+                let mut words = after.split(' ');
+                let is_alive = words.next().is_some_and(|state| state != "Z");
+                if is_alive && name.contains("(sshd") && words.next() == Some(parent.as_str()) {
+                    found.push(pid);
+                    parents.push(pid.to_string());
+                }
             }
         }
         found
