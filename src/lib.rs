@@ -9,9 +9,11 @@
 //! `graph` and `config` are pure: no IO, clock or randomness; `tests/tidy.rs` holds this.
 
 pub mod apply;
+pub mod cli;
 pub mod config;
 pub mod graph;
 pub mod observe;
 pub mod plan;
 pub mod resource;
+pub mod session;
 pub mod world;

@@ -2,7 +2,7 @@
 //! missing.
 
 use coxswain_lang::ast::RefStep;
-use coxswain_lang::syntax::references;
+use coxswain_lang::references;
 use coxswain_lang::{Expr, Reference};
 use coxswain_model::diagnostic::suggest;
 use coxswain_model::schema::{Placement, Presence};

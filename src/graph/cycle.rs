@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use coxswain_lang::syntax::references;
+use coxswain_lang::references;
 use coxswain_model::{Diagnostic, Span};
 
 use super::{Graph, NodeId, What};

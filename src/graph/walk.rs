@@ -2,7 +2,7 @@
 
 use coxswain_lang::ast::RefStep;
 use coxswain_lang::eval::{Need, Stop};
-use coxswain_lang::syntax::references;
+use coxswain_lang::references;
 use coxswain_lang::{Reference, evaluate};
 use coxswain_model::{Diagnostic, InstanceId, Key, Node as Val, Value};
 

@@ -196,6 +196,7 @@ impl Session {
     /// # Errors
     /// Problems of the configuration, or of the state.
     pub async fn plan(&mut self, request: &PlanRequest) -> Result<Plan, Failure> {
+        states::ensure(&self.options)?;
         let (state, digester) = states::load(&self.options)?;
         self.inputs.files.clear();
         let mut seen = Seen::default();
@@ -392,14 +393,6 @@ pub async fn drift_in(options: &Options, world: Arc<dyn World>) -> Result<DriftR
         }
     }
     Err(Failure::other("comparing", "the reads did not end", "report this: it should not happen"))
-}
-
-/// A new project: the files that were made.
-///
-/// # Errors
-/// When the directory is not empty of configuration, or cannot be written.
-pub fn init(root: &Path) -> Result<Vec<String>, Failure> {
-    states::init(root)
 }
 
 /// The addresses an instance is found by, for `state show`.

@@ -11,8 +11,9 @@ use super::shell::Shell;
 ///
 /// # Errors
 /// When there is no `sh`.
-pub fn start() -> std::io::Result<Shell> {
+pub fn start(directory: Option<&std::path::Path>) -> std::io::Result<Shell> {
     let mut child = Command::new("/bin/sh")
+        .current_dir(directory.unwrap_or(std::path::Path::new(".")))
         .env_remove("ENV")
         .env_remove("BASH_ENV")
         .stdin(Stdio::piped())

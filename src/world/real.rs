@@ -56,6 +56,8 @@ pub struct Options {
     pub runtime: Option<PathBuf>,
     /// The ssh configuration instead of the user's own and the system's.
     pub ssh_config: Option<PathBuf>,
+    /// Where relative paths of this machine start; `None`: the working directory.
+    pub directory: Option<PathBuf>,
 }
 
 impl Options {
@@ -66,6 +68,7 @@ impl Options {
             store,
             read_limit: Duration::from_secs(60),
             runtime: None,
+            directory: None,
             ssh_config: std::env::var_os("COXSWAIN_SSH_CONFIG").filter(|p| !p.is_empty()).map(PathBuf::from),
         }
     }
@@ -191,7 +194,7 @@ impl RealWorld {
         let connection = slot.connection();
         let Greeted { shell, machine_id } = match &connection {
             None => {
-                local::start().map(|shell| Greeted { shell, machine_id: String::new() }).map_err(|e| {
+                local::start(self.options.directory.as_deref()).map(|shell| Greeted { shell, machine_id: String::new() }).map_err(|e| {
                     WorldError::Unreachable { endpoint: slot.name.clone(), reason: e.to_string() }
                 })?
             }
