@@ -21,7 +21,7 @@ fn twenty_hosts_are_twenty_machines_and_leave_nothing() {
 
     let ids: BTreeSet<_> = lab.hosts().iter().map(|host| host.machine_id()).collect();
     assert_eq!(ids.len(), 20);
-    let t=Instant::now();
+    let t = Instant::now();
     for (index, host) in lab.hosts().iter().enumerate() {
         host.write_file("/var/lib/coxswain/mark", &host.name);
         assert_eq!(lab.ssh(index, "root", "cat /var/lib/coxswain/mark").ok().stdout, host.name);
@@ -39,8 +39,9 @@ fn twenty_hosts_are_twenty_machines_and_leave_nothing() {
         names.filter(|entry| entry.to_string_lossy().starts_with(&name)).count()
     };
     assert_eq!(namespaces(), 21);
-println!("ssh {:?}",t.elapsed());
-    drop(lab);println!("drop {:?}",t.elapsed());
+    println!("ssh {:?}", t.elapsed());
+    drop(lab);
+    println!("drop {:?}", t.elapsed());
     assert_eq!(namespaces(), 0);
     assert!(!dir.exists());
 }

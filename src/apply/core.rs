@@ -84,7 +84,11 @@ impl<'a> Core<'a> {
         changes.extend(self.refreshed(&mut shared));
         if !changes.is_empty() {
             let at = self.run.journal.now();
-            self.run.journal.append(Entry::Edit(coxswain_state::Edit { why: "bookkeeping".into(), changes, at }))?;
+            self.run.journal.append(Entry::Edit(coxswain_state::Edit {
+                why: "bookkeeping".into(),
+                changes,
+                at,
+            }))?;
         }
         let summary = serde_json::to_value(summary).unwrap_or_default();
         self.run.journal.append(Entry::RunEnd(RunEnd { summary, at: self.run.journal.now() }))
@@ -94,15 +98,27 @@ impl<'a> Core<'a> {
         let Shared { graph, results, .. } = shared;
         graph.evaluate_outputs(results);
         let mut changes = Vec::new();
-        let now: BTreeMap<String, Value> =
-            graph.outputs().into_iter().map(|(n, v)| (n.to_string(), v)).filter(|(_, v)| v.is_wholly_known()).collect();
+        let now: BTreeMap<String, Value> = graph
+            .outputs()
+            .into_iter()
+            .map(|(n, v)| (n.to_string(), v))
+            .filter(|(_, v)| v.is_wholly_known())
+            .collect();
         for (name, value) in &now {
-            let output = OutputRecord { value: stored::to_stored(value, self.run.digest), sensitive: value.is_sensitive() };
+            let output = OutputRecord {
+                value: stored::to_stored(value, self.run.digest),
+                sensitive: value.is_sensitive(),
+            };
             if self.run.state.outputs.get(name) != Some(&output) {
                 changes.push(Put::Output { name: name.clone(), output: Some(output) });
             }
         }
-        let declared: Vec<String> = self.run.config.modules.first().map_or_else(Vec::new, |m| m.outputs.keys().map(ToString::to_string).collect());
+        let declared: Vec<String> = self
+            .run
+            .config
+            .modules
+            .first()
+            .map_or_else(Vec::new, |m| m.outputs.keys().map(ToString::to_string).collect());
         for name in self.run.state.outputs.keys().filter(|n| !declared.contains(n)) {
             changes.push(Put::Output { name: name.clone(), output: None });
         }
@@ -147,7 +163,13 @@ impl<'a> Shared<'a> {
     }
 
     /// Evaluates the arguments again, now that more is known, and decides; `Err` is why the step is refused.
-    pub(super) fn decide(&mut self, core: &Core<'a>, instance: usize, observed: Option<&Object>, endpoint: &Endpoint) -> Result<Decision, String> {
+    pub(super) fn decide(
+        &mut self,
+        core: &Core<'a>,
+        instance: usize,
+        observed: Option<&Object>,
+        endpoint: &Endpoint,
+    ) -> Result<Decision, String> {
         let run = core.run;
         let planned = &run.plan.instances[instance];
         let kind = (run.kinds)(&planned.address.kind).ok_or("its kind is not known to this version")?;
@@ -180,17 +202,21 @@ impl<'a> Shared<'a> {
             record,
             observed,
             ignore: &args.ignore_changes,
-            replace: (planned.action == Action::Replace && planned.reason.contains("replace")).then(|| planned.reason.clone()),
+            replace: (planned.action == Action::Replace && planned.reason.contains("replace"))
+                .then(|| planned.reason.clone()),
             restart: planned.restart.then(|| planned.reason.clone()),
             digest: run.digest,
         };
         let decision = facts.decide().map_err(|problem| problem.summary)?;
         same_as_planned(run, planned, &decision)?;
         let cx = PlanCx { address: &planned.address, endpoint, facts: None };
-        let steps = objects::steps_of(kind, &cx, &decision).map_err(|p| p.into_iter().map(|p| p.summary).collect::<Vec<_>>().join("; "))?;
+        let steps = objects::steps_of(kind, &cx, &decision)
+            .map_err(|p| p.into_iter().map(|p| p.summary).collect::<Vec<_>>().join("; "))?;
         let planned_steps = run.plan.steps.iter().filter(|s| s.instance == instance && s.claims.is_empty());
         let alike = planned_steps.clone().count() == steps.len()
-            && planned_steps.zip(&steps).all(|(a, b)| a.step.name == b.name && a.step.class == b.class && a.step.verb == b.verb);
+            && planned_steps
+                .zip(&steps)
+                .all(|(a, b)| a.step.name == b.name && a.step.class == b.class && a.step.verb == b.verb);
         if !alike && decision.action != Action::NoOp {
             return Err("with the values that are known now it takes other steps than planned".into());
         }
@@ -236,7 +262,9 @@ fn fits(planned: &serde_json::Value, now: &serde_json::Value) -> bool {
         return true;
     }
     match (planned, now) {
-        (Json::Object(a), Json::Object(b)) => a.len() == b.len() && a.iter().all(|(k, v)| b.get(k).is_some_and(|w| fits(v, w))),
+        (Json::Object(a), Json::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(k, v)| b.get(k).is_some_and(|w| fits(v, w)))
+        }
         (Json::Array(a), Json::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(v, w)| fits(v, w)),
         (a, b) => a == b,
     }
@@ -262,6 +290,7 @@ pub(super) fn has_world(placement: Placement) -> bool {
 
 /// The computed attributes and facts in an object.
 pub(super) fn computed(schema: &coxswain_model::Schema, object: &Object) -> Object {
-    let wanted = |name: &str| schema.attr(name).is_some_and(|a| matches!(a.class, Class::Computed | Class::Fact));
+    let wanted =
+        |name: &str| schema.attr(name).is_some_and(|a| matches!(a.class, Class::Computed | Class::Fact));
     object.iter().filter(|(k, _)| wanted(k)).map(|(k, v)| (k.clone(), v.clone())).collect()
 }

@@ -12,7 +12,13 @@ use crate::plan::stored;
 use crate::resource::kind::Endpoint;
 
 /// The record an instance will have when its steps are done.
-pub(super) fn wanted(core: &Core<'_>, graph: &Graph<'_>, found: (&InstancePlan, Option<&Args>), decision: &Decision, endpoint: &Endpoint) -> Record {
+pub(super) fn wanted(
+    core: &Core<'_>,
+    graph: &Graph<'_>,
+    found: (&InstancePlan, Option<&Args>),
+    decision: &Decision,
+    endpoint: &Endpoint,
+) -> Record {
     let (planned, args) = found;
     let old = core.records.get(&planned.address);
     let mut record = match old {
@@ -75,7 +81,13 @@ fn dependencies(core: &Core<'_>, graph: &Graph<'_>, args: &Args, planned: &Insta
 }
 
 /// Adds what the step made or showed: computed attributes; of a host, its machine id.
-pub(super) fn complete(core: &Core<'_>, planned: &InstancePlan, made: &Object, observed: Option<&Object>, record: &mut Record) {
+pub(super) fn complete(
+    core: &Core<'_>,
+    planned: &InstancePlan,
+    made: &Object,
+    observed: Option<&Object>,
+    record: &mut Record,
+) {
     let Some(kind) = (core.run.kinds)(&planned.address.kind) else { return };
     let schema = kind.schema();
     for attr in schema.of_class(Class::Computed) {

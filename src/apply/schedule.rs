@@ -205,14 +205,19 @@ impl Table {
             let failures = self.failures.get(&instance.address.resource().to_string()).copied().unwrap_or(0);
             why == Why::Rollout && failures <= instance.max_failures.unwrap_or(0)
         };
-        self.before[at].iter().find(|(from, why)| self.phase[*from] == Phase::Bad && !forgiven(*from, *why)).map(|(from, _)| *from)
+        self.before[at]
+            .iter()
+            .find(|(from, why)| self.phase[*from] == Phase::Bad && !forgiven(*from, *why))
+            .map(|(from, _)| *from)
     }
 
     /// Why a step that never started did not.
     fn why_not(&self, run: &Run<'_>, at: usize) -> Option<String> {
-        let started = self.phase[at] != Phase::Open && !(self.phase[at] == Phase::Bad && self.blocker(run, at).is_some());
+        let started = self.phase[at] != Phase::Open
+            && !(self.phase[at] == Phase::Bad && self.blocker(run, at).is_some());
         if started {
-            return (self.phase[at] == Phase::Running).then(|| "the run was stopped while it was running".to_owned());
+            return (self.phase[at] == Phase::Running)
+                .then(|| "the run was stopped while it was running".to_owned());
         }
         Some(match self.blocker(run, at) {
             Some(blocker) => format!("{} did not end well", run.plan.steps[blocker].id),

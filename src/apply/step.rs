@@ -4,17 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coxswain_model::{Object, Schema};
-use coxswain_state::{Change as Put, Claim, ClaimKey, Entry, Intent, Outcome as Ended, Phase, Record, Status, StepEnd};
+use coxswain_state::{
+    Change as Put, Claim, ClaimKey, Entry, Intent, Outcome as Ended, Phase, Record, Status, StepEnd,
+};
 
 use super::core::{Core, computed, has_world};
 use super::event::{Event, StepResult};
 use super::record;
 use crate::plan::model::{InstancePlan, PlannedStep};
 use crate::plan::{decide, objects, stored};
-use crate::resource::kind::{
-    Action, Answers, Change, Endpoint, Facts, HostId, Kind, KindError, OBSERVE_DEPTH, Observation, Outcome, Retry, StepClass, StepCx, Verb,
-};
 use crate::resource::answer::Answer;
+use crate::resource::kind::{
+    Action, Answers, Change, Endpoint, Facts, HostId, Kind, KindError, OBSERVE_DEPTH, Observation, Outcome,
+    Retry, StepClass, StepCx, Verb,
+};
 use crate::resource::probe::Probe;
 
 /// Limit on one step where `timeouts` says nothing.
@@ -70,8 +73,12 @@ pub(super) async fn run(core: &Core<'_>, at: usize) -> Result<StepResult, String
     };
     match doing.all().await {
         Ok(result) => Ok(result),
-        Err(Early::Refused(reason)) => doing.early(StepEnd::Refused { message: reason.clone() }, StepResult::Refused { reason }),
-        Err(Early::Failed(error)) => doing.early(StepEnd::Failed { message: error.clone() }, StepResult::Failed { error }),
+        Err(Early::Refused(reason)) => {
+            doing.early(StepEnd::Refused { message: reason.clone() }, StepResult::Refused { reason })
+        }
+        Err(Early::Failed(error)) => {
+            doing.early(StepEnd::Failed { message: error.clone() }, StepResult::Failed { error })
+        }
         Err(Early::Fatal(reason)) => Err(reason),
     }
 }
@@ -90,7 +97,12 @@ fn endpoint(core: &Core<'_>, instance: &InstancePlan, schema: &Schema) -> Endpoi
 
 impl Doing<'_, '_> {
     fn early(&self, end: StepEnd, result: StepResult) -> Result<StepResult, String> {
-        self.append(Entry::Outcome(Ended { step: self.planned.id.clone(), result: end, changes: Vec::new(), at: self.now() }))?;
+        self.append(Entry::Outcome(Ended {
+            step: self.planned.id.clone(),
+            result: end,
+            changes: Vec::new(),
+            at: self.now(),
+        }))?;
         Ok(result)
     }
 
@@ -112,7 +124,10 @@ impl Doing<'_, '_> {
             }
         }
         let (decision, wanted) = self.decide(observed.as_ref())?;
-        if decision.action == Action::NoOp && self.instance.action != Action::NoOp && self.planned.claims.is_empty() {
+        if decision.action == Action::NoOp
+            && self.instance.action != Action::NoOp
+            && self.planned.claims.is_empty()
+        {
             return self.done(&Object::new(), observed, wanted).map_err(Early::Fatal);
         }
         self.intend(&wanted).map_err(Early::Fatal)?;
@@ -122,11 +137,16 @@ impl Doing<'_, '_> {
         };
         match self.carry_out(&change).await {
             Ok(Outcome::Done(made)) => self.settle(&change, made, wanted).await,
-            Ok(Outcome::Running(handle)) => self.goes_on(wanted, Vec::new(), handle, Status::Running).map_err(Early::Fatal),
-            Ok(Outcome::Waiting { on, resume }) => self.goes_on(wanted, on, resume, Status::Waiting).map_err(Early::Fatal),
-            Err(KindError::World(crate::world::WorldError::Stale { path, found, .. })) => {
-                self.failed(wanted, StepEnd::Refused { message: format!("{path} is not what the plan saw ({found})") })
+            Ok(Outcome::Running(handle)) => {
+                self.goes_on(wanted, Vec::new(), handle, Status::Running).map_err(Early::Fatal)
             }
+            Ok(Outcome::Waiting { on, resume }) => {
+                self.goes_on(wanted, on, resume, Status::Waiting).map_err(Early::Fatal)
+            }
+            Err(KindError::World(crate::world::WorldError::Stale { path, found, .. })) => self.failed(
+                wanted,
+                StepEnd::Refused { message: format!("{path} is not what the plan saw ({found})") },
+            ),
             Err(error) => self.failed(wanted, StepEnd::Failed { message: error.to_string() }),
         }
     }
@@ -145,7 +165,8 @@ impl Doing<'_, '_> {
         let decision = match shared.decided.get(&self.index) {
             Some(decision) => decision.clone(),
             None => {
-                let decision = shared.decide(self.core, self.index, observed, &self.endpoint).map_err(Early::Refused)?;
+                let decision =
+                    shared.decide(self.core, self.index, observed, &self.endpoint).map_err(Early::Refused)?;
                 shared.decided.insert(self.index, decision.clone());
                 decision
             }
@@ -154,7 +175,13 @@ impl Doing<'_, '_> {
             return Ok((decision, None));
         }
         let args = shared.args_of(&self.instance.address);
-        let wanted = record::wanted(self.core, shared.graph(), (self.instance, args.as_deref()), &decision, &self.endpoint);
+        let wanted = record::wanted(
+            self.core,
+            shared.graph(),
+            (self.instance, args.as_deref()),
+            &decision,
+            &self.endpoint,
+        );
         Ok((decision, Some(wanted)))
     }
 
@@ -164,7 +191,10 @@ impl Doing<'_, '_> {
         self.append(Entry::Intent(Box::new(Intent {
             step: self.planned.id.clone(),
             address: self.instance.address.clone(),
-            verb: serde_json::to_value(self.planned.step.verb).ok().and_then(|v| v.as_str().map(ToOwned::to_owned)).unwrap_or_default(),
+            verb: serde_json::to_value(self.planned.step.verb)
+                .ok()
+                .and_then(|v| v.as_str().map(ToOwned::to_owned))
+                .unwrap_or_default(),
             expects: vec![self.instance.expects.clone()],
             record,
             at: self.now(),
@@ -176,13 +206,15 @@ impl Doing<'_, '_> {
         if matches!(self.planned.step.verb, Verb::Adopt | Verb::Forget) {
             return Ok(Outcome::Done(Object::new()));
         }
-        let numbers = self.core.lock().args_of(&self.instance.address).map(|a| a.numbers.clone()).unwrap_or_default();
+        let numbers =
+            self.core.lock().args_of(&self.instance.address).map(|a| a.numbers.clone()).unwrap_or_default();
         let action = match self.planned.step.verb {
             Verb::Delete => "delete",
             Verb::Create => "create",
             _ => "update",
         };
-        let limit = numbers.get(&format!("timeouts.{action}")).map_or(STEP_LIMIT, |s| Duration::from_secs(*s));
+        let limit =
+            numbers.get(&format!("timeouts.{action}")).map_or(STEP_LIMIT, |s| Duration::from_secs(*s));
         let attempts = numbers.get("retry.attempts").copied().unwrap_or(1).max(1);
         let wait = Duration::from_secs(numbers.get("retry.wait").copied().unwrap_or(1));
         let boot = self.boot_id().await;
@@ -196,14 +228,20 @@ impl Doing<'_, '_> {
                     (self.core.run.sink)(Event::Blocked { step: self.planned.id.clone(), why });
                     tokio::time::sleep(wait).await;
                 }
-                Err(_) if self.planned.step.class == StepClass::Reboot && boot.is_some() => break Outcome::Done(Object::new()),
+                Err(_) if self.planned.step.class == StepClass::Reboot && boot.is_some() => {
+                    break Outcome::Done(Object::new());
+                }
                 Err(error) => return Err(error),
             }
         };
         match self.planned.step.class {
             StepClass::Reboot if self.endpoint != Endpoint::Nowhere => self.back_from_reboot(boot).await?,
             StepClass::Reconnect if self.endpoint != Endpoint::Nowhere => self.confirm().await?,
-            StepClass::InPlace | StepClass::Restart | StepClass::Danger | StepClass::Reboot | StepClass::Reconnect => {}
+            StepClass::InPlace
+            | StepClass::Restart
+            | StepClass::Danger
+            | StepClass::Reboot
+            | StepClass::Reconnect => {}
         }
         Ok(outcome)
     }
@@ -256,7 +294,11 @@ impl Doing<'_, '_> {
             }
         };
         tokio::time::timeout(REBOOT_LIMIT, back).await.map_err(|_| {
-            KindError::Failed(format!("{} did not come back from its reboot within {} s", self.endpoint, REBOOT_LIMIT.as_secs()))
+            KindError::Failed(format!(
+                "{} did not come back from its reboot within {} s",
+                self.endpoint,
+                REBOOT_LIMIT.as_secs()
+            ))
         })
     }
 
@@ -268,9 +310,13 @@ impl Doing<'_, '_> {
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
         };
-        tokio::time::timeout(RECONNECT_LIMIT, again)
-            .await
-            .map_err(|_| KindError::Failed(format!("no new connection to {} within {} s", self.endpoint, RECONNECT_LIMIT.as_secs())))
+        tokio::time::timeout(RECONNECT_LIMIT, again).await.map_err(|_| {
+            KindError::Failed(format!(
+                "no new connection to {} within {} s",
+                self.endpoint,
+                RECONNECT_LIMIT.as_secs()
+            ))
+        })
     }
 
     /// What is there now.
@@ -308,7 +354,8 @@ impl Doing<'_, '_> {
     fn asked(&self, record: Option<&Record>) -> Object {
         let prior = record.map(|r| stored::from_stored(self.schema, &r.attributes));
         let old = matches!(self.instance.action, Action::Delete)
-            || (self.instance.action == Action::Replace && !self.core.lock().decided.contains_key(&self.index));
+            || (self.instance.action == Action::Replace
+                && !self.core.lock().decided.contains_key(&self.index));
         let args = self.core.lock().args_of(&self.instance.address).map(|a| a.object.clone());
         match (old, prior, args) {
             (true, Some(prior), _) | (false, Some(prior), None) => decide::identity_of(self.schema, &prior),
@@ -318,7 +365,12 @@ impl Doing<'_, '_> {
     }
 
     /// After the step: the world must agree where this was the last step of the instance.
-    async fn settle(&self, change: &Change, made: Object, wanted: Option<Record>) -> Result<StepResult, Early> {
+    async fn settle(
+        &self,
+        change: &Change,
+        made: Object,
+        wanted: Option<Record>,
+    ) -> Result<StepResult, Early> {
         if !self.is_last {
             return self.ended(Vec::new()).map_err(Early::Fatal);
         }
@@ -357,7 +409,12 @@ impl Doing<'_, '_> {
         })
     }
 
-    fn done(&self, made: &Object, observed: Option<Object>, wanted: Option<Record>) -> Result<StepResult, String> {
+    fn done(
+        &self,
+        made: &Object,
+        observed: Option<Object>,
+        wanted: Option<Record>,
+    ) -> Result<StepResult, String> {
         let address = &self.instance.address;
         let mut changes = Vec::new();
         match wanted {
@@ -375,7 +432,9 @@ impl Doing<'_, '_> {
             }
             None => {
                 changes.extend(self.claims_gone());
-                changes.push(Put::Remove { address: self.instance.moved_from.clone().unwrap_or_else(|| address.clone()) });
+                changes.push(Put::Remove {
+                    address: self.instance.moved_from.clone().unwrap_or_else(|| address.clone()),
+                });
             }
         }
         self.ended(changes)
@@ -405,7 +464,15 @@ impl Doing<'_, '_> {
             return Vec::new();
         }
         let uid = &self.instance.uid;
-        let held = self.core.lock().now.claims.iter().filter(|(_, c)| c.holder == *uid).map(|(k, c)| (k.clone(), c.clone())).collect::<Vec<_>>();
+        let held = self
+            .core
+            .lock()
+            .now
+            .claims
+            .iter()
+            .filter(|(_, c)| c.holder == *uid)
+            .map(|(k, c)| (k.clone(), c.clone()))
+            .collect::<Vec<_>>();
         held.into_iter()
             .map(|(key, old)| {
                 let evidence = Some(serde_json::json!({ "removed": self.now() }));
@@ -429,22 +496,48 @@ impl Doing<'_, '_> {
             changes.push(Put::Claim { key, claim: Claim { to, ..claim(holder, phase) } });
         }
         self.apply_to_now(&changes);
-        self.append(Entry::Outcome(Ended { step: self.planned.id.clone(), result: StepEnd::Done, changes, at: self.now() }))?;
+        self.append(Entry::Outcome(Ended {
+            step: self.planned.id.clone(),
+            result: StepEnd::Done,
+            changes,
+            at: self.now(),
+        }))?;
         Ok(StepResult::Done)
     }
 
-    fn goes_on(&self, wanted: Option<Record>, on: Vec<String>, handle: serde_json::Value, status: Status) -> Result<StepResult, String> {
-        let old = self.core.records.get(&self.instance.address).filter(|r| r.status == status).and_then(|r| r.since.clone());
+    fn goes_on(
+        &self,
+        wanted: Option<Record>,
+        on: Vec<String>,
+        handle: serde_json::Value,
+        status: Status,
+    ) -> Result<StepResult, String> {
+        let old = self
+            .core
+            .records
+            .get(&self.instance.address)
+            .filter(|r| r.status == status)
+            .and_then(|r| r.since.clone());
         let changes = wanted.map(|record| {
             let since = old.or_else(|| Some(self.now()));
-            let record = Record { status, since, waiting_on: on.clone(), handle: Some(handle.clone()), ..record };
+            let record =
+                Record { status, since, waiting_on: on.clone(), handle: Some(handle.clone()), ..record };
             Put::Put { address: self.instance.address.clone(), record: Box::new(record) }
         });
         let changes: Vec<Put> = changes.into_iter().collect();
         let waits = status == Status::Waiting;
-        let result = if waits { StepEnd::Waiting { on: on.clone(), resume: handle } } else { StepEnd::Running { handle } };
+        let result = if waits {
+            StepEnd::Waiting { on: on.clone(), resume: handle }
+        } else {
+            StepEnd::Running { handle }
+        };
         self.apply_to_now(&changes);
-        self.append(Entry::Outcome(Ended { step: self.planned.id.clone(), result, changes, at: self.now() }))?;
+        self.append(Entry::Outcome(Ended {
+            step: self.planned.id.clone(),
+            result,
+            changes,
+            at: self.now(),
+        }))?;
         Ok(if waits { StepResult::Waiting { on } } else { StepResult::Running })
     }
 
@@ -454,7 +547,9 @@ impl Doing<'_, '_> {
         let known = self.core.records.get(&self.instance.address);
         let mut changes = Vec::new();
         match (wanted, known) {
-            (Some(_), None) if nothing_done => changes.push(Put::Remove { address: self.instance.address.clone() }),
+            (Some(_), None) if nothing_done => {
+                changes.push(Put::Remove { address: self.instance.address.clone() })
+            }
             (Some(record), None) => {
                 let record = Box::new(Record { status: Status::Indeterminate, ..record });
                 changes.push(Put::Put { address: self.instance.address.clone(), record });
@@ -462,7 +557,8 @@ impl Doing<'_, '_> {
             (_, Some(known)) => {
                 let status = if nothing_done { known.status } else { Status::Indeterminate };
                 let record = Box::new(Record { status, ..known.clone() });
-                let address = self.instance.moved_from.clone().unwrap_or_else(|| self.instance.address.clone());
+                let address =
+                    self.instance.moved_from.clone().unwrap_or_else(|| self.instance.address.clone());
                 changes.push(Put::Put { address, record });
             }
             (None, None) => {}
@@ -472,7 +568,13 @@ impl Doing<'_, '_> {
             StepEnd::Failed { message } => StepResult::Failed { error: message.clone() },
             StepEnd::Done | StepEnd::Running { .. } | StepEnd::Waiting { .. } => StepResult::Done,
         };
-        self.append(Entry::Outcome(Ended { step: self.planned.id.clone(), result: end, changes, at: self.now() })).map_err(Early::Fatal)?;
+        self.append(Entry::Outcome(Ended {
+            step: self.planned.id.clone(),
+            result: end,
+            changes,
+            at: self.now(),
+        }))
+        .map_err(Early::Fatal)?;
         Ok(result)
     }
 

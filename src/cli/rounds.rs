@@ -150,7 +150,12 @@ pub(super) trait Engine {
     /// As [`Session::plan`].
     async fn plan(&mut self, request: &PlanRequest) -> Result<Plan, Failure>;
     /// As [`Session::apply`].
-    async fn apply(&mut self, plan: &Plan, sink: &Sink<'_>, interrupt: Arc<Interrupt>) -> Result<Summary, Failure>;
+    async fn apply(
+        &mut self,
+        plan: &Plan,
+        sink: &Sink<'_>,
+        interrupt: Arc<Interrupt>,
+    ) -> Result<Summary, Failure>;
 }
 
 /// Where events go.
@@ -163,7 +168,12 @@ impl Engine for Session {
     async fn plan(&mut self, request: &PlanRequest) -> Result<Plan, Failure> {
         Session::plan(self, request).await
     }
-    async fn apply(&mut self, plan: &Plan, sink: &Sink<'_>, interrupt: Arc<Interrupt>) -> Result<Summary, Failure> {
+    async fn apply(
+        &mut self,
+        plan: &Plan,
+        sink: &Sink<'_>,
+        interrupt: Arc<Interrupt>,
+    ) -> Result<Summary, Failure> {
         Session::apply(self, plan, sink, interrupt).await
     }
 }
@@ -260,7 +270,11 @@ impl<'a> Rounds<'a> {
     }
 
     /// One round of a saved plan: it was agreed to when it was saved.
-    pub(super) async fn run_saved(&mut self, engine: &mut impl Engine, plan: &Plan) -> Result<Exit, CliError> {
+    pub(super) async fn run_saved(
+        &mut self,
+        engine: &mut impl Engine,
+        plan: &Plan,
+    ) -> Result<Exit, CliError> {
         self.begin();
         diagnostics::show(self.cx, &other_warnings(engine.warnings(), plan), self.sources);
         self.show(plan);

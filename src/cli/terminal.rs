@@ -67,7 +67,10 @@ impl Terminal {
 
     /// What was written.
     pub fn text(&self) -> String {
-        self.kept.as_ref().map(|kept| kept.lock().expect("no test panicked here").text.clone()).unwrap_or_default()
+        self.kept
+            .as_ref()
+            .map(|kept| kept.lock().expect("no test panicked here").text.clone())
+            .unwrap_or_default()
     }
 
     fn keep(&self, text: &str) -> bool {

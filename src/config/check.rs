@@ -82,8 +82,14 @@ impl Checker<'_> {
             if target.variables.contains_key(argument) {
                 continue;
             }
-            let mut problem = Diagnostic::error("unknown-argument", format!("module `{name}` has no variable `{argument}`"));
-            if let Some(near) = suggest(argument, target.variables.keys().map(AsRef::as_ref).chain(meta::CALL.iter().copied())) {
+            let mut problem = Diagnostic::error(
+                "unknown-argument",
+                format!("module `{name}` has no variable `{argument}`"),
+            );
+            if let Some(near) = suggest(
+                argument,
+                target.variables.keys().map(AsRef::as_ref).chain(meta::CALL.iter().copied()),
+            ) {
                 problem = problem.detail(format!("Did you mean `{near}`?")).fix(attribute.name_span, near);
             }
             self.problems.push(problem.at(attribute.name_span, "unknown argument"));
@@ -102,10 +108,12 @@ impl Checker<'_> {
 
     fn resource(&mut self, kind: &str, name: &str, resource: &Resource) {
         let each = self.repeat(&resource.repeat);
-        let exprs = resource.arguments.values().map(|a| &a.expr).chain(&resource.host).chain(&resource.restart_on);
+        let exprs =
+            resource.arguments.values().map(|a| &a.expr).chain(&resource.host).chain(&resource.restart_on);
         let lifecycle = &resource.lifecycle;
         let rest = lifecycle.on_destroy.iter().chain(&lifecycle.replace_triggered_by);
-        let tables = resource.timeouts.values().chain(resource.retry.values()).chain(resource.rollout.values());
+        let tables =
+            resource.timeouts.values().chain(resource.retry.values()).chain(resource.rollout.values());
         for expr in exprs.chain(rest).chain(tables) {
             self.expr(expr, each);
         }
@@ -148,14 +156,19 @@ impl Checker<'_> {
             "each" => self.named(reference, "each", vec!["key", "value"]),
             "count" => self.named(reference, "count", vec!["index"]),
             kind if self.kinds.schema(kind).is_some() => {
-                let names =
-                    module.resources.keys().filter(|(k, _)| k.as_ref() == kind).map(|(_, n)| n.as_ref()).collect();
+                let names = module
+                    .resources
+                    .keys()
+                    .filter(|(k, _)| k.as_ref() == kind)
+                    .map(|(_, n)| n.as_ref())
+                    .collect();
                 self.named(reference, kind, names);
             }
             root => {
                 let known = self.kinds.names();
                 let near = suggest(root, meta::ROOTS.iter().copied().chain(known));
-                let mut problem = Diagnostic::error("unknown-reference", format!("nothing is called `{root}`"));
+                let mut problem =
+                    Diagnostic::error("unknown-reference", format!("nothing is called `{root}`"));
                 problem = match near {
                     Some(near) => problem.detail(format!("Did you mean `{near}`?")),
                     None => problem.detail(
@@ -179,9 +192,12 @@ impl Checker<'_> {
         let Some(RefStep::Attr(name)) = reference.steps.first() else {
             if !matches!(what, "local" | "variable" | "module") || !reference.steps.is_empty() {
                 self.problems.push(
-                    Diagnostic::error("incomplete-reference", format!("`{}` alone is not a value", reference.root))
-                        .detail(format!("Write `{}.NAME`.", reference.root))
-                        .at(reference.span, "a name is missing"),
+                    Diagnostic::error(
+                        "incomplete-reference",
+                        format!("`{}` alone is not a value", reference.root),
+                    )
+                    .detail(format!("Write `{}.NAME`.", reference.root))
+                    .at(reference.span, "a name is missing"),
                 );
             }
             return;

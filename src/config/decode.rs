@@ -9,7 +9,8 @@ use coxswain_model::schema::Placement;
 use coxswain_model::{Diagnostic, Diagnostics, Span, Type};
 
 use super::{
-    Call, EDITION, Kinds, Lifecycle, Module, Moved, Name, Output, Removed, Repeat, Resource, Validation, Variable, meta,
+    Call, EDITION, Kinds, Lifecycle, Module, Moved, Name, Output, Removed, Repeat, Resource, Validation,
+    Variable, meta,
 };
 
 /// A module and the calls in it whose sources are still to be read.
@@ -76,11 +77,10 @@ impl<'a> Decoder<'a> {
     fn unknown_block(&mut self, block: &Block) {
         let names = self.kinds.names();
         let near = suggest(&block.ident, names.iter().copied().chain(meta::TOP.iter().copied()));
-        let mut problem = Diagnostic::error("unknown-block", format!("there is no block type `{}`", block.ident));
+        let mut problem =
+            Diagnostic::error("unknown-block", format!("there is no block type `{}`", block.ident));
         problem = match near {
-            Some(near) => problem
-                .detail(format!("Did you mean `{near}`?"))
-                .fix(block.ident_span, near),
+            Some(near) => problem.detail(format!("Did you mean `{near}`?")).fix(block.ident_span, near),
             None => problem.detail(format!("Kinds of resources are {}.", names.join(", "))),
         };
         self.problem(problem.at(block.ident_span, "unknown block type"));
@@ -90,9 +90,12 @@ impl<'a> Decoder<'a> {
     fn label(&mut self, block: &Block, what: &str) -> Option<Name> {
         let [(name, span)] = block.labels.as_slice() else {
             self.problem(
-                Diagnostic::error("block-labels", format!("a `{}` block has one label, its name", block.ident))
-                    .detail(format!("Write `{} \"NAME\" {{ … }}`.", block.ident))
-                    .at(block.ident_span, format!("{} labels", block.labels.len())),
+                Diagnostic::error(
+                    "block-labels",
+                    format!("a `{}` block has one label, its name", block.ident),
+                )
+                .detail(format!("Write `{} \"NAME\" {{ … }}`.", block.ident))
+                .at(block.ident_span, format!("{} labels", block.labels.len())),
             );
             return None;
         };
@@ -150,7 +153,8 @@ impl<'a> Decoder<'a> {
             if blocks.contains(&block.ident.as_ref()) {
                 continue;
             }
-            let mut problem = Diagnostic::error("unknown-block", format!("{what} has no block `{}`", block.ident));
+            let mut problem =
+                Diagnostic::error("unknown-block", format!("{what} has no block `{}`", block.ident));
             if arguments.contains(&block.ident.as_ref()) {
                 problem = problem.detail(format!(
                     "`{0}` is an argument: write `{0} = {{ … }}`, or a list `{0} = [{{ … }}]`.",
@@ -242,20 +246,29 @@ impl<'a> Decoder<'a> {
                 "default" => variable.default = Some(expr),
                 "nullable" => variable.nullable = self.constant_bool(&expr, true),
                 "sensitive" => variable.sensitive = self.constant_bool(&expr, false),
-                "description" => variable.description = self.constant_text(&expr).map_or_else(String::new, |t| t.to_string()),
+                "description" => {
+                    variable.description =
+                        self.constant_text(&expr).map_or_else(String::new, |t| t.to_string())
+                }
                 _ => {}
             }
         }
         for validation in block.body.blocks {
-            let (condition, message) = (validation.body.attribute("condition"), validation.body.attribute("error_message"));
+            let (condition, message) =
+                (validation.body.attribute("condition"), validation.body.attribute("error_message"));
             let (Some(condition), Some(message)) = (condition, message) else {
                 self.problem(
-                    Diagnostic::error("incomplete-validation", "a validation has a condition and an error_message")
-                        .at(validation.ident_span, "one is missing"),
+                    Diagnostic::error(
+                        "incomplete-validation",
+                        "a validation has a condition and an error_message",
+                    )
+                    .at(validation.ident_span, "one is missing"),
                 );
                 continue;
             };
-            variable.validations.push(Validation { condition: condition.expr.clone(), message: message.expr.clone() });
+            variable
+                .validations
+                .push(Validation { condition: condition.expr.clone(), message: message.expr.clone() });
         }
         self.out.module.variables.insert(name, variable);
     }
@@ -308,9 +321,12 @@ impl<'a> Decoder<'a> {
             let attribute = body.attributes.remove(at);
             if let Some(first) = first {
                 self.problem(
-                    Diagnostic::error("repeated-twice", "`for_each`, `count` and `enabled` exclude each other")
-                        .at(attribute.name_span, "and here")
-                        .at(first, "one is here"),
+                    Diagnostic::error(
+                        "repeated-twice",
+                        "`for_each`, `count` and `enabled` exclude each other",
+                    )
+                    .at(attribute.name_span, "and here")
+                    .at(first, "one is here"),
                 );
                 continue;
             }
@@ -381,7 +397,8 @@ impl<'a> Decoder<'a> {
             Some(attribute) => d.traversal(&attribute.expr),
             None => {
                 d.problem(
-                    Diagnostic::error("missing-argument", format!("`moved` has no `{name}`")).at(block.ident_span, "here"),
+                    Diagnostic::error("missing-argument", format!("`moved` has no `{name}`"))
+                        .at(block.ident_span, "here"),
                 );
                 None
             }
@@ -409,7 +426,9 @@ impl<'a> Decoder<'a> {
             },
         };
         let Some(from) = block.body.attribute("from") else {
-            self.problem(Diagnostic::error("missing-argument", "`removed` has no `from`").at(block.ident_span, "here"));
+            self.problem(
+                Diagnostic::error("missing-argument", "`removed` has no `from`").at(block.ident_span, "here"),
+            );
             return;
         };
         if let Some(from) = self.traversal(&from.expr) {
@@ -445,9 +464,14 @@ impl<'a> Decoder<'a> {
     }
 
     fn resource_arguments(&mut self, block: &Block, schema: &'static coxswain_model::Schema) {
-        let mut names: Vec<&str> = schema.attributes.iter().filter(|a| a.is_argument()).map(|a| a.name).collect();
+        let mut names: Vec<&str> =
+            schema.attributes.iter().filter(|a| a.is_argument()).map(|a| a.name).collect();
         let placed = schema.placement != Placement::IsHost;
-        names.extend(meta::RESOURCE.iter().filter(|n| (**n != "host" || placed) && (**n != "restart_on" || schema.restarts)));
+        names.extend(
+            meta::RESOURCE
+                .iter()
+                .filter(|n| (**n != "host" || placed) && (**n != "restart_on" || schema.restarts)),
+        );
         self.only(&format!("`{}`", schema.kind), &block.body, &names, meta::RESOURCE_BLOCKS);
     }
 
@@ -461,7 +485,8 @@ impl<'a> Decoder<'a> {
         };
         self.only(&format!("`{}`", block.ident), &block.body, known, &[]);
         let ident = block.ident.clone();
-        let values: BTreeMap<Name, Expr> = block.body.attributes.into_iter().map(|a| (a.name, a.expr)).collect();
+        let values: BTreeMap<Name, Expr> =
+            block.body.attributes.into_iter().map(|a| (a.name, a.expr)).collect();
         match ident.as_ref() {
             "timeouts" => into.timeouts = values,
             "retry" => into.retry = values,

@@ -204,7 +204,8 @@ pub trait Kinds {
 
 /// Reads the configuration below the root directory.
 pub fn load(fetch: &mut Fetch<'_>, kinds: &dyn Kinds) -> (Config, Diagnostics) {
-    let mut loader = Loader { fetch, kinds, config: Config::default(), by_dir: BTreeMap::new(), problems: Vec::new() };
+    let mut loader =
+        Loader { fetch, kinds, config: Config::default(), by_dir: BTreeMap::new(), problems: Vec::new() };
     loader.module("", None, 0);
     let Loader { config, mut problems, .. } = loader;
     check::check(&config, kinds, &mut problems);
@@ -223,8 +224,10 @@ impl Loader<'_, '_> {
     /// Reads the module in `dir`, called at `call`; gives its position.
     fn module(&mut self, dir: &str, call: Option<Span>, depth: usize) -> Option<usize> {
         if depth > MODULE_DEPTH {
-            let problem = Diagnostic::error("module-depth", "modules call each other too deeply")
-                .detail(format!("More than {MODULE_DEPTH} calls are nested here; a module that calls itself never ends."));
+            let problem =
+                Diagnostic::error("module-depth", "modules call each other too deeply").detail(format!(
+                    "More than {MODULE_DEPTH} calls are nested here; a module that calls itself never ends."
+                ));
             self.problems.push(call.iter().fold(problem, |p, s| p.at(*s, "this call")));
             return None;
         }
@@ -234,7 +237,8 @@ impl Loader<'_, '_> {
         let files = match (self.fetch)(dir) {
             Ok(files) => files,
             Err(reason) => {
-                let problem = Diagnostic::error("unreadable-module", format!("the module cannot be read: {reason}"));
+                let problem =
+                    Diagnostic::error("unreadable-module", format!("the module cannot be read: {reason}"));
                 self.problems.push(call.iter().fold(problem, |p, s| p.at(*s, "called here")));
                 return None;
             }

@@ -7,9 +7,7 @@ use coxswain_lang::convert::convert;
 use coxswain_lang::eval::{FileAnswer, Need, Scope, Stop};
 use coxswain_lang::{Attribute, Expr, evaluate};
 use coxswain_model::schema::{Attr, AttrType};
-use coxswain_model::{
-    Diagnostic, Diagnostics, InstanceId, Key, Marks, Node, Object, Span, Value,
-};
+use coxswain_model::{Diagnostic, Diagnostics, InstanceId, Key, Marks, Node, Object, Span, Value};
 
 use super::scope::Within;
 use super::{Graph, INSTANCE_LIMIT, Shape};
@@ -70,7 +68,11 @@ pub(crate) fn keys(repeat: &Repeat, value: Value) -> Result<Keys, Wrong> {
         Repeat::Enabled(_) => match super::walk::truth(&value) {
             Some(true) => Ok(Keys::Single),
             Some(false) => Ok(Keys::Disabled),
-            None => Err(("invalid-enabled", "`enabled` is true or false".into(), format!("This is {}.", value.type_of()))),
+            None => Err((
+                "invalid-enabled",
+                "`enabled` is true or false".into(),
+                format!("This is {}.", value.type_of()),
+            )),
         },
         Repeat::Count(_) => count_keys(&value),
         Repeat::ForEach(_) => each_keys(value),
@@ -85,7 +87,11 @@ fn count_keys(value: &Value) -> Result<Keys, Wrong> {
             Ok(Keys::Many(Shape::Count, (0..n).map(|i| (key(i), Value::null())).collect()))
         }
         Some(n) => Err(too_many(n)),
-        None => Err(("invalid-count", "`count` is a whole number, 0 or more".into(), format!("This is {}.", short(value)))),
+        None => Err((
+            "invalid-count",
+            "`count` is a whole number, 0 or more".into(),
+            format!("This is {}.", short(value)),
+        )),
     }
 }
 
@@ -118,7 +124,13 @@ fn each_keys(value: Value) -> Result<Keys, Wrong> {
                 match &item.node {
                     Node::Str(s) => entries.push((Key::Str(s.clone()), item.clone().marked(&value.marks))),
                     Node::Unknown { .. } => return Ok(Keys::Unknown(value.deep_marks())),
-                    _ => return Err(("invalid-for-each", shape.into(), format!("One element is {}.", short(item)))),
+                    _ => {
+                        return Err((
+                            "invalid-for-each",
+                            shape.into(),
+                            format!("One element is {}.", short(item)),
+                        ));
+                    }
                 }
             }
             Ok(Keys::Many(Shape::Each, entries))
@@ -126,11 +138,16 @@ fn each_keys(value: Value) -> Result<Keys, Wrong> {
         Node::Ref(found) => Err((
             "invalid-for-each",
             shape.into(),
-            format!("`{}` is one instance, not repeated; write {{ {} = {} }}.", found.address, found.address.name, found.address),
+            format!(
+                "`{}` is one instance, not repeated; write {{ {} = {} }}.",
+                found.address, found.address.name, found.address
+            ),
         )),
-        Node::List(..) | Node::Tuple(_) => {
-            Err(("invalid-for-each", shape.into(), "This is a list: write toset(…) where its elements are different strings.".into()))
-        }
+        Node::List(..) | Node::Tuple(_) => Err((
+            "invalid-for-each",
+            shape.into(),
+            "This is a list: write toset(…) where its elements are different strings.".into(),
+        )),
         _ => Err(("invalid-for-each", shape.into(), format!("This is {}.", short(&value)))),
     }
 }
@@ -154,7 +171,8 @@ pub(crate) fn evaluate_args(graph: &Graph<'_>, id: InstanceId) -> Result<Args, S
     reader.fill(instance.schema, resource, &mut args.object);
     args.host = resource.host.as_ref().and_then(|e| reader.value(e));
     reader.check_host(&args, resource.host.as_ref());
-    args.restart_on = resource.restart_on.as_ref().map_or_else(Vec::new, |e| reader.instances(e, "restart_on"));
+    args.restart_on =
+        resource.restart_on.as_ref().map_or_else(Vec::new, |e| reader.instances(e, "restart_on"));
     let lifecycle = &resource.lifecycle;
     args.on_destroy = lifecycle.on_destroy.as_ref().and_then(|e| reader.value(e));
     reader.check_word(args.on_destroy.as_ref(), lifecycle.on_destroy.as_ref());
@@ -162,7 +180,9 @@ pub(crate) fn evaluate_args(graph: &Graph<'_>, id: InstanceId) -> Result<Args, S
     let triggers = &lifecycle.replace_triggered_by;
     args.replace_triggered_by =
         triggers.as_ref().map_or_else(Vec::new, |e| reader.instances(e, "replace_triggered_by"));
-    for (block, table) in [("timeouts", &resource.timeouts), ("retry", &resource.retry), ("rollout", &resource.rollout)] {
+    for (block, table) in
+        [("timeouts", &resource.timeouts), ("retry", &resource.retry), ("rollout", &resource.rollout)]
+    {
         reader.numbers(block, table, &mut args.numbers);
     }
     for value in args.object.values().chain(&args.host) {
@@ -212,9 +232,12 @@ impl Reader<'_> {
         let value = match convert(spread_scalars(value, &attr.ty), &attr.ty.to_type()) {
             Ok(value) => value,
             Err(e) => {
-                let place = if e.path.is_empty() { attr.name.to_owned() } else { format!("{}{}", attr.name, e.path) };
+                let place =
+                    if e.path.is_empty() { attr.name.to_owned() } else { format!("{}{}", attr.name, e.path) };
                 self.problems.push(
-                    Diagnostic::error("wrong-type", format!("`{place}`: {}", e.reason)).detail(attr.doc).at(span, "this value"),
+                    Diagnostic::error("wrong-type", format!("`{place}`: {}", e.reason))
+                        .detail(attr.doc)
+                        .at(span, "this value"),
                 );
                 return None;
             }
@@ -230,7 +253,10 @@ impl Reader<'_> {
     fn check_value(&mut self, attr: &Attr, value: &Value, span: Span) {
         match (&attr.ty, value.as_str()) {
             (AttrType::OneOf(words), Some(text)) if !words.contains(&text) => {
-                let mut problem = Diagnostic::error("invalid-word", format!("`{}` is not a value of `{}`", text, attr.name));
+                let mut problem = Diagnostic::error(
+                    "invalid-word",
+                    format!("`{}` is not a value of `{}`", text, attr.name),
+                );
                 problem = match coxswain_model::diagnostic::suggest(text, words.iter().copied()) {
                     Some(near) => problem.detail(format!("Did you mean \"{near}\"?")),
                     None => problem.detail(format!("It is one of {}.", words.join(", "))),
@@ -254,7 +280,12 @@ impl Reader<'_> {
     }
 
     /// Attributes that are the content of a file of the controller.
-    fn fill(&mut self, schema: &coxswain_model::Schema, resource: &crate::config::Resource, object: &mut Object) {
+    fn fill(
+        &mut self,
+        schema: &coxswain_model::Schema,
+        resource: &crate::config::Resource,
+        object: &mut Object,
+    ) {
         for attr in schema.attributes {
             let (Some(target), Some(path)) = (attr.fills, object.get(attr.name).cloned()) else { continue };
             let span = resource.arguments.get(attr.name).map_or(resource.span, |a| a.expr.span);
@@ -297,7 +328,11 @@ impl Reader<'_> {
     fn check_word(&mut self, value: Option<&Value>, expr: Option<&Expr>) {
         let (Some(value), Some(expr)) = (value, expr) else { return };
         if !matches!(value.as_str(), Some("destroy" | "retain" | "forbid")) && value.is_known() {
-            self.wrong("invalid-word", "`on_destroy` is \"destroy\", \"retain\" or \"forbid\"".into(), expr.span);
+            self.wrong(
+                "invalid-word",
+                "`on_destroy` is \"destroy\", \"retain\" or \"forbid\"".into(),
+                expr.span,
+            );
         }
     }
 
@@ -335,7 +370,11 @@ impl Reader<'_> {
                 Some(n) => {
                     into.insert(format!("{block}.{name}"), n as u64);
                 }
-                None => self.wrong("wrong-type", format!("`{block}.{name}` is a whole number, 0 or more"), expr.span),
+                None => self.wrong(
+                    "wrong-type",
+                    format!("`{block}.{name}` is a whole number, 0 or more"),
+                    expr.span,
+                ),
             }
         }
     }
@@ -356,9 +395,10 @@ fn spread_scalars(value: Value, ty: &AttrType) -> Value {
         items.iter().map(|v| spread_scalars(v.clone(), inner)).collect()
     };
     match (ty, &value.node) {
-        (AttrType::List(inner) | AttrType::Set(inner), Node::List(_, items) | Node::Set(_, items) | Node::Tuple(items))
-            if matches!(inner, AttrType::Object { scalar: Some(_), .. }) =>
-        {
+        (
+            AttrType::List(inner) | AttrType::Set(inner),
+            Node::List(_, items) | Node::Set(_, items) | Node::Tuple(items),
+        ) if matches!(inner, AttrType::Object { scalar: Some(_), .. }) => {
             Value::tuple(all(items, inner)).marked(&marks)
         }
         (AttrType::Object { scalar: Some(field), .. }, Node::Str(_) | Node::Num(_) | Node::Bool(_)) => {

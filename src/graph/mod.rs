@@ -201,7 +201,12 @@ impl<'c> Graph<'c> {
         id
     }
 
-    pub(crate) fn add_module(&mut self, module: usize, path: ModulePath, call: Option<(ModId, Name, Option<Each>)>) -> ModId {
+    pub(crate) fn add_module(
+        &mut self,
+        module: usize,
+        path: ModulePath,
+        call: Option<(ModId, Name, Option<Each>)>,
+    ) -> ModId {
         let id = u32::try_from(self.modules.len()).unwrap_or(u32::MAX);
         let config = &self.config.modules[module];
         let mut named = |what, names: Vec<&Name>| -> BTreeMap<Name, NodeId> {
@@ -214,7 +219,9 @@ impl<'c> Graph<'c> {
         let resources = config
             .resources
             .keys()
-            .map(|(kind, name)| ((kind.clone(), name.clone()), self.node(What::Resource, id, name, Some(kind))))
+            .map(|(kind, name)| {
+                ((kind.clone(), name.clone()), self.node(What::Resource, id, name, Some(kind)))
+            })
             .collect();
         self.modules.push(ModInst { module, path, call, variables, locals, outputs, calls, resources });
         id
@@ -223,8 +230,15 @@ impl<'c> Graph<'c> {
     pub(crate) fn add_instance(&mut self, node: NodeId, key: Option<Key>, each: Option<Each>) -> InstanceId {
         let Node { module, name, kind, .. } = self.nodes[node as usize].clone();
         let kind = kind.expect("a resource node has a kind");
-        let schema = self.config.modules[self.modules[module as usize].module].resources[&(kind.clone(), name.clone())].schema;
-        let address = Address { module: self.modules[module as usize].path.clone(), kind: kind.clone(), name: name.clone(), key };
+        let schema = self.config.modules[self.modules[module as usize].module].resources
+            [&(kind.clone(), name.clone())]
+            .schema;
+        let address = Address {
+            module: self.modules[module as usize].path.clone(),
+            kind: kind.clone(),
+            name: name.clone(),
+            key,
+        };
         let id = InstanceId(u32::try_from(self.instances.len()).unwrap_or(u32::MAX));
         let args = self.node(What::Args(id), module, &name, Some(&kind));
         let object = self.node(What::Object(id), module, &name, Some(&kind));
@@ -279,7 +293,8 @@ impl<'c> Graph<'c> {
         let mut at = 0;
         while at < self.modules.len() {
             let found = &self.modules[at];
-            let of_kind = found.resources.iter().filter(|((k, _), _)| k.as_ref() == kind).map(|(_, node)| *node);
+            let of_kind =
+                found.resources.iter().filter(|((k, _), _)| k.as_ref() == kind).map(|(_, node)| *node);
             let nodes: Vec<NodeId> = found.calls.values().copied().chain(of_kind).collect();
             nodes.into_iter().for_each(|node| self.walk(node, objects));
             at += 1;
@@ -304,15 +319,18 @@ impl<'c> Graph<'c> {
 
     /// The outputs of the root module.
     pub(crate) fn root_outputs(&self) -> Vec<(Name, NodeId)> {
-        self.modules.first().map_or_else(Vec::new, |m| m.outputs.iter().map(|(n, id)| (n.clone(), *id)).collect())
+        self.modules
+            .first()
+            .map_or_else(Vec::new, |m| m.outputs.iter().map(|(n, id)| (n.clone(), *id)).collect())
     }
 
     /// The values of the root module's outputs, as far as they are there; with whether they are sensitive by their block.
     pub fn outputs(&self) -> Vec<(Name, Value)> {
-        let values = self.root_outputs().into_iter().filter_map(|(name, node)| match &self.memo[node as usize] {
-            Some(Done::Value(value)) => Some((name, value.clone())),
-            _ => None,
-        });
+        let values =
+            self.root_outputs().into_iter().filter_map(|(name, node)| match &self.memo[node as usize] {
+                Some(Done::Value(value)) => Some((name, value.clone())),
+                _ => None,
+            });
         values.collect()
     }
 
@@ -431,7 +449,13 @@ impl<'c> Graph<'c> {
             }
             What::Args(id) => {
                 let resource = self.resource(id);
-                resource.arguments.values().map(|a| &a.expr).chain(&resource.host).chain(&resource.restart_on).collect()
+                resource
+                    .arguments
+                    .values()
+                    .map(|a| &a.expr)
+                    .chain(&resource.host)
+                    .chain(&resource.restart_on)
+                    .collect()
             }
             What::Object(_) => Vec::new(),
         }
@@ -469,7 +493,10 @@ impl Pattern {
             let Some(RefStep::Attr(name)) = steps.next() else { return None };
             let found = key(&mut steps);
             if root.as_ref() != "module" {
-                return steps.next().is_none().then(|| Pattern { module, resource: Some((root, name.clone(), found)) });
+                return steps
+                    .next()
+                    .is_none()
+                    .then(|| Pattern { module, resource: Some((root, name.clone(), found)) });
             }
             module = module.child(name, found);
             match steps.next() {
@@ -483,7 +510,12 @@ impl Pattern {
     /// Whether the address is, or is inside, what the pattern stands for.
     pub fn covers(&self, address: &Address) -> bool {
         let inside = address.module.0.len() >= self.module.0.len()
-            && self.module.0.iter().zip(&address.module.0).all(|(p, a)| p.name == a.name && (p.key.is_none() || p.key == a.key));
+            && self
+                .module
+                .0
+                .iter()
+                .zip(&address.module.0)
+                .all(|(p, a)| p.name == a.name && (p.key.is_none() || p.key == a.key));
         match &self.resource {
             None => inside,
             Some((kind, name, key)) => {

@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
+use coxswain_lang::Reference;
 use coxswain_lang::ast::RefStep;
 use coxswain_lang::eval::{FileAnswer, Need, Scope, Stop};
-use coxswain_lang::Reference;
 use coxswain_model::diagnostic::suggest;
-use coxswain_model::{
-    Diagnostic, InstanceId, Key, Marks, Num, Object, ResourceRef, Span, Type, Value,
-};
+use coxswain_model::{Diagnostic, InstanceId, Key, Marks, Num, Object, ResourceRef, Span, Type, Value};
 
 use super::{Done, Each, Graph, ModId, NodeId, Shape};
 
@@ -54,8 +52,11 @@ impl Within<'_, '_> {
         match value {
             Some(value) => Ok((value, 1)),
             None => Err(error(
-                Diagnostic::error("misplaced-reference", format!("`{}.{name}` means nothing here", reference.root))
-                    .at(reference.span, "not in this block"),
+                Diagnostic::error(
+                    "misplaced-reference",
+                    format!("`{}.{name}` means nothing here", reference.root),
+                )
+                .at(reference.span, "not in this block"),
             )),
         }
     }
@@ -66,7 +67,9 @@ impl Within<'_, '_> {
         let (shape, found) = match &self.graph.memo[node as usize] {
             None => return Err(Stop::Need(Need::Node(node))),
             Some(Done::Modules(shape, found)) => (*shape, found.clone()),
-            Some(Done::Unexpanded(marks)) => return Ok((Value::unknown(Type::Any).marked(marks), reference.steps.len())),
+            Some(Done::Unexpanded(marks)) => {
+                return Ok((Value::unknown(Type::Any).marked(marks), reference.steps.len()));
+            }
             Some(_) => return Ok((Value::unknown(Type::Any), reference.steps.len())),
         };
         match self.pick(reference, shape, &found)? {
@@ -90,7 +93,8 @@ impl Within<'_, '_> {
         if let Some(node) = outputs.get(output) {
             return Ok((self.value_of(*node)?, used + 1));
         }
-        let mut problem = Diagnostic::error("unknown-reference", format!("module `{name}` has no output `{output}`"));
+        let mut problem =
+            Diagnostic::error("unknown-reference", format!("module `{name}` has no output `{output}`"));
         if let Some(near) = suggest(output, outputs.keys().map(AsRef::as_ref)) {
             problem = problem.detail(format!("Did you mean `{near}`?"));
         } else {
@@ -115,7 +119,9 @@ impl Within<'_, '_> {
         let (shape, found) = match &self.graph.memo[node as usize] {
             None => return Err(Stop::Need(Need::Node(node))),
             Some(Done::Instances(shape, found)) => (*shape, found.clone()),
-            Some(Done::Unexpanded(marks)) => return Ok((Value::unknown(Type::Any).marked(marks), reference.steps.len())),
+            Some(Done::Unexpanded(marks)) => {
+                return Ok((Value::unknown(Type::Any).marked(marks), reference.steps.len()));
+            }
             Some(_) => return Ok((Value::unknown(Type::Any), reference.steps.len())),
         };
         match self.pick(reference, shape, &found)? {
@@ -129,7 +135,12 @@ impl Within<'_, '_> {
     }
 
     /// The one instance that constant steps choose, or all.
-    fn pick<'f, T>(&self, reference: &Reference, shape: Shape, found: &'f [(Option<Key>, T)]) -> Result<Pick<'f, T>, Stop> {
+    fn pick<'f, T>(
+        &self,
+        reference: &Reference,
+        shape: Shape,
+        found: &'f [(Option<Key>, T)],
+    ) -> Result<Pick<'f, T>, Stop> {
         let key = match (shape, reference.steps.get(1)) {
             (Shape::Disabled, _) => return Ok(Pick::None),
             (Shape::Single, _) => {
@@ -137,7 +148,10 @@ impl Within<'_, '_> {
             }
             (Shape::Each, Some(RefStep::Key(k))) => Key::Str(k.clone()),
             (Shape::Count, Some(RefStep::Index(n))) => Key::Int(*n),
-            (Shape::Each | Shape::Count, None | Some(RefStep::Attr(_) | RefStep::Key(_) | RefStep::Index(_))) => {
+            (
+                Shape::Each | Shape::Count,
+                None | Some(RefStep::Attr(_) | RefStep::Key(_) | RefStep::Index(_)),
+            ) => {
                 return Ok(Pick::All);
             }
         };
@@ -145,10 +159,15 @@ impl Within<'_, '_> {
         if let Ok(at) = found.binary_search_by(|(k, _)| k.as_ref().cmp(&Some(&key))) {
             return Ok(Pick::One(&found[at].1, 2));
         }
-        let keys: Vec<String> = found.iter().filter_map(|(k, _)| k.as_ref().map(ToString::to_string)).take(10).collect();
+        let keys: Vec<String> =
+            found.iter().filter_map(|(k, _)| k.as_ref().map(ToString::to_string)).take(10).collect();
         Err(error(
             Diagnostic::error("missing-instance", format!("there is no instance {key}"))
-                .detail(if keys.is_empty() { "It has no instances now.".into() } else { format!("There are {}.", keys.join(", ")) })
+                .detail(if keys.is_empty() {
+                    "It has no instances now.".into()
+                } else {
+                    format!("There are {}.", keys.join(", "))
+                })
                 .at(reference.span, "this instance"),
         ))
     }
@@ -189,8 +208,11 @@ impl Scope for Within<'_, '_> {
         }
         let Some(RefStep::Attr(name)) = reference.steps.first() else {
             return Err(error(
-                Diagnostic::error("incomplete-reference", format!("`{}` alone is not a value", reference.root))
-                    .at(reference.span, "a name is missing"),
+                Diagnostic::error(
+                    "incomplete-reference",
+                    format!("`{}` alone is not a value", reference.root),
+                )
+                .at(reference.span, "a name is missing"),
             ));
         };
         let named = |map: &std::collections::BTreeMap<Arc<str>, NodeId>| match map.get(name) {
@@ -220,7 +242,8 @@ impl Scope for Within<'_, '_> {
         }
         let Some(attr) = instance.schema.attr(name) else {
             let kind = instance.schema.kind;
-            let mut problem = Diagnostic::error("unsupported-attribute", format!("`{kind}` has no attribute `{name}`"));
+            let mut problem =
+                Diagnostic::error("unsupported-attribute", format!("`{kind}` has no attribute `{name}`"));
             problem = match suggest(name, instance.schema.attributes.iter().map(|a| a.name)) {
                 Some(near) => problem.detail(format!("Did you mean `{near}`?")).fix(span, near),
                 None => problem.detail(format!("`{}` is a {kind}.", found.address)),
@@ -230,7 +253,11 @@ impl Scope for Within<'_, '_> {
         let mut value = if attr.is_argument() {
             let args = self.graph.args(found.id).map(Some).or_else(silent)?;
             match args {
-                Some(args) => args.object.get(name).cloned().unwrap_or_else(|| coxswain_model::Node::Null(attr.ty.to_type()).into()),
+                Some(args) => args
+                    .object
+                    .get(name)
+                    .cloned()
+                    .unwrap_or_else(|| coxswain_model::Node::Null(attr.ty.to_type()).into()),
                 None => Value::unknown(attr.ty.to_type()),
             }
         } else {

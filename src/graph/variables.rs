@@ -39,7 +39,9 @@ impl Graph<'_> {
         let value = match value {
             Some(value) if !(value.is_null() && !variable.nullable) => value,
             given => match &variable.default {
-                Some(default) => evaluate(default, &Within { graph: self, module: found.module, each: None })?,
+                Some(default) => {
+                    evaluate(default, &Within { graph: self, module: found.module, each: None })?
+                }
                 None if given.is_some() => return Err(null_given(&found.name, variable, span)),
                 None => return Err(not_given(&found.name, variable)),
             },
@@ -62,9 +64,15 @@ impl Graph<'_> {
             _ => {
                 let wrong = || {
                     Stop::Error(vec![
-                        Diagnostic::error("invalid-variable", format!("the value of `{name}` from {} cannot be read", given.origin))
-                            .detail(format!("The variable is {}; give it as an expression, for example '[\"a\", \"b\"]'.", variable.ty))
-                            .at(variable.span, "the variable"),
+                        Diagnostic::error(
+                            "invalid-variable",
+                            format!("the value of `{name}` from {} cannot be read", given.origin),
+                        )
+                        .detail(format!(
+                            "The variable is {}; give it as an expression, for example '[\"a\", \"b\"]'.",
+                            variable.ty
+                        ))
+                        .at(variable.span, "the variable"),
                     ])
                 };
                 let expr = parse_expression(FileId(u32::MAX), text).map_err(|_| wrong())?;
@@ -76,8 +84,10 @@ impl Graph<'_> {
     fn converted(&self, name: &Name, variable: &Variable, value: Value, span: Span) -> Result<Value, Stop> {
         convert(value, &variable.ty).map_err(|e| {
             let origin = self.inputs.variables.get(name).map(|g| g.origin.clone());
-            let place = if e.path.is_empty() { format!("var.{name}") } else { format!("var.{name}{}", e.path) };
-            let mut problem = Diagnostic::error("wrong-type", format!("`{place}`: {}", e.reason)).at(span, "this value");
+            let place =
+                if e.path.is_empty() { format!("var.{name}") } else { format!("var.{name}{}", e.path) };
+            let mut problem =
+                Diagnostic::error("wrong-type", format!("`{place}`: {}", e.reason)).at(span, "this value");
             if let Some(origin) = origin {
                 problem = problem.note(format!("The value comes from {origin}."));
             }

@@ -71,7 +71,12 @@ impl Graph<'_> {
 
     /// The demand came back to a node on the stack. If a frame of the ring was entered by speculation, it is given
     /// up: its node may not be needed at all. Otherwise the ring is a cycle.
-    fn close_cycle(&mut self, stack: &mut Vec<Frame>, on_stack: &mut std::collections::HashMap<NodeId, usize>, start: usize) {
+    fn close_cycle(
+        &mut self,
+        stack: &mut Vec<Frame>,
+        on_stack: &mut std::collections::HashMap<NodeId, usize>,
+        start: usize,
+    ) {
         let speculative = (start + 1..stack.len()).rev().find(|i| stack[*i].speculative);
         let cut = speculative.unwrap_or(start);
         if speculative.is_none() {

@@ -11,7 +11,8 @@ use serde_json::Value as Json;
 use super::claims::{self, Fences};
 use super::decide::Decision;
 use super::model::{
-    ClaimMove, Cut, Deferred, DeferredAfter, Edge, FORMAT, InstancePlan, OutputChange, Plan, PlannedStep, Unreadable, Waiting, Why,
+    ClaimMove, Cut, Deferred, DeferredAfter, Edge, FORMAT, InstancePlan, OutputChange, Plan, PlannedStep,
+    Unreadable, Waiting, Why,
 };
 use super::moved::Records;
 use super::objects::{Planner, Verdict};
@@ -110,11 +111,17 @@ fn doubles(graph: &Graph<'_>, verdicts: &BTreeMap<InstanceId, Verdict>) -> Vec<D
         if let Some(first) = seen.insert((&d.endpoint, instance.schema.kind, &d.identity), *id) {
             let other = graph.instance(first);
             problems.push(
-                Diagnostic::error("same-object", format!("`{}` and `{}` are the same object: {} on {}", other.address, instance.address, d.identity, d.endpoint))
-                    .detail("One object has one owner. Remove one of them.")
-                    .at(graph.span(*id), "this one")
-                    .at(graph.span(first), "and this one")
-                    .of(&instance.address),
+                Diagnostic::error(
+                    "same-object",
+                    format!(
+                        "`{}` and `{}` are the same object: {} on {}",
+                        other.address, instance.address, d.identity, d.endpoint
+                    ),
+                )
+                .detail("One object has one owner. Remove one of them.")
+                .at(graph.span(*id), "this one")
+                .at(graph.span(first), "and this one")
+                .of(&instance.address),
             );
         }
     }
@@ -131,9 +138,15 @@ fn taken_over(items: &[Item<'_>]) -> Vec<Diagnostic> {
     let found = coming.filter_map(|item| {
         let old = leaving.get(&(&item.endpoint, item.schema.kind, item.identity.as_str()))?;
         Some(
-            Diagnostic::error("renamed-without-moved", format!("`{}` is the object that `{}` was", item.address, old.address))
-                .detail(format!("Say that it was renamed: moved {{ from = {}  to = {} }}", old.address, item.address))
-                .of(&item.address),
+            Diagnostic::error(
+                "renamed-without-moved",
+                format!("`{}` is the object that `{}` was", item.address, old.address),
+            )
+            .detail(format!(
+                "Say that it was renamed: moved {{ from = {}  to = {} }}",
+                old.address, item.address
+            ))
+            .of(&item.address),
         )
     });
     found.collect()
@@ -154,7 +167,14 @@ pub(crate) struct Shown {
 }
 
 impl Shown {
-    fn take<'a>(&mut self, graph: &Graph<'_>, planner: &Planner<'_>, found: (InstanceId, Verdict), records: &Records<'a>, items: &mut Vec<Item<'a>>) {
+    fn take<'a>(
+        &mut self,
+        graph: &Graph<'_>,
+        planner: &Planner<'_>,
+        found: (InstanceId, Verdict),
+        records: &Records<'a>,
+        items: &mut Vec<Item<'a>>,
+    ) {
         let (id, verdict) = found;
         let instance = graph.instance(id);
         let address = instance.address.clone();
@@ -195,7 +215,12 @@ impl Shown {
         entry.1.push(address.clone());
     }
 
-    fn removal<'a>(&mut self, removal: Removal<'a>, items: &mut Vec<Item<'a>>, problems: &mut Vec<Diagnostic>) {
+    fn removal<'a>(
+        &mut self,
+        removal: Removal<'a>,
+        items: &mut Vec<Item<'a>>,
+        problems: &mut Vec<Diagnostic>,
+    ) {
         let Some(kind) = crate::resource::find(&removal.record.kind) else {
             if let Fate::Refused(problem) = removal.fate {
                 problems.push(problem);
@@ -239,7 +264,11 @@ impl Shown {
                 .map(|id| graph.instance(*id).address.to_string())
                 .take(3)
                 .collect();
-            let lost = marks.from.iter().flat_map(|ids| ids.iter()).any(|id| items.iter().any(|i| i.id == Some(*id) && i.unreadable));
+            let lost = marks
+                .from
+                .iter()
+                .flat_map(|ids| ids.iter())
+                .any(|id| items.iter().any(|i| i.id == Some(*id) && i.unreadable));
             let reason = if because.is_empty() {
                 "which instances it has is not known yet".to_owned()
             } else {
@@ -278,7 +307,8 @@ fn cut(request: &Request<'_>, items: &mut [Item<'_>], edges: &[order::ItemEdge])
         .filter(|i| selection.targets.is_empty() || covers(&selection.targets, &items[*i]))
         .collect();
     close(&mut keep, edges.iter().map(|(f, t, _)| (*t, *f)));
-    let mut drop: BTreeSet<usize> = (0..items.len()).filter(|i| covers(&selection.excludes, &items[*i])).collect();
+    let mut drop: BTreeSet<usize> =
+        (0..items.len()).filter(|i| covers(&selection.excludes, &items[*i])).collect();
     close(&mut drop, edges.iter().map(|(f, t, _)| (*f, *t)));
     let mut left = Vec::new();
     for (at, item) in items.iter_mut().enumerate() {
@@ -308,8 +338,13 @@ fn ring_problem(items: &[Item<'_>], edges: &[order::ItemEdge]) -> Option<Diagnos
     let ring = order::rings(items.len(), edges);
     let mut count = BTreeMap::new();
     ring.iter().for_each(|r| *count.entry(*r).or_insert(0) += 1);
-    let members: Vec<String> =
-        items.iter().zip(&ring).filter(|(_, r)| count[r] > 1).map(|(i, _)| i.address.to_string()).take(10).collect();
+    let members: Vec<String> = items
+        .iter()
+        .zip(&ring)
+        .filter(|(_, r)| count[r] > 1)
+        .map(|(i, _)| i.address.to_string())
+        .take(10)
+        .collect();
     (!members.is_empty()).then(|| {
         Diagnostic::error("cycle", format!("{} must each come before the other", members.join(" and ")))
             .detail("Their order follows from depends_on, values, claims and rollout; one of these must give way.")
@@ -323,7 +358,9 @@ fn outputs(request: &Request<'_>, graph: &Graph<'_>) -> Vec<OutputChange> {
         let stored = stored::to_stored(value, request.digest);
         let was = request.state.outputs.get(name.as_ref());
         if was.map(|w| &w.value) != Some(&stored) {
-            let shown = |v: &Json, sensitive: bool| if sensitive { serde_json::json!({ "$sensitive": true }) } else { v.clone() };
+            let shown = |v: &Json, sensitive: bool| {
+                if sensitive { serde_json::json!({ "$sensitive": true }) } else { v.clone() }
+            };
             changes.push(OutputChange {
                 name: name.to_string(),
                 before: was.map(|w| shown(&w.value, w.sensitive || value.is_sensitive())),
@@ -331,7 +368,8 @@ fn outputs(request: &Request<'_>, graph: &Graph<'_>) -> Vec<OutputChange> {
             });
         }
     }
-    let gone = request.state.outputs.keys().filter(|n| !now.iter().any(|(name, _)| name.as_ref() == n.as_str()));
+    let gone =
+        request.state.outputs.keys().filter(|n| !now.iter().any(|(name, _)| name.as_ref() == n.as_str()));
     changes.extend(gone.map(|name| OutputChange {
         name: name.clone(),
         before: Some(request.state.outputs[name].value.clone()),
@@ -342,7 +380,13 @@ fn outputs(request: &Request<'_>, graph: &Graph<'_>) -> Vec<OutputChange> {
 
 type Beside = (Vec<OutputChange>, Option<Cut>, Vec<Diagnostic>);
 
-fn finish(request: &Request<'_>, records: &Records<'_>, planned: (Vec<Item<'_>>, Vec<order::ItemEdge>), shown: Shown, beside: Beside) -> Plan {
+fn finish(
+    request: &Request<'_>,
+    records: &Records<'_>,
+    planned: (Vec<Item<'_>>, Vec<order::ItemEdge>),
+    shown: Shown,
+    beside: Beside,
+) -> Plan {
     let (items, edges) = planned;
     let stages = order::stages(&items, &edges);
     let (steps, edges) = number(&items, &edges, &stages);
@@ -380,7 +424,8 @@ fn number(items: &[Item<'_>], edges: &[order::ItemEdge], stages: &[Stage]) -> (V
         before[*to] += 1;
         after[*from].push(*to);
     }
-    let mut ready: BTreeSet<(Stage, usize)> = (0..items.len()).filter(|i| before[*i] == 0).map(|i| (stages[i], i)).collect();
+    let mut ready: BTreeSet<(Stage, usize)> =
+        (0..items.len()).filter(|i| before[*i] == 0).map(|i| (stages[i], i)).collect();
     let (mut steps, mut out) = (Vec::new(), BTreeSet::new());
     let mut ends = vec![(0usize, 0usize); items.len()];
     while let Some((stage, at)) = ready.pop_first() {
@@ -418,11 +463,16 @@ fn number(items: &[Item<'_>], edges: &[order::ItemEdge], stages: &[Stage]) -> (V
 fn instance_plan(request: &Request<'_>, records: &Records<'_>, item: Item<'_>) -> InstancePlan {
     let host = match &item.endpoint {
         Endpoint::Host(host) if host.address != item.address => Some(host.address.clone()),
-        Endpoint::Nowhere => item.args.as_ref().and_then(|a| a.host.as_ref()?.as_ref().map(|r| r.address.clone())),
+        Endpoint::Nowhere => {
+            item.args.as_ref().and_then(|a| a.host.as_ref()?.as_ref().map(|r| r.address.clone()))
+        }
         Endpoint::Host(_) | Endpoint::Controller => None,
     };
     let waiting = item.record.filter(|r| matches!(r.status, Status::Waiting | Status::Running));
-    let desired = item.args.as_ref().map(|args| Json::Object(stored::object_to_stored(&args.object, request.digest, |_| true)));
+    let desired = item
+        .args
+        .as_ref()
+        .map(|args| Json::Object(stored::object_to_stored(&args.object, request.digest, |_| true)));
     let (action, reason, changes, expects, restart) = match item.decision {
         Some(d) => (d.action, d.reason, d.changes, d.expects, d.restart),
         None => (Action::NoOp, String::new(), Vec::new(), String::new(), false),

@@ -68,7 +68,8 @@ pub(crate) fn fences(request: &Request<'_>, graph: &Graph<'_>, items: &[Item<'_>
         let from = items.iter().position(|i| i.uid == claim.holder);
         match checked(key, claim, from.map(|f| &items[f]), item) {
             Ok(()) => {
-                let step = ClaimMove { key: key.to_string(), from: claim.holder.clone(), to: item.uid.clone() };
+                let step =
+                    ClaimMove { key: key.to_string(), from: claim.holder.clone(), to: item.uid.clone() };
                 moves.entry((from.filter(|f| f != to), *to)).or_default().push((step, claim.phase));
             }
             Err(Hold::Wait(reason, after)) => {
@@ -126,7 +127,9 @@ impl Fences {
         let keys: Vec<ClaimMove> = claims.iter().map(|(m, _)| m.clone()).collect();
         // The least advanced claim decides; the steps are idempotent, so one that is further loses nothing.
         let phase = claims.iter().map(|(_, p)| rank(*p)).min().unwrap_or(0);
-        let step = |name: &str, verb, title: String| (Step::new(name, verb, title).class(StepClass::Danger), keys.clone());
+        let step = |name: &str, verb, title: String| {
+            (Step::new(name, verb, title).class(StepClass::Danger), keys.clone())
+        };
         let what = keys.iter().map(|k| k.key.clone()).collect::<Vec<_>>().join(", ");
         let old: Vec<(u8, (Step, Vec<ClaimMove>))> = vec![
             (1, step("claim-stop", Verb::ClaimStop, format!("stop using {what}"))),
@@ -144,7 +147,11 @@ impl Fences {
             step("claim-import", Verb::ClaimImport, format!("import the history of {what}")),
             step("claim-wait", Verb::ClaimWait, format!("wait the safety distance for {what}")),
         ]);
-        self.after.entry(to).or_default().push(step("claim-start", Verb::ClaimStart, format!("start using {what}")));
+        self.after.entry(to).or_default().push(step(
+            "claim-start",
+            Verb::ClaimStart,
+            format!("start using {what}"),
+        ));
     }
 }
 

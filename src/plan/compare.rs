@@ -1,8 +1,8 @@
 //! When two values of an attribute mean the same.
 
 use coxswain_lang::convert::convert;
-use coxswain_model::schema::{Attr, Compare};
 use coxswain_model::Value;
+use coxswain_model::schema::{Attr, Compare};
 
 /// Whether `have` (observed or applied) means the same as `want`; both wholly known, else they differ.
 pub fn same(attr: &Attr, have: &Value, want: &Value) -> bool {

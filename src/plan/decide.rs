@@ -64,7 +64,9 @@ impl Facts3<'_> {
 
     /// Whether the attribute is compared with the world.
     fn is_owned(&self, attr: &Attr) -> bool {
-        attr.class == Class::Owned && self.desired.contains_key(attr.name) && !self.ignore.iter().any(|n| n.as_ref() == attr.name)
+        attr.class == Class::Owned
+            && self.desired.contains_key(attr.name)
+            && !self.ignore.iter().any(|n| n.as_ref() == attr.name)
     }
 
     /// The owned attributes that are not as desired; unknown ones count as changing.
@@ -91,7 +93,9 @@ impl Facts3<'_> {
         match (self.record, self.observed) {
             (None, None) => Ok(self.create("it is not there yet")),
             (None, Some(observed)) => self.adopt(observed),
-            (Some(record), _) if record.status == Status::Tainted => Ok(self.replace("it was left half made", self.observed)),
+            (Some(record), _) if record.status == Status::Tainted => {
+                Ok(self.replace("it was left half made", self.observed))
+            }
             (Some(record), None) if record.status == Status::Indeterminate => {
                 Ok(self.create("an earlier run was interrupted while making it"))
             }
@@ -104,9 +108,10 @@ impl Facts3<'_> {
         if let Some(why) = &self.replace {
             return self.replace(why, Some(observed));
         }
-        let moved = self.schema.of_class(Class::Identity).find(|a| {
-            !stored::same_as_stored(a, self.stored(a.name), self.desired.get(a.name), self.digest)
-        });
+        let moved = self
+            .schema
+            .of_class(Class::Identity)
+            .find(|a| !stored::same_as_stored(a, self.stored(a.name), self.desired.get(a.name), self.digest));
         if let Some(attr) = moved {
             return self.replace(&format!("`{}` names the object and changes", attr.name), Some(observed));
         }
@@ -135,7 +140,8 @@ impl Facts3<'_> {
     }
 
     fn create(&self, reason: &str) -> Decision {
-        let given = self.schema.attributes.iter().filter(|a| a.is_argument() && self.desired.contains_key(a.name));
+        let given =
+            self.schema.attributes.iter().filter(|a| a.is_argument() && self.desired.contains_key(a.name));
         let given: Vec<&'static Attr> = given.filter(|a| self.is_worth_showing(a)).collect();
         let changes = self.changes(&given, &Object::new());
         let owned: Vec<&'static Attr> = given.into_iter().filter(|a| a.class == Class::Owned).collect();
@@ -145,7 +151,8 @@ impl Facts3<'_> {
 
     /// Settings that have their default say nothing.
     fn is_worth_showing(&self, attr: &Attr) -> bool {
-        attr.class != Class::Setting || attr.default_value().is_none_or(|d| !same(attr, &d, &self.desired[attr.name]))
+        attr.class != Class::Setting
+            || attr.default_value().is_none_or(|d| !same(attr, &d, &self.desired[attr.name]))
     }
 
     fn adopt(&self, observed: &Object) -> Result<Decision, Diagnostic> {
@@ -171,13 +178,18 @@ impl Facts3<'_> {
         let seen = observed.unwrap_or(&none);
         let mut given: Vec<&'static Attr> = self.differing(seen);
         let identity = self.schema.of_class(Class::Identity);
-        given.extend(identity.filter(|a| !stored::same_as_stored(a, self.stored(a.name), self.desired.get(a.name), self.digest)));
+        given.extend(identity.filter(|a| {
+            !stored::same_as_stored(a, self.stored(a.name), self.desired.get(a.name), self.digest)
+        }));
         let mut changes = self.changes(&given, seen);
         for change in &mut changes {
-            change.replaces = self.schema.attr(&change.name).is_some_and(|a| a.replaces || a.class == Class::Identity);
+            change.replaces =
+                self.schema.attr(&change.name).is_some_and(|a| a.replaces || a.class == Class::Identity);
         }
-        let all: Vec<&'static Attr> = self.schema.of_class(Class::Owned).filter(|a| self.is_owned(a)).collect();
-        let mut decision = self.decision(Action::Replace, reason.into(), changes, self.change(Action::Create, None, &all));
+        let all: Vec<&'static Attr> =
+            self.schema.of_class(Class::Owned).filter(|a| self.is_owned(a)).collect();
+        let mut decision =
+            self.decision(Action::Replace, reason.into(), changes, self.change(Action::Create, None, &all));
         decision.removal = self.record.map(|r| removal(self.schema, r, observed));
         decision.expects = stored::fingerprint(self.schema, observed, self.digest);
         decision
@@ -209,7 +221,8 @@ impl Facts3<'_> {
     fn attr_change(&self, attr: &'static Attr, observed: Option<&Value>) -> AttrChange {
         let want = self.desired.get(attr.name);
         let stored = self.stored(attr.name);
-        let was_secret = stored.is_some_and(stored::is_digest) && want.is_none_or(|w| w.as_str().is_none_or(|s| s.len() < 1024));
+        let was_secret = stored.is_some_and(stored::is_digest)
+            && want.is_none_or(|w| w.as_str().is_none_or(|s| s.len() < 1024));
         let secret = attr.sensitive || was_secret || want.is_some_and(Value::is_sensitive);
         let shown = |value: &Value| if secret { json!({ "$sensitive": true }) } else { json::to_json(value) };
         let before = match observed {
@@ -217,7 +230,8 @@ impl Facts3<'_> {
             None if attr.class == Class::Identity => stored.cloned(),
             None => None,
         };
-        let drifted = observed.is_some() && self.record.is_some()
+        let drifted = observed.is_some()
+            && self.record.is_some()
             && !stored::same_as_stored(attr, stored, observed, self.digest);
         let pending = !stored::same_as_stored(attr, stored, want, self.digest);
         let cause = match (drifted && attr.class == Class::Owned, pending) {
@@ -228,7 +242,8 @@ impl Facts3<'_> {
         AttrChange {
             name: attr.name.to_owned(),
             before,
-            after: want.map(|v| if v.is_wholly_known() || !secret { shown(v) } else { json!({ "$unknown": true }) }),
+            after: want
+                .map(|v| if v.is_wholly_known() || !secret { shown(v) } else { json!({ "$unknown": true }) }),
             cause,
             lines: attr.compare == Compare::Lines,
             replaces: false,

@@ -71,7 +71,13 @@ pub fn compare(
     if lacks.probes.is_empty() { Ok(report) } else { Err(lacks) }
 }
 
-fn compare_one(request: &Request<'_>, records: &Records<'_>, found: (&Address, &Record), lacks: &mut Lacks, report: &mut Report) {
+fn compare_one(
+    request: &Request<'_>,
+    records: &Records<'_>,
+    found: (&Address, &Record),
+    lacks: &mut Lacks,
+    report: &mut Report,
+) {
     let (address, record) = found;
     match record.status {
         Status::Ok | Status::Tainted => {}
@@ -101,7 +107,11 @@ fn compare_one(request: &Request<'_>, records: &Records<'_>, found: (&Address, &
             let name = endpoint.to_string();
             match report.unreadable.iter_mut().find(|u| u.endpoint == name) {
                 Some(known) => known.instances.push(address.clone()),
-                None => report.unreadable.push(Unreadable { endpoint: name, reason, instances: vec![address.clone()] }),
+                None => report.unreadable.push(Unreadable {
+                    endpoint: name,
+                    reason,
+                    instances: vec![address.clone()],
+                }),
             }
         }
         Seen3::Object(observed) => {
@@ -112,18 +122,30 @@ fn compare_one(request: &Request<'_>, records: &Records<'_>, found: (&Address, &
                     Endpoint::Host(host) => Some(host.address.clone()),
                     Endpoint::Controller | Endpoint::Nowhere => None,
                 };
-                report.instances.push(Drifted { address: address.clone(), host, gone: observed.is_none(), changes });
+                report.instances.push(Drifted {
+                    address: address.clone(),
+                    host,
+                    gone: observed.is_none(),
+                    changes,
+                });
             }
         }
     }
 }
 
-fn differences(request: &Request<'_>, kind: &dyn Kind, record: &Record, observed: &coxswain_model::Object) -> Vec<AttrChange> {
+fn differences(
+    request: &Request<'_>,
+    kind: &dyn Kind,
+    record: &Record,
+    observed: &coxswain_model::Object,
+) -> Vec<AttrChange> {
     let mut changes = Vec::new();
     for attr in kind.schema().of_class(Class::Owned) {
         let Some(applied) = record.attributes.get(attr.name) else { continue };
         let have = observed.get(attr.name);
-        if have.is_some_and(|v| !v.is_known()) || stored::same_as_stored(attr, Some(applied), have, request.digest) {
+        if have.is_some_and(|v| !v.is_known())
+            || stored::same_as_stored(attr, Some(applied), have, request.digest)
+        {
             continue;
         }
         let secret = attr.sensitive || stored::is_digest(applied);

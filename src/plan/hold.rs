@@ -47,7 +47,10 @@ pub(crate) fn hold(
                     reason(graph, verdicts, depends.get(id), waiting, &d.args.object, d.decision.action)
                         .map(|(reason, after)| (*id, Verdict::Deferred { reason, after }))
                 }
-                Verdict::Decided(_) | Verdict::Deferred { .. } | Verdict::Unreadable { .. } | Verdict::Wrong => None,
+                Verdict::Decided(_)
+                | Verdict::Deferred { .. }
+                | Verdict::Unreadable { .. }
+                | Verdict::Wrong => None,
             })
             .collect();
         if held.is_empty() {
@@ -74,7 +77,10 @@ fn reason(
     for (name, value) in desired.iter().filter(|(_, v)| !v.is_wholly_known()) {
         for from in value.deep_marks().from.iter().flat_map(|ids| ids.iter()) {
             if let Some((why, after)) = unavailable(verdicts, waiting, *from) {
-                return Some((format!("`{name}` needs a value of {}, which {why}", graph.instance(*from).address), after));
+                return Some((
+                    format!("`{name}` needs a value of {}, which {why}", graph.instance(*from).address),
+                    after,
+                ));
             }
         }
     }

@@ -24,7 +24,8 @@ pub struct Records<'a> {
 impl<'a> Records<'a> {
     /// Applies the blocks of the configuration to the state.
     pub fn new(config: &Config, state: &'a State) -> Records<'a> {
-        let mut records = Records { by_address: BTreeMap::new(), removed: BTreeMap::new(), problems: Vec::new() };
+        let mut records =
+            Records { by_address: BTreeMap::new(), removed: BTreeMap::new(), problems: Vec::new() };
         let blocks = Blocks::of(config);
         for (address, record) in &state.instances {
             let now = blocks.moved(address);
@@ -35,9 +36,12 @@ impl<'a> Records<'a> {
             if let Some((_, other)) = records.by_address.get(&now) {
                 let other = other.clone().unwrap_or_else(|| now.clone());
                 records.problems.push(
-                    Diagnostic::error("moved-onto-taken", format!("`{address}` and `{other}` would both be `{now}`"))
-                        .detail("Remove one of the `moved` blocks, or one of the objects first.")
-                        .of(&now),
+                    Diagnostic::error(
+                        "moved-onto-taken",
+                        format!("`{address}` and `{other}` would both be `{now}`"),
+                    )
+                    .detail("Remove one of the `moved` blocks, or one of the objects first.")
+                    .of(&now),
                 );
                 continue;
             }
@@ -65,7 +69,9 @@ impl Blocks {
         while let Some((at, path)) = open.pop() {
             let Some(module) = config.modules.get(at) else { continue };
             for block in &module.moved {
-                if let (Some(from), Some(to)) = (Pattern::of(&path, &block.from), Pattern::of(&path, &block.to)) {
+                if let (Some(from), Some(to)) =
+                    (Pattern::of(&path, &block.from), Pattern::of(&path, &block.to))
+                {
                     blocks.moved.push((from, to));
                 }
             }

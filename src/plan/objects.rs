@@ -15,16 +15,22 @@ use super::moved::Records;
 use super::seen::Lacks;
 use super::{Request, stored};
 use crate::graph::{Args, Graph, Objects};
+use crate::resource::host;
 use crate::resource::kind::{Action, Answers, Endpoint, Facts, HostId, Kind, Observation, PlanCx, Step};
 use crate::resource::probe::Probe;
-use crate::resource::host;
 
 /// What is made of one instance.
 #[derive(Debug, Clone)]
 pub(crate) enum Verdict {
     Decided(Box<Decided>),
-    Deferred { reason: String, after: DeferredAfter },
-    Unreadable { endpoint: Endpoint, reason: String },
+    Deferred {
+        reason: String,
+        after: DeferredAfter,
+    },
+    Unreadable {
+        endpoint: Endpoint,
+        reason: String,
+    },
     /// It is wrong; the problem has been reported.
     Wrong,
 }
@@ -77,7 +83,9 @@ fn visible(schema: &Schema, verdict: &Verdict, record: Option<&Record>) -> Objec
                 || record.is_some_and(|r| matches!(r.status, Status::Running | Status::Waiting));
             (d.decision.change.observed.clone().unwrap_or_default(), remade)
         }
-        Verdict::Deferred { .. } | Verdict::Unreadable { .. } | Verdict::Wrong => (Object::new(), record.is_none()),
+        Verdict::Deferred { .. } | Verdict::Unreadable { .. } | Verdict::Wrong => {
+            (Object::new(), record.is_none())
+        }
     };
     for attr in schema.attributes.iter().filter(|a| !a.is_argument()) {
         let known = match attr.class {
@@ -107,10 +115,17 @@ impl<'a> Planner<'a> {
             Where::Verdict(verdict) => return Ok(verdict),
         };
         let Some(identity) = decide::identity_text(instance.schema, &instance.address, &args.object) else {
-            let reason = format!("which object it is, is {}", self.known_after(graph, &args.marks.from, &args.object));
+            let reason =
+                format!("which object it is, is {}", self.known_after(graph, &args.marks.from, &args.object));
             return Ok(Verdict::Deferred { reason, after: DeferredAfter::NextRound });
         };
         let kind = (self.request.kinds)(instance.schema.kind).expect("every schema comes from a kind");
+        let wrong = kind.check(&as_written(instance.schema, &args.object));
+        if wrong.iter().any(Diagnostic::is_error) {
+            let place =
+                |p: Diagnostic| if p.labels.is_empty() { p.at(graph.span(id), "this resource") } else { p };
+            return Err(Stop::Error(wrong.into_iter().map(|p| place(p).of(&instance.address)).collect()));
+        }
         let record = self.records.get(&instance.address);
         let asked = decide::identity_of(instance.schema, &args.object);
         let observed = match self.observe(kind, &asked, &place, record) {
@@ -134,9 +149,11 @@ impl<'a> Planner<'a> {
             Ok(decision) => decision,
             Err(problems) => return Err(Stop::Error(problems)),
         };
-        let cx = PlanCx { address: &instance.address, endpoint: &place.endpoint, facts: place.facts.as_ref() };
+        let cx =
+            PlanCx { address: &instance.address, endpoint: &place.endpoint, facts: place.facts.as_ref() };
         let steps = steps_of(kind, &cx, &decision).map_err(|problems| {
-            let mend = |p: Diagnostic| if p.labels.is_empty() { p.at(graph.span(id), "this resource") } else { p };
+            let mend =
+                |p: Diagnostic| if p.labels.is_empty() { p.at(graph.span(id), "this resource") } else { p };
             Stop::Error(problems.into_iter().map(|p| mend(p).of(&instance.address)).collect())
         })?;
         let decided = Decided { endpoint: place.endpoint, identity, decision, steps, args };
@@ -147,7 +164,9 @@ impl<'a> Planner<'a> {
     fn place(&self, graph: &Graph<'_>, id: InstanceId, args: &Args) -> Result<Where, Stop> {
         let instance = graph.instance(id);
         let host = match (instance.schema.placement, &args.host) {
-            (Placement::Nowhere, _) => return Ok(Where::At(Place { endpoint: Endpoint::Nowhere, facts: None })),
+            (Placement::Nowhere, _) => {
+                return Ok(Where::At(Place { endpoint: Endpoint::Nowhere, facts: None }));
+            }
             (Placement::IsHost, _) => id,
             (Placement::HostOrController | Placement::Host, None) => {
                 return Ok(Where::At(self.controller()));
@@ -155,7 +174,8 @@ impl<'a> Planner<'a> {
             (Placement::HostOrController | Placement::Host, Some(value)) => match &value.node {
                 Node::Ref(found) => found.id,
                 _ => {
-                    let reason = format!("its host is {}", self.known_after(graph, &value.marks.from, &Object::new()));
+                    let reason =
+                        format!("its host is {}", self.known_after(graph, &value.marks.from, &Object::new()));
                     return Ok(Where::Verdict(Verdict::Deferred { reason, after: DeferredAfter::NextRound }));
                 }
             },
@@ -166,20 +186,29 @@ impl<'a> Planner<'a> {
             Err(need) => return Err(need),
         };
         let address = &graph.instance(host).address;
-        let endpoint = Endpoint::Host(Arc::new(HostId { address: address.clone(), uid: self.uid(address).into() }));
+        let endpoint =
+            Endpoint::Host(Arc::new(HostId { address: address.clone(), uid: self.uid(address).into() }));
         if !host_args.object.values().all(Value::is_wholly_known) {
-            let reason = format!("how to reach {address} is {}", self.known_after(graph, &host_args.marks.from, &host_args.object));
+            let reason = format!(
+                "how to reach {address} is {}",
+                self.known_after(graph, &host_args.marks.from, &host_args.object)
+            );
             return Ok(Where::Verdict(Verdict::Deferred { reason, after: DeferredAfter::NextRound }));
         }
         let mut connection = host::connection(&host_args.object);
-        connection.machine_id = self.records.get(address).and_then(|r| r.attributes.get("machine_id")?.as_str().map(Into::into));
+        connection.machine_id =
+            self.records.get(address).and_then(|r| r.attributes.get("machine_id")?.as_str().map(Into::into));
         self.lacks.borrow_mut().connections.insert(endpoint.clone(), connection);
         if let Some(unreached) = self.request.seen.unreadable.get(&endpoint) {
             if unreached.fatal {
                 let problem = Diagnostic::error("host-identity", unreached.reason.clone())
                     .detail("Nothing is planned on it. If the machine was replaced on purpose, take the host and what is on it out of the state first (`state rm`).")
                     .at(graph.span(host), "this host");
-                return if id == host { Err(Stop::Error(vec![problem.of(address)])) } else { Ok(Where::Verdict(Verdict::Wrong)) };
+                return if id == host {
+                    Err(Stop::Error(vec![problem.of(address)]))
+                } else {
+                    Ok(Where::Verdict(Verdict::Wrong))
+                };
             }
             return Ok(Where::Verdict(Verdict::Unreadable { endpoint, reason: unreached.reason.clone() }));
         }
@@ -203,7 +232,13 @@ impl<'a> Planner<'a> {
     }
 
     /// What is there. Lacking reads are noted, those of the kind together with the facts of the place.
-    pub(crate) fn observe(&self, kind: &dyn Kind, identity: &Object, place: &Place, record: Option<&Record>) -> Seen3 {
+    pub(crate) fn observe(
+        &self,
+        kind: &dyn Kind,
+        identity: &Object,
+        place: &Place,
+        record: Option<&Record>,
+    ) -> Seen3 {
         let none = Answers::new();
         let got = self.request.seen.answers.get(&place.endpoint).unwrap_or(&none);
         if let Some(unreached) = self.request.seen.unreadable.get(&place.endpoint) {
@@ -235,13 +270,23 @@ impl<'a> Planner<'a> {
     }
 
     /// "known after mock.a is applied".
-    fn known_after(&self, graph: &Graph<'_>, from: &Option<Arc<BTreeSet<InstanceId>>>, object: &Object) -> String {
+    fn known_after(
+        &self,
+        graph: &Graph<'_>,
+        from: &Option<Arc<BTreeSet<InstanceId>>>,
+        object: &Object,
+    ) -> String {
         let mut ids: BTreeSet<InstanceId> = from.iter().flat_map(|ids| ids.iter().copied()).collect();
         for value in object.values().filter(|v| !v.is_wholly_known()) {
             ids.extend(value.deep_marks().from.iter().flat_map(|ids| ids.iter().copied()));
         }
-        let names: Vec<String> = ids.iter().map(|id| graph.instance(*id).address.to_string()).take(3).collect();
-        if names.is_empty() { "not known yet".into() } else { format!("known after {} is applied", names.join(", ")) }
+        let names: Vec<String> =
+            ids.iter().map(|id| graph.instance(*id).address.to_string()).take(3).collect();
+        if names.is_empty() {
+            "not known yet".into()
+        } else {
+            format!("known after {} is applied", names.join(", "))
+        }
     }
 
     fn replacement(&self, graph: &Graph<'_>, id: InstanceId, args: &Args) -> Result<Option<String>, Stop> {
@@ -251,15 +296,26 @@ impl<'a> Planner<'a> {
         }
         for trigger in &args.replace_triggered_by {
             if self.has_steps(graph, *trigger)? {
-                return Ok(Some(format!("{} changes (replace_triggered_by)", graph.instance(*trigger).address)));
+                return Ok(Some(format!(
+                    "{} changes (replace_triggered_by)",
+                    graph.instance(*trigger).address
+                )));
             }
         }
         Ok(None)
     }
 
     /// Why `restart_on` fires: a referenced instance changes, or its file is newer than what runs.
-    fn restart(&self, graph: &Graph<'_>, args: &Args, observed: Option<&Object>, record: Option<&Record>) -> Result<Option<String>, Stop> {
-        let number = |object: &Object, name: &str| object.get(name).and_then(Value::as_num).and_then(coxswain_model::Num::to_i128);
+    fn restart(
+        &self,
+        graph: &Graph<'_>,
+        args: &Args,
+        observed: Option<&Object>,
+        record: Option<&Record>,
+    ) -> Result<Option<String>, Stop> {
+        let number = |object: &Object, name: &str| {
+            object.get(name).and_then(Value::as_num).and_then(coxswain_model::Num::to_i128)
+        };
         for trigger in &args.restart_on {
             let address = &graph.instance(*trigger).address;
             if self.has_steps(graph, *trigger)? {
@@ -289,6 +345,21 @@ impl<'a> Planner<'a> {
     }
 }
 
+/// The arguments without those that were filled from a file.
+fn as_written(schema: &Schema, object: &Object) -> Object {
+    let mut object = object.clone();
+    for attr in schema
+        .attributes
+        .iter()
+        .filter(|a| object.contains_key(a.name))
+        .filter_map(|a| a.fills)
+        .collect::<Vec<_>>()
+    {
+        object.remove(attr);
+    }
+    object
+}
+
 /// An observation as planning uses it.
 pub(crate) enum Seen3 {
     Lack,
@@ -303,7 +374,11 @@ pub(crate) fn recorded(schema: &Schema, record: Option<&Record>) -> Option<Objec
 }
 
 /// The steps of a decision.
-pub(crate) fn steps_of(kind: &dyn Kind, cx: &PlanCx<'_>, decision: &Decision) -> Result<Vec<Step>, Diagnostics> {
+pub(crate) fn steps_of(
+    kind: &dyn Kind,
+    cx: &PlanCx<'_>,
+    decision: &Decision,
+) -> Result<Vec<Step>, Diagnostics> {
     use crate::resource::kind::Verb;
     let change = &decision.change;
     match decision.action {

@@ -19,8 +19,12 @@ use crate::resource::kind::{Action, Endpoint};
 pub(crate) type ItemEdge = (usize, usize, Why);
 
 /// All edges between items that have steps.
-pub(crate) fn item_edges(items: &[Item<'_>], depends: &BTreeMap<InstanceId, BTreeSet<InstanceId>>) -> Vec<ItemEdge> {
-    let by_id: BTreeMap<InstanceId, usize> = items.iter().enumerate().filter_map(|(at, i)| Some((i.id?, at))).collect();
+pub(crate) fn item_edges(
+    items: &[Item<'_>],
+    depends: &BTreeMap<InstanceId, BTreeSet<InstanceId>>,
+) -> Vec<ItemEdge> {
+    let by_id: BTreeMap<InstanceId, usize> =
+        items.iter().enumerate().filter_map(|(at, i)| Some((i.id?, at))).collect();
     let mut edges = BTreeMap::new();
     let mut add = |from: usize, to: usize, why: Why| {
         if from != to && items[from].has_steps() && items[to].has_steps() {
@@ -50,7 +54,8 @@ pub(crate) fn item_edges(items: &[Item<'_>], depends: &BTreeMap<InstanceId, BTre
 
 /// What was used is removed after its users are removed or changed.
 fn removal_edges(items: &[Item<'_>], add: &mut impl FnMut(usize, usize, Why)) {
-    let by_uid: BTreeMap<&str, usize> = items.iter().enumerate().map(|(at, i)| (i.uid.as_str(), at)).collect();
+    let by_uid: BTreeMap<&str, usize> =
+        items.iter().enumerate().map(|(at, i)| (i.uid.as_str(), at)).collect();
     for (at, item) in items.iter().enumerate() {
         let Some(record) = item.record else { continue };
         for uid in record.depends_on.iter().map(String::as_str).chain(record.endpoint.as_deref()) {
@@ -65,7 +70,8 @@ fn removal_edges(items: &[Item<'_>], add: &mut impl FnMut(usize, usize, Why)) {
 /// Adds the implied edges that close no ring.
 fn with_implied(items: &[Item<'_>], explicit: Vec<ItemEdge>) -> Vec<ItemEdge> {
     let known: BTreeSet<(usize, usize)> = explicit.iter().map(|(f, t, _)| (*f, *t)).collect();
-    let implied: Vec<ItemEdge> = implied_edges(items).into_iter().filter(|(f, t, _)| !known.contains(&(*f, *t))).collect();
+    let implied: Vec<ItemEdge> =
+        implied_edges(items).into_iter().filter(|(f, t, _)| !known.contains(&(*f, *t))).collect();
     if implied.is_empty() {
         return explicit;
     }
@@ -104,7 +110,9 @@ fn text<'o>(object: &'o Object, name: &str) -> Vec<&'o str> {
 
 fn implied_edges(items: &[Item<'_>]) -> Vec<ItemEdge> {
     let mut providers: BTreeMap<(&Endpoint, Thing, &str), usize> = BTreeMap::new();
-    for (at, item) in items.iter().enumerate().filter(|(_, i)| i.has_steps() && i.endpoint != Endpoint::Nowhere) {
+    for (at, item) in
+        items.iter().enumerate().filter(|(_, i)| i.has_steps() && i.endpoint != Endpoint::Nowhere)
+    {
         let object = item.names();
         for attr in item.schema.attributes {
             for implies in attr.implies {
@@ -120,9 +128,13 @@ fn implied_edges(items: &[Item<'_>]) -> Vec<ItemEdge> {
     for (at, item) in items.iter().enumerate().filter(|(_, i)| i.has_steps()) {
         let object = item.names();
         for attr in item.schema.attributes {
-            for (value, implies) in text(object, attr.name).into_iter().flat_map(|v| attr.implies.iter().map(move |i| (v, i))) {
+            for (value, implies) in
+                text(object, attr.name).into_iter().flat_map(|v| attr.implies.iter().map(move |i| (v, i)))
+            {
                 for (thing, name) in wanted(*implies, value) {
-                    let Some(provider) = providers.get(&(&item.endpoint, thing, name.as_str())) else { continue };
+                    let Some(provider) = providers.get(&(&item.endpoint, thing, name.as_str())) else {
+                        continue;
+                    };
                     if *provider == at {
                         continue;
                     }
@@ -189,7 +201,11 @@ pub(crate) fn rollout_edges(items: &[Item<'_>]) -> Vec<ItemEdge> {
     }
     let mut edges = Vec::new();
     for members in sets.values() {
-        let numbers = members.first().and_then(|m| items[*m].args.as_ref()).map(|a| a.numbers.clone()).unwrap_or_default();
+        let numbers = members
+            .first()
+            .and_then(|m| items[*m].args.as_ref())
+            .map(|a| a.numbers.clone())
+            .unwrap_or_default();
         let number = |name: &str, otherwise: u64| {
             usize::try_from(numbers.get(name).copied().unwrap_or(otherwise)).unwrap_or(usize::MAX).max(1)
         };

@@ -39,7 +39,12 @@ pub(crate) enum Fate {
 }
 
 /// The removals of a normal plan; lacking reads are added to `lacks`.
-pub(crate) fn find<'a>(request: &Request<'_>, records: &Records<'a>, graph: &Graph<'_>, lacks: &mut Lacks) -> Vec<Removal<'a>> {
+pub(crate) fn find<'a>(
+    request: &Request<'_>,
+    records: &Records<'a>,
+    graph: &Graph<'_>,
+    lacks: &mut Lacks,
+) -> Vec<Removal<'a>> {
     let unexpanded: Vec<Address> = graph.unexpanded().into_iter().map(|(address, _)| address).collect();
     let open = |address: &Address| {
         unexpanded.iter().any(|u| {
@@ -50,12 +55,8 @@ pub(crate) fn find<'a>(request: &Request<'_>, records: &Records<'a>, graph: &Gra
             }
         })
     };
-    let gone: Vec<Address> = records
-        .by_address
-        .keys()
-        .filter(|a| graph.find(a).is_none() && !open(a))
-        .cloned()
-        .collect();
+    let gone: Vec<Address> =
+        records.by_address.keys().filter(|a| graph.find(a).is_none() && !open(a)).cloned().collect();
     let kept: BTreeSet<&str> = records
         .by_address
         .iter()
@@ -66,7 +67,8 @@ pub(crate) fn find<'a>(request: &Request<'_>, records: &Records<'a>, graph: &Gra
     for address in &gone {
         let (record, _) = &records.by_address[address];
         let mut removal = remove(request, records, address, record, lacks);
-        let host_goes = record.kind == "host" && (kept.contains(record.uid.as_str()) || lives_on(records, &gone, &record.uid));
+        let host_goes = record.kind == "host"
+            && (kept.contains(record.uid.as_str()) || lives_on(records, &gone, &record.uid));
         if host_goes && records.removed.get(address).is_none() {
             removal.fate = Fate::Refused(orphaned(records, address, record));
         }
@@ -112,7 +114,14 @@ pub(crate) fn plan_destroy(request: &Request<'_>) -> Progress {
         return Progress::Lack(lacks);
     }
     let selection = Selection::default();
-    let request = Request { selection: if request.selection.targets.is_empty() && request.selection.excludes.is_empty() { &selection } else { request.selection }, ..*request };
+    let request = Request {
+        selection: if request.selection.targets.is_empty() && request.selection.excludes.is_empty() {
+            &selection
+        } else {
+            request.selection
+        },
+        ..*request
+    };
     let planner = Planner::new(&request, &records);
     let empty = crate::config::Config::default();
     let graph = Graph::new(&empty, Inputs::default());
@@ -121,7 +130,12 @@ pub(crate) fn plan_destroy(request: &Request<'_>) -> Progress {
 
 /// How every host is reached: as the configuration says, where it can be evaluated (passwords are in no state),
 /// else as the state says.
-pub fn connections(config: &Config, inputs: &Inputs, state: &State, records: &Records<'_>) -> Vec<(Arc<HostId>, Connection)> {
+pub fn connections(
+    config: &Config,
+    inputs: &Inputs,
+    state: &State,
+    records: &Records<'_>,
+) -> Vec<(Arc<HostId>, Connection)> {
     let (found, _) = configured(config, inputs, state, records);
     let mut lacks = Lacks { connections: found, ..Lacks::default() };
     for (address, (record, _)) in records.by_address.iter().filter(|(_, (r, _))| r.kind == "host") {
@@ -140,8 +154,12 @@ fn configured(config: &Config, inputs: &Inputs, state: &State, records: &Records
     let mut graph = Graph::new(config, inputs.clone());
     graph.expand_kind("host", &NoObjects);
     let mut connections = BTreeMap::new();
-    let hosts: Vec<Address> =
-        graph.instances().iter().filter(|i| i.schema.placement == Placement::IsHost).map(|i| i.address.clone()).collect();
+    let hosts: Vec<Address> = graph
+        .instances()
+        .iter()
+        .filter(|i| i.schema.placement == Placement::IsHost)
+        .map(|i| i.address.clone())
+        .collect();
     for address in hosts {
         let Some(args) = graph.evaluate_args(&address, &NoObjects) else { continue };
         if args.object.values().all(coxswain_model::Value::is_wholly_known) {
@@ -158,7 +176,11 @@ fn configured(config: &Config, inputs: &Inputs, state: &State, records: &Records
 struct NoObjects;
 
 impl Objects for NoObjects {
-    fn object(&self, _: &Graph<'_>, _: coxswain_model::InstanceId) -> Result<coxswain_model::Object, coxswain_lang::Stop> {
+    fn object(
+        &self,
+        _: &Graph<'_>,
+        _: coxswain_model::InstanceId,
+    ) -> Result<coxswain_model::Object, coxswain_lang::Stop> {
         Err(coxswain_lang::Stop::Error(Diagnostics::new()))
     }
 }
@@ -168,7 +190,12 @@ pub(crate) fn machine_id(record: &Record) -> Option<String> {
 }
 
 /// The endpoint of a record, with the connection its host's record has.
-pub(crate) fn endpoint_of(records: &Records<'_>, address: &Address, record: &Record, lacks: &mut Lacks) -> Option<Endpoint> {
+pub(crate) fn endpoint_of(
+    records: &Records<'_>,
+    address: &Address,
+    record: &Record,
+    lacks: &mut Lacks,
+) -> Option<Endpoint> {
     let schema_place = crate::resource::find(&record.kind).map(|k| k.schema().placement);
     let uid = match (&record.endpoint, schema_place) {
         (_, Some(Placement::Nowhere)) => return Some(Endpoint::Nowhere),
@@ -176,7 +203,8 @@ pub(crate) fn endpoint_of(records: &Records<'_>, address: &Address, record: &Rec
         (None, _) => return Some(Endpoint::Controller),
         (Some(uid), _) => uid.clone(),
     };
-    let (host, (host_record, _)) = records.by_address.iter().find(|(_, (r, _))| r.uid == uid && r.kind == "host")?;
+    let (host, (host_record, _)) =
+        records.by_address.iter().find(|(_, (r, _))| r.uid == uid && r.kind == "host")?;
     let _ = address;
     let endpoint = Endpoint::Host(Arc::new(HostId { address: host.clone(), uid: uid.into() }));
     if !lacks.connections.contains_key(&endpoint) {
@@ -188,14 +216,27 @@ pub(crate) fn endpoint_of(records: &Records<'_>, address: &Address, record: &Rec
     Some(endpoint)
 }
 
-fn remove<'a>(request: &Request<'_>, records: &Records<'a>, address: &Address, record: &'a Record, lacks: &mut Lacks) -> Removal<'a> {
+fn remove<'a>(
+    request: &Request<'_>,
+    records: &Records<'a>,
+    address: &Address,
+    record: &'a Record,
+    lacks: &mut Lacks,
+) -> Removal<'a> {
     let endpoint = endpoint_of(records, address, record, lacks).unwrap_or(Endpoint::Nowhere);
     let fate = fate(request, records, address, record, &endpoint, lacks);
     Removal { address: address.clone(), record, endpoint, fate }
 }
 
 #[expect(clippy::too_many_arguments, reason = "the parts of one removal; a struct would only rename them")]
-fn fate(request: &Request<'_>, records: &Records<'_>, address: &Address, record: &Record, endpoint: &Endpoint, lacks: &mut Lacks) -> Fate {
+fn fate(
+    request: &Request<'_>,
+    records: &Records<'_>,
+    address: &Address,
+    record: &Record,
+    endpoint: &Endpoint,
+    lacks: &mut Lacks,
+) -> Fate {
     let Some(kind) = (request.kinds)(&record.kind) else {
         return Fate::Refused(
             Diagnostic::error("unknown-kind", format!("`{address}` is of a kind this version does not know"))
@@ -218,7 +259,11 @@ fn fate(request: &Request<'_>, records: &Records<'_>, address: &Address, record:
     };
     let none = decide::removal(schema, record, None);
     if retained || record.status == Status::Released || schema.placement == Placement::IsHost {
-        let why = if schema.placement == Placement::IsHost { "the host itself is left as it is" } else { "it is left where it is" };
+        let why = if schema.placement == Placement::IsHost {
+            "the host itself is left as it is"
+        } else {
+            "it is left where it is"
+        };
         return forget(none, why);
     }
     let planner = Planner::new(request, records);
@@ -249,7 +294,11 @@ fn fate(request: &Request<'_>, records: &Records<'_>, address: &Address, record:
             let expects = stored::fingerprint(schema, Some(&observed), request.digest);
             goes(Action::Delete, reason, change, (steps, expects))
         }
-        Err(problems) => Fate::Refused(problems.into_iter().next().unwrap_or_else(|| Diagnostic::error("not-removable", format!("`{address}` cannot be removed")))),
+        Err(problems) => {
+            Fate::Refused(problems.into_iter().next().unwrap_or_else(|| {
+                Diagnostic::error("not-removable", format!("`{address}` cannot be removed"))
+            }))
+        }
     }
 }
 
@@ -258,8 +307,21 @@ fn forget(change: crate::resource::kind::Change, why: &str) -> Fate {
     goes(Action::Forget, why, change, (steps, "absent".into()))
 }
 
-fn goes(action: Action, reason: &str, change: crate::resource::kind::Change, planned: (Vec<Step>, String)) -> Fate {
+fn goes(
+    action: Action,
+    reason: &str,
+    change: crate::resource::kind::Change,
+    planned: (Vec<Step>, String),
+) -> Fate {
     let (steps, expects) = planned;
-    let decision = Decision { action, reason: reason.into(), changes: Vec::new(), change, removal: None, expects, restart: false };
+    let decision = Decision {
+        action,
+        reason: reason.into(),
+        changes: Vec::new(),
+        change,
+        removal: None,
+        expects,
+        restart: false,
+    };
     Fate::Goes { decision: Box::new(decision), steps }
 }

@@ -41,8 +41,16 @@ pub fn digest_of(value: &Value, digest: &Digest<'_>) -> String {
 }
 
 /// An object for the state, with the attributes the filter takes.
-pub fn object_to_stored(object: &Object, digest: &Digest<'_>, take: impl Fn(&str) -> bool) -> Map<String, Json> {
-    object.iter().filter(|(k, v)| take(k) && !v.is_null()).map(|(k, v)| (k.to_string(), to_stored(v, digest))).collect()
+pub fn object_to_stored(
+    object: &Object,
+    digest: &Digest<'_>,
+    take: impl Fn(&str) -> bool,
+) -> Map<String, Json> {
+    object
+        .iter()
+        .filter(|(k, v)| take(k) && !v.is_null())
+        .map(|(k, v)| (k.to_string(), to_stored(v, digest)))
+        .collect()
 }
 
 /// Whether a stored leaf is a digest.
@@ -74,7 +82,12 @@ fn holds_digest(json: &Json) -> bool {
 }
 
 /// Whether a value means the same as what is stored.
-pub fn same_as_stored(attr: &Attr, stored: Option<&Json>, value: Option<&Value>, digest: &Digest<'_>) -> bool {
+pub fn same_as_stored(
+    attr: &Attr,
+    stored: Option<&Json>,
+    value: Option<&Value>,
+    digest: &Digest<'_>,
+) -> bool {
     match (stored, value) {
         (None | Some(Json::Null), None) => true,
         (None, Some(value)) | (Some(Json::Null), Some(value)) => value.is_null(),

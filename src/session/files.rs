@@ -28,7 +28,8 @@ impl Files {
     /// Adds a file under its name.
     pub(super) fn add(&mut self, name: String, bytes: Vec<u8>) -> RawFile {
         let id = FileId(u32::try_from(self.sources.len()).unwrap_or(u32::MAX));
-        let source = SourceFile { id, name: name.clone(), text: String::from_utf8_lossy(&bytes).into_owned() };
+        let source =
+            SourceFile { id, name: name.clone(), text: String::from_utf8_lossy(&bytes).into_owned() };
         let bytes: Arc<[u8]> = bytes.into();
         self.sources.push(source.clone());
         self.bytes.insert(name, bytes.clone());
@@ -43,7 +44,8 @@ impl Files {
         for entry in listed {
             let entry = entry.map_err(|e| format!("{}: {}", path.display(), reason(&e)))?;
             let Ok(name) = entry.file_name().into_string() else { continue };
-            let wanted = Path::new(&name).extension().is_some_and(|e| e == EXTENSION) && !name.starts_with('.');
+            let wanted =
+                Path::new(&name).extension().is_some_and(|e| e == EXTENSION) && !name.starts_with('.');
             if wanted && !entry.path().is_dir() {
                 names.push(name);
             }
@@ -74,14 +76,16 @@ pub(super) fn answer(root: &Path, need: &Need) -> Result<FileAnswer, String> {
         Need::File(path) => {
             let at = root.join(path);
             let shown = path.display();
-            let meta = std::fs::metadata(&at).map_err(|e| format!("`{shown}` cannot be read: {}", reason(&e)))?;
+            let meta =
+                std::fs::metadata(&at).map_err(|e| format!("`{shown}` cannot be read: {}", reason(&e)))?;
             if !meta.is_file() {
                 return Err(format!("`{shown}` is not a file"));
             }
             if meta.len() > FILE_LIMIT {
                 return Err(format!("`{shown}` is longer than {FILE_LIMIT} bytes"));
             }
-            let bytes = std::fs::read(&at).map_err(|e| format!("`{shown}` cannot be read: {}", reason(&e)))?;
+            let bytes =
+                std::fs::read(&at).map_err(|e| format!("`{shown}` cannot be read: {}", reason(&e)))?;
             Ok(FileAnswer::Bytes(bytes.into()))
         }
         Need::FileExists(path) => Ok(FileAnswer::Exists(root.join(path).is_file())),
@@ -96,7 +100,8 @@ fn matching(dir: &Path, pattern: &str) -> Result<Vec<String>, String> {
     let mut open = vec![PathBuf::new()];
     let mut seen = 0;
     while let Some(at) = open.pop() {
-        let listed = std::fs::read_dir(dir.join(&at)).map_err(|e| format!("`{}` cannot be read: {}", dir.join(&at).display(), reason(&e)))?;
+        let listed = std::fs::read_dir(dir.join(&at))
+            .map_err(|e| format!("`{}` cannot be read: {}", dir.join(&at).display(), reason(&e)))?;
         for entry in listed.flatten() {
             seen += 1;
             if seen > WALK_LIMIT {
@@ -142,7 +147,9 @@ fn glob(pattern: &[u8], text: &[u8]) -> bool {
             glob(rest, text) || text.iter().enumerate().any(|(i, c)| *c == b'/' && glob(rest, &text[i + 1..]))
         }
         [b'*', b'*', rest @ ..] => (0..=text.len()).any(|i| glob(rest, &text[i..])),
-        [b'*', rest @ ..] => (0..=text.len()).take_while(|i| *i == 0 || text[i - 1] != b'/').any(|i| glob(rest, &text[i..])),
+        [b'*', rest @ ..] => {
+            (0..=text.len()).take_while(|i| *i == 0 || text[i - 1] != b'/').any(|i| glob(rest, &text[i..]))
+        }
         [b'?', rest @ ..] => text.first().is_some_and(|c| *c != b'/') && glob(rest, &text[1..]),
         [c, rest @ ..] => text.first() == Some(c) && glob(rest, &text[1..]),
     }

@@ -24,8 +24,8 @@ pub use crate::apply::Interrupt;
 use crate::apply::{self, Event, Summary};
 use crate::config::{self, Config, Kinds};
 use crate::graph::{GivenValue, Inputs};
-pub use crate::plan::drift::{Drifted as DriftedInstance, Report as DriftReport};
 pub use crate::plan::Selection;
+pub use crate::plan::drift::{Drifted as DriftedInstance, Report as DriftReport};
 use crate::plan::{self, Lacks, Mode, Plan, Progress, Seen, stored};
 use crate::resource;
 use crate::world::World;
@@ -120,7 +120,10 @@ impl Session {
     }
 
     /// As [`Session::open`], in a world of the caller's.
-    pub fn open_in(options: Options, world: Result<Arc<dyn World>, Failure>) -> (Sources, Result<Session, Failure>) {
+    pub fn open_in(
+        options: Options,
+        world: Result<Arc<dyn World>, Failure>,
+    ) -> (Sources, Result<Session, Failure>) {
         let mut files = Files::default();
         if let Err(failure) = readable(&options.root) {
             return (Sources::default(), Err(failure));
@@ -134,7 +137,8 @@ impl Session {
             return (sources, Err(Failure::Diagnostics(problems)));
         }
         let inputs = Inputs { variables: declared(&config, variables), files: BTreeMap::new() };
-        let session = world.map(|world| Session { options, config, inputs, files, warnings: problems, world });
+        let session =
+            world.map(|world| Session { options, config, inputs, files, warnings: problems, world });
         (sources, session)
     }
 
@@ -156,7 +160,9 @@ impl Session {
             let digest = |bytes: &[u8]| digester.digest(bytes);
             let progress = plan::plan(&self.request((&state, &seen), Mode::Apply, &selection, (&digest, "")));
             match progress {
-                Progress::Wrong(problems) => return Err(Failure::Diagnostics(without_missing_variables(problems))),
+                Progress::Wrong(problems) => {
+                    return Err(Failure::Diagnostics(without_missing_variables(problems)));
+                }
                 Progress::Lack(lacks) if !lacks.files.is_empty() => self.read_files(&lacks),
                 Progress::Lack(_) | Progress::Ready(_) => return Ok(()),
             }
@@ -203,8 +209,12 @@ impl Session {
         for _ in 0..READ_ROUNDS {
             let digest = |bytes: &[u8]| digester.digest(bytes);
             let config_digest = self.config_digest(&digest);
-            let progress =
-                plan::plan(&self.request((&state, &seen), request.mode, &request.selection, (&digest, &config_digest)));
+            let progress = plan::plan(&self.request(
+                (&state, &seen),
+                request.mode,
+                &request.selection,
+                (&digest, &config_digest),
+            ));
             match progress {
                 Progress::Ready(plan) => return checked(*plan, request),
                 Progress::Wrong(problems) => return Err(Failure::Diagnostics(problems)),
@@ -237,7 +247,9 @@ impl Session {
 
     /// The given variables as a plan may keep them.
     fn variable_values(&self, digest: &stored::Digest<'_>) -> BTreeMap<String, serde_json::Value> {
-        let sensitive = |name: &str| self.config.modules.first().is_some_and(|m| m.variables.get(name).is_some_and(|v| v.sensitive));
+        let sensitive = |name: &str| {
+            self.config.modules.first().is_some_and(|m| m.variables.get(name).is_some_and(|v| v.sensitive))
+        };
         let values = self.inputs.variables.iter().map(|(name, given)| {
             let value = match &given.value {
                 GivenValue::Text(text) => serde_json::json!({ "$text": text }),
@@ -268,7 +280,11 @@ impl Session {
     }
 
     /// As [`Session::load_saved`], in a world of the caller's.
-    pub fn load_saved_in(options: Options, path: &Path, world: Arc<dyn World>) -> (Sources, Result<(Session, Plan), Failure>) {
+    pub fn load_saved_in(
+        options: Options,
+        path: &Path,
+        world: Arc<dyn World>,
+    ) -> (Sources, Result<(Session, Plan), Failure>) {
         saved::load(options, path, Ok(world))
     }
 
@@ -308,7 +324,11 @@ impl Session {
             parallelism: self.options.parallelism,
         };
         let summary = apply::run(&run).await.map_err(|why| {
-            Failure::other("writing the journal", why, "nothing more was started; mend the cause and apply again")
+            Failure::other(
+                "writing the journal",
+                why,
+                "nothing more was started; mend the cause and apply again",
+            )
         })?;
         writer.finish()?;
         Ok(summary)
@@ -334,16 +354,25 @@ fn readable(root: &Path) -> Result<(), Failure> {
         Ok(_) => "it is not a directory".to_owned(),
         Err(e) => files::reason(&e),
     };
-    Err(Failure::other(format!("opening {}", root.display()), why, "name the directory of your configuration with --chdir"))
+    Err(Failure::other(
+        format!("opening {}", root.display()),
+        why,
+        "name the directory of your configuration with --chdir",
+    ))
 }
 
 /// Problems about names given on purpose that no variable has; the environment may hold anything.
 fn undeclared(config: &Config, given: &BTreeMap<config::Name, crate::graph::Given>) -> Diagnostics {
     let Some(root) = config.modules.first() else { return Diagnostics::new() };
-    let unknown = given.iter().filter(|(name, g)| !root.variables.contains_key(*name) && !g.origin.starts_with("COXSWAIN_VAR_"));
+    let unknown = given
+        .iter()
+        .filter(|(name, g)| !root.variables.contains_key(*name) && !g.origin.starts_with("COXSWAIN_VAR_"));
     unknown
         .map(|(name, given)| {
-            let problem = Diagnostic::error("unknown-variable", format!("{} gives `{name}`, and there is no such variable", given.origin));
+            let problem = Diagnostic::error(
+                "unknown-variable",
+                format!("{} gives `{name}`, and there is no such variable", given.origin),
+            );
             match coxswain_model::diagnostic::suggest(name, root.variables.keys().map(AsRef::as_ref)) {
                 Some(near) => problem.detail(format!("Did you mean `{near}`?")),
                 None => problem.detail(format!("Declare it: variable \"{name}\" {{}}")),
@@ -352,8 +381,14 @@ fn undeclared(config: &Config, given: &BTreeMap<config::Name, crate::graph::Give
         .collect()
 }
 
-fn declared(config: &Config, given: BTreeMap<config::Name, crate::graph::Given>) -> BTreeMap<config::Name, crate::graph::Given> {
-    given.into_iter().filter(|(name, _)| config.modules.first().is_some_and(|m| m.variables.contains_key(name))).collect()
+fn declared(
+    config: &Config,
+    given: BTreeMap<config::Name, crate::graph::Given>,
+) -> BTreeMap<config::Name, crate::graph::Given> {
+    given
+        .into_iter()
+        .filter(|(name, _)| config.modules.first().is_some_and(|m| m.variables.contains_key(name)))
+        .collect()
 }
 
 /// `validate` runs where nobody gave values.

@@ -42,9 +42,14 @@ pub(super) fn save(session: &Session, plan: &Plan, path: &Path) -> Result<(), Fa
         variables: session.variable_values(&digest),
         created: states::now(),
     };
-    let bytes = serde_json::to_vec(&saved).map_err(|e| Failure::other("writing the plan", e.to_string(), "report this"))?;
+    let bytes = serde_json::to_vec(&saved)
+        .map_err(|e| Failure::other("writing the plan", e.to_string(), "report this"))?;
     states::write_file(path, &bytes).map_err(|e| {
-        Failure::other(format!("writing the plan to {}", path.display()), reason(&e), "choose another place with --out")
+        Failure::other(
+            format!("writing the plan to {}", path.display()),
+            reason(&e),
+            "choose another place with --out",
+        )
     })
 }
 
@@ -94,7 +99,11 @@ fn answer_digest(answer: &FileAnswer) -> String {
 }
 
 /// Reads a plan file and opens the session it was made in.
-pub(super) fn load(options: Options, path: &Path, world: Result<Arc<dyn World>, Failure>) -> (Sources, Result<(Session, Plan), Failure>) {
+pub(super) fn load(
+    options: Options,
+    path: &Path,
+    world: Result<Arc<dyn World>, Failure>,
+) -> (Sources, Result<(Session, Plan), Failure>) {
     match open(options, path, world) {
         Ok((sources, session, plan)) => (sources, Ok((session, plan))),
         Err((sources, failure)) => (sources, Err(failure)),
@@ -123,21 +132,29 @@ fn open(options: Options, path: &Path, world: Result<Arc<dyn World>, Failure>) -
     let given = merge(&saved, declared(&config, fresh), &digest).map_err(|f| (sources.clone(), f))?;
     let world = world.map_err(|f| (sources.clone(), f))?;
     let read = reads(&saved, &options.root).map_err(|f| (sources.clone(), f))?;
-    let mut session =
-        Session { options, config, inputs: Inputs { variables: given, files: read }, files, warnings: problems, world };
+    let mut session = Session {
+        options,
+        config,
+        inputs: Inputs { variables: given, files: read },
+        files,
+        warnings: problems,
+        world,
+    };
     session.files.bytes.retain(|name, _| saved.files.contains_key(name));
     Ok((sources, session, saved.plan))
 }
 
 fn read(path: &Path) -> Result<SavedPlan, Failure> {
     let what = format!("reading the plan {}", path.display());
-    let fail = |why: String| Failure::other(what.clone(), why, "make a new one with `coxswain plan --out FILE`");
+    let fail =
+        |why: String| Failure::other(what.clone(), why, "make a new one with `coxswain plan --out FILE`");
     let meta = std::fs::metadata(path).map_err(|e| fail(reason(&e)))?;
     if meta.len() > LIMIT {
         return Err(fail(format!("it is longer than {LIMIT} bytes")));
     }
     let bytes = std::fs::read(path).map_err(|e| fail(reason(&e)))?;
-    let raw: serde_json::Value = serde_json::from_slice(&bytes).map_err(|e| fail(format!("it is not a plan: {e}")))?;
+    let raw: serde_json::Value =
+        serde_json::from_slice(&bytes).map_err(|e| fail(format!("it is not a plan: {e}")))?;
     let format = raw.pointer("/plan/format").and_then(serde_json::Value::as_u64);
     if format != Some(u64::from(FORMAT)) {
         return Err(fail("it was made by another version of coxswain".into()));
@@ -146,15 +163,25 @@ fn read(path: &Path) -> Result<SavedPlan, Failure> {
 }
 
 /// The values of the plan, with the sensitive ones given anew.
-fn merge(saved: &SavedPlan, fresh: BTreeMap<config::Name, Given>, digest: &crate::plan::stored::Digest<'_>) -> Result<BTreeMap<config::Name, Given>, Failure> {
+fn merge(
+    saved: &SavedPlan,
+    fresh: BTreeMap<config::Name, Given>,
+    digest: &crate::plan::stored::Digest<'_>,
+) -> Result<BTreeMap<config::Name, Given>, Failure> {
     let mut all = BTreeMap::new();
     for (name, value) in &saved.variables {
         let key = config::Name::from(name.as_str());
         if let Some(wanted) = value.get("$digest").and_then(serde_json::Value::as_str) {
             let what = format!("reading the sensitive variable `{name}`");
-            let next = format!("give it as it was when the plan was made, for example in COXSWAIN_VAR_{name}, or plan again");
+            let next = format!(
+                "give it as it was when the plan was made, for example in COXSWAIN_VAR_{name}, or plan again"
+            );
             let Some(given) = fresh.get(&key) else {
-                return Err(Failure::other(what, "a plan holds no sensitive value, and none was given now", next));
+                return Err(Failure::other(
+                    what,
+                    "a plan holds no sensitive value, and none was given now",
+                    next,
+                ));
             };
             let json = match &given.value {
                 GivenValue::Text(text) => serde_json::json!({ "$text": text }),

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use coxswain_model::Address;
 use coxswain_state::{
-    Backend as _, Change, Digester, Entry, Error, Fresh, LocalBackend, Owner, Record, RunBegin, State, Store, View,
+    Backend as _, Change, Digester, Entry, Error, Fresh, LocalBackend, Owner, Record, RunBegin, State, Store,
+    View,
 };
 
 use super::{Failure, Options};
@@ -50,8 +51,9 @@ fn backend(options: &Options) -> LocalBackend {
 /// The world of a run.
 pub(super) fn world(options: &Options) -> Result<Arc<dyn World>, Failure> {
     let mode = if options.read_only { Mode::ReadOnly } else { Mode::ReadWrite };
-    let root = std::path::absolute(&options.root)
-        .map_err(|e| Failure::other("finding the root directory", super::files::reason(&e), "name it with --chdir"))?;
+    let root = std::path::absolute(&options.root).map_err(|e| {
+        Failure::other("finding the root directory", super::files::reason(&e), "name it with --chdir")
+    })?;
     let mut world = WorldOptions::new(mode, root.join(DIRECTORY).join("kept"));
     world.directory = Some(root);
     Ok(Arc::new(RealWorld::new(world)))
@@ -67,7 +69,11 @@ fn failure(error: Error) -> Failure {
                 why = format!("{why}: {deeper}");
                 cause = deeper.source();
             }
-            Failure::other("using the state", why, "`coxswain state history` lists earlier states; nothing was changed")
+            Failure::other(
+                "using the state",
+                why,
+                "`coxswain state history` lists earlier states; nothing was changed",
+            )
         }
     }
 }
@@ -76,7 +82,9 @@ fn failure(error: Error) -> Failure {
 pub(super) fn load(options: &Options) -> Result<(State, Digester), Failure> {
     let view = View::load(&backend(options)).map_err(failure)?;
     // Without a key nothing was ever digested; any key will do to compare with nothing.
-    let digester = view.digester.unwrap_or_else(|| Digester::new(zeroize::Zeroizing::new([0; coxswain_state::KEY_BYTES])));
+    let digester = view
+        .digester
+        .unwrap_or_else(|| Digester::new(zeroize::Zeroizing::new([0; coxswain_state::KEY_BYTES])));
     Ok((view.state, digester))
 }
 
@@ -178,7 +186,11 @@ pub fn read_state(options: &Options) -> Result<State, Failure> {
     Ok(load(options)?.0)
 }
 
-fn edit(options: &Options, why: &str, change: impl FnOnce(&State) -> Result<Vec<Change>, Failure>) -> Result<(), Failure> {
+fn edit(
+    options: &Options,
+    why: &str,
+    change: impl FnOnce(&State) -> Result<Vec<Change>, Failure>,
+) -> Result<(), Failure> {
     let mut store = store(options)?;
     let changes = change(store.state())?;
     store.edit(why, changes, &now()).map_err(failure)
@@ -186,8 +198,15 @@ fn edit(options: &Options, why: &str, change: impl FnOnce(&State) -> Result<Vec<
 
 fn recorded<'s>(state: &'s State, address: &Address) -> Result<&'s Record, Failure> {
     state.instances.get(address).ok_or_else(|| {
-        let near = coxswain_model::diagnostic::suggest(&address.to_string(), state.instances.keys().map(ToString::to_string).collect::<Vec<_>>().iter().map(String::as_str)).map(ToOwned::to_owned);
-        let next = near.map_or_else(|| "`coxswain state list` shows what there is".to_owned(), |near| format!("did you mean `{near}`?"));
+        let near = coxswain_model::diagnostic::suggest(
+            &address.to_string(),
+            state.instances.keys().map(ToString::to_string).collect::<Vec<_>>().iter().map(String::as_str),
+        )
+        .map(ToOwned::to_owned);
+        let next = near.map_or_else(
+            || "`coxswain state list` shows what there is".to_owned(),
+            |near| format!("did you mean `{near}`?"),
+        );
         Failure::other(format!("finding `{address}`"), "it is not in the state", next)
     })
 }
@@ -200,10 +219,18 @@ pub fn state_move(options: &Options, from: &Address, to: &Address) -> Result<(),
     edit(options, "state mv", |state| {
         recorded(state, from)?;
         if from.kind != to.kind {
-            return Err(Failure::other(format!("moving `{from}` to `{to}`"), "they are of different kinds", "give a new name of the same kind"));
+            return Err(Failure::other(
+                format!("moving `{from}` to `{to}`"),
+                "they are of different kinds",
+                "give a new name of the same kind",
+            ));
         }
         if state.instances.contains_key(to) {
-            return Err(Failure::other(format!("moving `{from}` to `{to}`"), format!("`{to}` is in the state already"), "choose another name"));
+            return Err(Failure::other(
+                format!("moving `{from}` to `{to}`"),
+                format!("`{to}` is in the state already"),
+                "choose another name",
+            ));
         }
         Ok(vec![Change::Move { from: from.clone(), to: to.clone() }])
     })
@@ -218,7 +245,11 @@ pub fn state_remove(options: &Options, address: &Address) -> Result<(), Failure>
         let record = recorded(state, address)?;
         let on_it: Vec<String> = state.on_endpoint(&record.uid).map(|(a, _)| a.to_string()).take(5).collect();
         if !on_it.is_empty() {
-            return Err(Failure::other(format!("dropping `{address}`"), format!("{} are on it", on_it.join(", ")), "drop these first"));
+            return Err(Failure::other(
+                format!("dropping `{address}`"),
+                format!("{} are on it", on_it.join(", ")),
+                "drop these first",
+            ));
         }
         Ok(vec![Change::Remove { address: address.clone() }])
     })
@@ -252,7 +283,12 @@ pub(super) fn write_file(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let temporary = dir.join(format!(".{}.coxswain-{}", name.to_string_lossy(), std::process::id()));
     let written = (|| {
-        let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&temporary)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         std::fs::rename(&temporary, path)?;

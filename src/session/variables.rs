@@ -16,14 +16,20 @@ use crate::graph::{Given, GivenValue, constant};
 const PREFIX: &str = "COXSWAIN_VAR_";
 
 /// Collects what was given; unknown names are the caller's to judge.
-pub(super) fn given(options: &Options, files: &mut Files, problems: &mut Diagnostics) -> BTreeMap<Name, Given> {
+pub(super) fn given(
+    options: &Options,
+    files: &mut Files,
+    problems: &mut Diagnostics,
+) -> BTreeMap<Name, Given> {
     let mut all = BTreeMap::new();
     if let Some(env) = &options.env {
         let path = PathBuf::from("env").join(format!("{env}.hclvars"));
         from_file(&options.root, &path, files, problems, &mut all);
     }
     let mut environment: Vec<(String, String)> = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?.strip_prefix(PREFIX)?.to_owned(), value.into_string().ok()?)))
+        .filter_map(|(name, value)| {
+            Some((name.into_string().ok()?.strip_prefix(PREFIX)?.to_owned(), value.into_string().ok()?))
+        })
         .collect();
     environment.sort();
     for (name, value) in environment {
@@ -40,7 +46,13 @@ pub(super) fn given(options: &Options, files: &mut Files, problems: &mut Diagnos
     all
 }
 
-fn from_file(root: &Path, path: &Path, files: &mut Files, problems: &mut Diagnostics, all: &mut BTreeMap<Name, Given>) {
+fn from_file(
+    root: &Path,
+    path: &Path,
+    files: &mut Files,
+    problems: &mut Diagnostics,
+    all: &mut BTreeMap<Name, Given>,
+) {
     // A path on the command line is the caller's; the one of --env is below the root directory.
     let at = if path.starts_with("env") { root.join(path) } else { path.to_owned() };
     let name = path.display().to_string();
@@ -48,8 +60,11 @@ fn from_file(root: &Path, path: &Path, files: &mut Files, problems: &mut Diagnos
         Ok(bytes) => bytes,
         Err(e) => {
             problems.push(
-                Diagnostic::error("unreadable-variables", format!("{} cannot be read: {}", at.display(), reason(&e)))
-                    .detail("It was asked for with --env or --var-file."),
+                Diagnostic::error(
+                    "unreadable-variables",
+                    format!("{} cannot be read: {}", at.display(), reason(&e)),
+                )
+                .detail("It was asked for with --env or --var-file."),
             );
             return;
         }
@@ -72,7 +87,8 @@ fn from_file(root: &Path, path: &Path, files: &mut Files, problems: &mut Diagnos
             }
             Err(Stop::Error(wrong)) => problems.extend(wrong),
             Err(Stop::Need(_)) => problems.push(
-                Diagnostic::error("constant-required", "a variable file holds plain values").at(attribute.expr.span, "reads a file"),
+                Diagnostic::error("constant-required", "a variable file holds plain values")
+                    .at(attribute.expr.span, "reads a file"),
             ),
         }
     }

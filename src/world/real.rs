@@ -146,6 +146,44 @@ impl RealWorld {
         }
     }
 
+    /// A path as scripts take it: on this machine, relative ones start at the root directory of the configuration.
+    fn placed(&self, at: &Endpoint, path: &str) -> String {
+        match &self.options.directory {
+            Some(directory) if *at == Endpoint::Controller && !path.starts_with('/') => {
+                let tidy =
+                    path.split('/').filter(|part| !matches!(*part, "" | ".")).collect::<Vec<_>>().join("/");
+                format!("{}/{tidy}", directory.to_string_lossy().trim_end_matches('/'))
+            }
+            Some(_) | None => path.to_owned(),
+        }
+    }
+
+    fn placed_probe(&self, at: &Endpoint, probe: &Probe) -> Probe {
+        match probe {
+            Probe::Stat(path) => Probe::Stat(self.placed(at, path)),
+            Probe::Digest(path) => Probe::Digest(self.placed(at, path)),
+            Probe::Content(path) => Probe::Content(self.placed(at, path)),
+            Probe::Facts | Probe::User(_) | Probe::Group(_) | Probe::Package(_) | Probe::Unit(_) => {
+                probe.clone()
+            }
+        }
+    }
+
+    fn placed_act(&self, at: &Endpoint, act: &Act) -> Act {
+        let mut act = act.clone();
+        match &mut act {
+            Act::WriteFile { path, .. }
+            | Act::MakeDir { path, .. }
+            | Act::SetPermissions { path, .. }
+            | Act::RemoveFile { path, .. }
+            | Act::RemoveDir { path }
+            | Act::Keep { path, .. }
+            | Act::Restore { path, .. } => *path = self.placed(at, path),
+            Act::Drop { .. } | Act::Run { .. } => {}
+        }
+        act
+    }
+
     /// Ends all connections and removes their control directory. The world may be used again.
     pub async fn close(&self) {
         let mut slots: Vec<Arc<Slot>> = vec![Arc::clone(&self.controller)];
@@ -193,11 +231,12 @@ impl RealWorld {
     async fn start(&self, slot: &Slot) -> Result<Live, WorldError> {
         let connection = slot.connection();
         let Greeted { shell, machine_id } = match &connection {
-            None => {
-                local::start(self.options.directory.as_deref()).map(|shell| Greeted { shell, machine_id: String::new() }).map_err(|e| {
-                    WorldError::Unreachable { endpoint: slot.name.clone(), reason: e.to_string() }
-                })?
-            }
+            None => local::start(self.options.directory.as_deref())
+                .map(|shell| Greeted { shell, machine_id: String::new() })
+                .map_err(|e| WorldError::Unreachable {
+                    endpoint: slot.name.clone(),
+                    reason: e.to_string(),
+                })?,
             Some(connection) => {
                 let control = self.control(slot).await?;
                 ssh::start(&slot.name, connection, &control).await?
@@ -261,7 +300,8 @@ impl World for RealWorld {
         }
         let slot = self.slot(at)?;
         let nonce = nonce();
-        let script = compile_probes(probes, &nonce);
+        let placed: Vec<Probe> = probes.iter().map(|p| self.placed_probe(at, p)).collect();
+        let script = compile_probes(&placed, &nonce);
         let request = Request {
             text: &script.text,
             nonce: &nonce,
@@ -294,6 +334,8 @@ impl World for RealWorld {
             return Err(WorldError::ReadOnly { endpoint: at.to_string(), what: title(first) });
         }
         let slot = self.slot(at)?;
+        let acts: Vec<Act> = acts.iter().map(|act| self.placed_act(at, act)).collect();
+        let acts = acts.as_slice();
         let store = self.options.store.to_string_lossy();
         let options = ActOptions { store: (*at == Endpoint::Controller).then_some(store.as_ref()), limit };
         let nonce = nonce();
@@ -307,6 +349,10 @@ impl World for RealWorld {
         let with = self.lively(&slot, &mut live).await?;
         let transcript = exchange(with, &mut live, &request).await.map_err(|e| slot.error(e))?;
         parse_acts(&slot.name, acts, &transcript.out, &transcript.err)
+    }
+
+    async fn close(&self) {
+        RealWorld::close(self).await;
     }
 
     async fn disconnect(&self, at: &Endpoint) {

@@ -1,8 +1,8 @@
 //! The decisions of a run, and whole runs with an engine that follows a script.
 
-use crate::cli::render::plan::tests::{add, address, empty, instance, small};
 use super::*;
 use crate::apply::StepResult;
+use crate::cli::render::plan::tests::{add, address, empty, instance, small};
 use crate::cli::terminal::Terminal;
 use crate::plan::Deferred;
 use crate::plan::model::{Unreadable, Waiting};
@@ -134,9 +134,8 @@ fn run(mut script: Script, format: Format, yes: Option<Yes>, answers: &[&'static
     let terminal = Arc::new(Terminal::kept(answers));
     let cx = Cx { root: ".".into(), format, terminal: Arc::clone(&terminal) };
     let sources = Sources::default();
-    let exit = cx.block_on(async {
-        Rounds::new(&cx, &sources, YesArgs { yes }).run(&mut script, &request()).await
-    });
+    let exit =
+        cx.block_on(async { Rounds::new(&cx, &sources, YesArgs { yes }).run(&mut script, &request()).await });
     Ran { exit, text: terminal.text(), applied: script.applied }
 }
 
@@ -164,7 +163,8 @@ fn rounds_go_on_until_nothing_is_left() {
 
 #[test]
 fn a_round_that_moves_nothing_is_the_last() {
-    let script = Script { plans: vec![with_rest()], summaries: vec![Summary::default()], ..Script::default() };
+    let script =
+        Script { plans: vec![with_rest()], summaries: vec![Summary::default()], ..Script::default() };
     let ran = run(script, Format::Text, Some(Yes::Plan), &[]);
     assert_eq!(ran.exit.expect("ends"), Exit::Pending);
     assert!(ran.text.ends_with("Next: coxswain apply\n"), "{}", ran.text);
