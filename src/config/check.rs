@@ -63,7 +63,7 @@ impl Checker<'_> {
             Repeat::Single => Each::No,
             Repeat::ForEach(e) => {
                 self.expr(e, Each::No);
-                Each::Each
+                Each::Key
             }
             Repeat::Count(e) => {
                 self.expr(e, Each::No);
@@ -151,7 +151,7 @@ impl Checker<'_> {
             "local" => self.named(reference, "local", module.locals.keys().map(AsRef::as_ref).collect()),
             "module" => self.named(reference, "module", module.calls.keys().map(AsRef::as_ref).collect()),
             "path" => self.named(reference, "path", vec!["module", "root"]),
-            "each" if each != Each::Each => self.misplaced(reference, "for_each"),
+            "each" if each != Each::Key => self.misplaced(reference, "for_each"),
             "count" if each != Each::Count => self.misplaced(reference, "count"),
             "each" => self.named(reference, "each", vec!["key", "value"]),
             "count" => self.named(reference, "count", vec!["index"]),
@@ -220,6 +220,6 @@ impl Checker<'_> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Each {
     No,
-    Each,
+    Key,
     Count,
 }

@@ -20,6 +20,13 @@ pub(super) struct Decoded {
     pub(super) problems: Diagnostics,
 }
 
+/// Whose files these are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Root,
+    Child,
+}
+
 pub(super) struct Decoder<'a> {
     kinds: &'a dyn Kinds,
     out: Decoded,
@@ -44,8 +51,8 @@ impl<'a> Decoder<'a> {
         self.out.problems.push(problem);
     }
 
-    /// Takes in the blocks of one file; `root` says whether it belongs to the root module.
-    pub(super) fn body(&mut self, body: Body, root: bool) {
+    /// Takes in the blocks of one file.
+    pub(super) fn body(&mut self, body: Body, place: Place) {
         for attribute in &body.attributes {
             self.problem(
                 Diagnostic::error("stray-argument", format!("`{}` stands outside of any block", attribute.name))
@@ -54,13 +61,13 @@ impl<'a> Decoder<'a> {
             );
         }
         for block in body.blocks {
-            self.block(block, root);
+            self.block(block, place);
         }
     }
 
-    fn block(&mut self, block: Block, root: bool) {
+    fn block(&mut self, block: Block, place: Place) {
         match block.ident.as_ref() {
-            "coxswain" => self.settings(&block, root),
+            "coxswain" => self.settings(&block, place),
             "variable" => self.variable(block),
             "locals" => self.locals(block),
             "output" => self.output(block),
@@ -167,9 +174,9 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    fn settings(&mut self, block: &Block, root: bool) {
+    fn settings(&mut self, block: &Block, place: Place) {
         self.only("`coxswain`", &block.body, &["edition", "state"], &[]);
-        if !root {
+        if place == Place::Child {
             self.problem(
                 Diagnostic::error("misplaced-settings", "`coxswain` stands in a module")
                     .detail("Edition and state belong to the root module alone.")
@@ -244,8 +251,8 @@ impl<'a> Decoder<'a> {
                     }
                 }
                 "default" => variable.default = Some(expr),
-                "nullable" => variable.nullable = self.constant_bool(&expr, true),
-                "sensitive" => variable.sensitive = self.constant_bool(&expr, false),
+                "nullable" => variable.nullable = self.constant_bool(&expr).unwrap_or(true),
+                "sensitive" => variable.sensitive = self.constant_bool(&expr).unwrap_or(false),
                 "description" => {
                     variable.description =
                         self.constant_text(&expr).map_or_else(String::new, |t| t.to_string())
@@ -273,16 +280,16 @@ impl<'a> Decoder<'a> {
         self.out.module.variables.insert(name, variable);
     }
 
-    fn constant_bool(&mut self, expr: &Expr, otherwise: bool) -> bool {
+    fn constant_bool(&mut self, expr: &Expr) -> Option<bool> {
         if let ExprKind::Bool(b) = expr.kind {
-            return b;
+            return Some(b);
         }
         self.problem(
             Diagnostic::error("constant-required", "`true` or `false` must stand here")
                 .detail("The value is needed before anything is evaluated.")
                 .at(expr.span, "not a constant"),
         );
-        otherwise
+        None
     }
 
     fn constant_text(&mut self, expr: &Expr) -> Option<Name> {
@@ -301,7 +308,7 @@ impl<'a> Decoder<'a> {
         let Some(name) = self.label(&block, "output") else { return };
         self.only("`output`", &block.body, meta::OUTPUT, &[]);
         let sensitive = block.body.attribute("sensitive").map(|a| a.expr.clone());
-        let sensitive = sensitive.is_some_and(|e| self.constant_bool(&e, false));
+        let sensitive = sensitive.and_then(|e| self.constant_bool(&e)).unwrap_or(false);
         let Some(value) = block.body.attribute("value") else {
             self.problem(
                 Diagnostic::error("missing-argument", format!("output `{name}` has no value"))

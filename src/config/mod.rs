@@ -252,7 +252,7 @@ impl Loader<'_, '_> {
         for file in &files {
             let (body, problems) = coxswain_lang::parse(file.source.id, &file.bytes);
             self.problems.extend(problems);
-            decoder.body(body, depth == 0);
+            decoder.body(body, if depth == 0 { decode::Place::Root } else { decode::Place::Child });
         }
         let decode::Decoded { mut module, calls, problems } = decoder.finish();
         self.problems.extend(problems);

@@ -263,14 +263,12 @@ impl Reader<'_> {
                 };
                 self.problems.push(problem.at(span, "this word"));
             }
-            (AttrType::Mode, Some(text)) => {
-                if text.is_empty() || text.len() > 4 || !text.bytes().all(|b| (b'0'..=b'7').contains(&b)) {
-                    self.problems.push(
-                        Diagnostic::error("invalid-mode", format!("`{text}` is not a file mode"))
-                            .detail("A mode is three or four octal digits in quotes: \"0644\".")
-                            .at(span, "this mode"),
-                    );
-                }
+            (AttrType::Mode, Some(text)) if !is_mode(text) => {
+                self.problems.push(
+                    Diagnostic::error("invalid-mode", format!("`{text}` is not a file mode"))
+                        .detail("A mode is three or four octal digits in quotes: \"0644\".")
+                        .at(span, "this mode"),
+                );
             }
             (AttrType::Path, Some(text)) if text.is_empty() || text.contains('\0') => {
                 self.wrong("invalid-path", "a path is not empty and holds no NUL".into(), span);
@@ -406,4 +404,8 @@ fn spread_scalars(value: Value, ty: &AttrType) -> Value {
         }
         _ => value,
     }
+}
+
+fn is_mode(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 4 && text.bytes().all(|b| (b'0'..=b'7').contains(&b))
 }

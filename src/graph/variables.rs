@@ -37,7 +37,7 @@ impl Graph<'_> {
             None => (self.given(&found.name, variable)?, variable.span),
         };
         let value = match value {
-            Some(value) if !(value.is_null() && !variable.nullable) => value,
+            Some(value) if !value.is_null() || variable.nullable => value,
             given => match &variable.default {
                 Some(default) => {
                     evaluate(default, &Within { graph: self, module: found.module, each: None })?

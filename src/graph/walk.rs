@@ -210,7 +210,7 @@ impl Graph<'_> {
         &mut self,
         keys: Keys,
         mut make: impl FnMut(&mut Self, Option<Key>, Option<Each>) -> T,
-    ) -> Result<(Shape, Vec<(Option<Key>, T)>), coxswain_model::Marks> {
+    ) -> Result<Expanded<T>, coxswain_model::Marks> {
         match keys {
             Keys::Single => Ok((Shape::Single, vec![(None, make(self, None, None))])),
             Keys::Disabled => Ok((Shape::Disabled, Vec::new())),
@@ -260,3 +260,6 @@ pub(crate) fn truth(value: &Value) -> Option<bool> {
         _ => None,
     }
 }
+
+/// The instances made of keys.
+type Expanded<T> = (Shape, Vec<(Option<Key>, T)>);

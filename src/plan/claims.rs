@@ -58,7 +58,7 @@ pub(crate) fn fences(request: &Request<'_>, graph: &Graph<'_>, items: &[Item<'_>
             }
         }
     }
-    let mut moves: BTreeMap<(Option<usize>, usize), Vec<(ClaimMove, Phase)>> = BTreeMap::new();
+    let mut moves = Moves::new();
     for (key, to) in &holders {
         let Some(claim) = request.state.claims.get(key) else { continue };
         let item = &items[*to];
@@ -83,6 +83,9 @@ pub(crate) fn fences(request: &Request<'_>, graph: &Graph<'_>, items: &[Item<'_>
     }
     fences
 }
+
+/// The claims to move from one item, or from nobody who is left, to another.
+type Moves = BTreeMap<(Option<usize>, usize), Vec<(ClaimMove, Phase)>>;
 
 enum Hold {
     Wait(String, DeferredAfter),

@@ -89,7 +89,7 @@ impl Facts3<'_> {
     ///
     /// # Errors
     /// When an existing object may not be taken over.
-    pub fn decide(&self) -> Result<Decision, Diagnostic> {
+    pub fn decide(&self) -> Result<Decision, Box<Diagnostic>> {
         match (self.record, self.observed) {
             (None, None) => Ok(self.create("it is not there yet")),
             (None, Some(observed)) => self.adopt(observed),
@@ -155,7 +155,7 @@ impl Facts3<'_> {
             || attr.default_value().is_none_or(|d| !same(attr, &d, &self.desired[attr.name]))
     }
 
-    fn adopt(&self, observed: &Object) -> Result<Decision, Diagnostic> {
+    fn adopt(&self, observed: &Object) -> Result<Decision, Box<Diagnostic>> {
         let differing = self.differing(observed);
         let refused = match self.schema.existing {
             Existing::Adopt => None,
@@ -164,9 +164,10 @@ impl Facts3<'_> {
             Existing::Refuse => Some("it is there already"),
         };
         if let Some(why) = refused {
-            return Err(Diagnostic::error("not-ours", format!("`{}`: {why}", self.address))
+            let problem = Diagnostic::error("not-ours", format!("`{}`: {why}", self.address))
                 .detail("It is not in this state, so coxswain did not make it. Remove it, or configure it as it is.")
-                .of(self.address));
+                .of(self.address);
+            return Err(Box::new(problem));
         }
         let changes = self.changes(&differing, observed);
         let change = self.change(Action::Adopt, Some(observed), &differing);

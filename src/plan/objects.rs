@@ -144,7 +144,7 @@ impl<'a> Planner<'a> {
             restart: self.restart(graph, &args, observed.as_ref(), record)?,
             digest: self.request.digest,
         };
-        let decided = facts.decide().map_err(|problem| vec![problem.at(graph.span(id), "this resource")]);
+        let decided = facts.decide().map_err(|problem| vec![(*problem).at(graph.span(id), "this resource")]);
         let decision = match decided {
             Ok(decision) => decision,
             Err(problems) => return Err(Stop::Error(problems)),

@@ -69,7 +69,7 @@ pub(crate) fn find<'a>(
         let mut removal = remove(request, records, address, record, lacks);
         let host_goes = record.kind == "host"
             && (kept.contains(record.uid.as_str()) || lives_on(records, &gone, &record.uid));
-        if host_goes && records.removed.get(address).is_none() {
+        if host_goes && !records.removed.contains_key(address) {
             removal.fate = Fate::Refused(orphaned(records, address, record));
         }
         removals.push(removal);
@@ -228,7 +228,6 @@ fn remove<'a>(
     Removal { address: address.clone(), record, endpoint, fate }
 }
 
-#[expect(clippy::too_many_arguments, reason = "the parts of one removal; a struct would only rename them")]
 fn fate(
     request: &Request<'_>,
     records: &Records<'_>,

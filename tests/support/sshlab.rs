@@ -90,6 +90,7 @@ struct Machine {
 }
 
 impl Lab {
+    #[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
     /// Starts hosts. `None`, and a line that says `skipped`, where the machine cannot have a laboratory.
     pub(crate) fn start(n: usize) -> Option<Lab> {
         if super::is_fast() {

@@ -28,6 +28,9 @@ pub struct LazyFn {
     what: What,
 }
 
+/// Text arguments; `None` while one is unknown.
+type Texts = Option<Vec<Arc<str>>>;
+
 #[derive(Clone, Copy)]
 enum What {
     Can,
@@ -165,7 +168,7 @@ impl Env<'_> {
     }
 
     /// The text arguments of a call, and all their marks; `None` while one is unknown.
-    fn texts(&self, call: &Call<'_>, count: usize) -> Result<(Option<Vec<Arc<str>>>, Vec<Value>), Stop> {
+    fn texts(&self, call: &Call<'_>, count: usize) -> Result<(Texts, Vec<Value>), Stop> {
         let mut problems = Problems::default();
         let values: Vec<Value> = call
             .args

@@ -10,6 +10,13 @@ use super::{Env, Problems, Stop, unknown_not_null};
 use crate::ast::{BinaryOp, Expr};
 use crate::convert::{a_type, convert, unify};
 
+/// `&&` or `||`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Word {
+    And,
+    Or,
+}
+
 impl Env<'_> {
     /// The operand as `ty`: not null, perhaps unknown.
     fn operand(&self, expr: &Expr, ty: &Type) -> Result<Value, Stop> {
@@ -45,12 +52,7 @@ impl Env<'_> {
     }
 
     pub(super) fn not(&self, operand: &Expr) -> Result<Value, Stop> {
-        let value = self.operand(operand, &Type::Bool)?;
-        let inverted = match value.as_bool() {
-            Some(b) => Value::from(!b),
-            None => unknown_not_null(Type::Bool),
-        };
-        Ok(inverted.marked(&value.marks))
+        self.operand(operand, &Type::Bool).map(inverted)
     }
 
     pub(super) fn binary(
@@ -61,10 +63,10 @@ impl Env<'_> {
         right: &Expr,
     ) -> Result<Value, Stop> {
         match op {
-            BinaryOp::Or => self.logic(left, right, true),
-            BinaryOp::And => self.logic(left, right, false),
-            BinaryOp::Eq => self.equality(left, right, true),
-            BinaryOp::NotEq => self.equality(left, right, false),
+            BinaryOp::Or => self.logic(left, right, Word::Or),
+            BinaryOp::And => self.logic(left, right, Word::And),
+            BinaryOp::Eq => self.equality(left, right),
+            BinaryOp::NotEq => Ok(inverted(self.equality(left, right)?)),
             BinaryOp::Less => self.comparison(left, right, |a, b| a < b),
             BinaryOp::LessEq => self.comparison(left, right, |a, b| a <= b),
             BinaryOp::Greater => self.comparison(left, right, |a, b| a > b),
@@ -79,7 +81,8 @@ impl Env<'_> {
 
     /// `&&` (decided by false) and `||` (decided by true). The right side counts only where the left does not
     /// decide, so that the left may guard it.
-    fn logic(&self, left: &Expr, right: &Expr, decides: bool) -> Result<Value, Stop> {
+    fn logic(&self, left: &Expr, right: &Expr, word: Word) -> Result<Value, Stop> {
+        let decides = word == Word::Or;
         let left = self.operand(left, &Type::Bool)?;
         if left.as_bool() == Some(decides) {
             return Ok(left);
@@ -98,11 +101,11 @@ impl Env<'_> {
         Ok(both.marked(&marks))
     }
 
-    fn equality(&self, left: &Expr, right: &Expr, when_equal: bool) -> Result<Value, Stop> {
+    fn equality(&self, left: &Expr, right: &Expr) -> Result<Value, Stop> {
         let [left, right] = self.both([left, right], |expr| self.eval(expr))?;
         let marks = left.deep_marks().with(&right.deep_marks());
         let result = match equal(&left, &right) {
-            Some(equal) => Value::from(equal == when_equal),
+            Some(equal) => Value::from(equal),
             None => unknown_not_null(Type::Bool),
         };
         Ok(result.marked(&marks))
@@ -357,4 +360,13 @@ fn add_deep(value: &Value, marks: &mut Marks) {
         Node::Null(_) | Node::Unknown { .. } | Node::Bool(_) | Node::Num(_) | Node::Str(_) | Node::Ref(_) => {
         }
     }
+}
+
+/// The other truth value, with its marks.
+fn inverted(value: Value) -> Value {
+    let other = match value.as_bool() {
+        Some(b) => Value::from(!b),
+        None => unknown_not_null(Type::Bool),
+    };
+    other.marked(&value.marks)
 }

@@ -45,6 +45,7 @@ pub(crate) fn instance(at: &str, host: Option<&str>, action: Action) -> Instance
         desired: None,
         restart: false,
         waiting: None,
+        max_failures: None,
     }
 }
 
@@ -69,6 +70,7 @@ pub(crate) fn add(plan: &mut Plan, instance: InstancePlan, class: StepClass) {
         step,
         stage: Stage::Base,
         mutex: None,
+        claims: Vec::new(),
     });
     plan.instances.push(instance);
 }

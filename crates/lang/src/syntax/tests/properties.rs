@@ -297,6 +297,7 @@ fn each_expression_reads_again_from_its_span() {
     );
 }
 
+#[expect(clippy::disallowed_methods, reason = "vectors are files")]
 fn files(directory: &std::path::Path, out: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
         let path = entry.path();
@@ -308,6 +309,7 @@ fn files(directory: &std::path::Path, out: &mut Vec<PathBuf>) {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "vectors are files")]
 fn vectors() -> PathBuf {
     std::env::var("COXSWAIN_VECTORS").map_or_else(
         |_| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors"),
@@ -319,6 +321,7 @@ fn skipped() {
     std::io::Write::write_all(&mut std::io::stderr(), b"skipped: no vectors\n").expect("stderr is there");
 }
 
+#[expect(clippy::disallowed_methods, reason = "vectors are files")]
 #[test]
 fn the_files_of_the_specification_suite() {
     let root = vectors();
@@ -340,6 +343,7 @@ fn the_files_of_the_specification_suite() {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "vectors are files")]
 #[test]
 fn the_oracle_agrees_on_what_is_syntax() {
     let root = vectors();
