@@ -15,7 +15,7 @@ use super::moved::Records;
 use super::seen::Lacks;
 use super::{Request, stored};
 use crate::graph::{Args, Graph, Objects};
-use crate::resource::host;
+use crate::resource::connection;
 use crate::resource::kind::{Action, Answers, Endpoint, Facts, HostId, Kind, Observation, PlanCx, Step};
 use crate::resource::probe::Probe;
 
@@ -195,7 +195,7 @@ impl<'a> Planner<'a> {
             );
             return Ok(Where::Verdict(Verdict::Deferred { reason, after: DeferredAfter::NextRound }));
         }
-        let mut connection = host::connection(&host_args.object);
+        let mut connection = connection::connection(&host_args.object);
         connection.machine_id =
             self.records.get(address).and_then(|r| r.attributes.get("machine_id")?.as_str().map(Into::into));
         self.lacks.borrow_mut().connections.insert(endpoint.clone(), connection);
