@@ -68,3 +68,24 @@ pub fn connection(args: &Object) -> Connection {
         timeout: Duration::from_secs(u64::try_from(seconds).expect("the number was clamped")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::resource::reading::fixture::obj;
+
+    #[test]
+    fn connection_from_arguments() {
+        let plain = connection(&obj(json!({ "address": "a" })));
+        assert!(plain.sudo == Sudo::No && plain.port.is_none());
+        assert_eq!(plain.timeout, Duration::from_secs(10));
+        let full = json!({ "address": "a", "port": 2222, "user": "u", "sudo": true, "connect_timeout": 3 });
+        let full = connection(&obj(full));
+        assert!(full.sudo == Sudo::Passwordless && full.port == Some(2222));
+        assert_eq!((full.user.as_deref(), full.timeout), (Some("u"), Duration::from_secs(3)));
+        let secret = connection(&obj(json!({ "address": "a", "sudo_password": "p" })));
+        assert!(secret.sudo == Sudo::Password(Zeroizing::new("p".into())));
+    }
+}

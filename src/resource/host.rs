@@ -183,19 +183,6 @@ mod tests {
     }
 
     #[test]
-    fn connection_from_arguments() {
-        let plain = connection(&obj(json!({ "address": "a" })));
-        assert!(plain.sudo == Sudo::No && plain.port.is_none());
-        assert_eq!(plain.timeout, Duration::from_secs(10));
-        let full = json!({ "address": "a", "port": 2222, "user": "u", "sudo": true, "connect_timeout": 3 });
-        let full = connection(&obj(full));
-        assert!(full.sudo == Sudo::Passwordless && full.port == Some(2222));
-        assert_eq!((full.user.as_deref(), full.timeout), (Some("u"), Duration::from_secs(3)));
-        let secret = connection(&obj(json!({ "address": "a", "sudo_password": "p" })));
-        assert!(secret.sudo == Sudo::Password(Zeroizing::new("p".into())));
-    }
-
-    #[test]
     fn arguments_are_checked() {
         let found = |args| Host.check(&obj(args)).into_iter().map(|d| d.summary).collect::<Vec<_>>();
         assert_eq!(
