@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coxswain_model::{Object, Schema};
-use coxswain_state::{Entry, Intent, Outcome as Ended, Record, Status, StepEnd};
+use coxswain_state::{Entry, Intent, Record, Status, StepEnd};
 
 use super::core::{Core, has_world};
 use super::event::{Event, StepResult};
@@ -73,12 +73,8 @@ pub(super) async fn run(core: &Core<'_>, at: usize) -> Result<StepResult, String
     };
     match doing.all().await {
         Ok(result) => Ok(result),
-        Err(Early::Refused(reason)) => {
-            doing.early(StepEnd::Refused { message: reason.clone() }, StepResult::Refused { reason })
-        }
-        Err(Early::Failed(error)) => {
-            doing.early(StepEnd::Failed { message: error.clone() }, StepResult::Failed { error })
-        }
+        Err(Early::Refused(reason)) => Ok(StepResult::Refused { reason }),
+        Err(Early::Failed(error)) => Ok(StepResult::Failed { error }),
         Err(Early::Fatal(reason)) => Err(reason),
     }
 }
@@ -96,16 +92,6 @@ fn endpoint(core: &Core<'_>, instance: &InstancePlan, schema: &Schema) -> Endpoi
 }
 
 impl Doing<'_, '_> {
-    fn early(&self, end: StepEnd, result: StepResult) -> Result<StepResult, String> {
-        self.append(Entry::Outcome(Ended {
-            step: self.planned.id.clone(),
-            result: end,
-            changes: Vec::new(),
-            at: self.now(),
-        }))?;
-        Ok(result)
-    }
-
     fn now(&self) -> String {
         self.core.run.journal.now()
     }
@@ -128,7 +114,7 @@ impl Doing<'_, '_> {
             && self.instance.action != Action::NoOp
             && self.planned.claims.is_empty()
         {
-            return self.done(&Object::new(), observed, wanted).map_err(Early::Fatal);
+            return self.nothing_left(observed, wanted).map_err(Early::Fatal);
         }
         self.intend(&wanted).map_err(Early::Fatal)?;
         let change = match (&decision.removal, self.planned.step.verb) {
@@ -372,7 +358,7 @@ impl Doing<'_, '_> {
         wanted: Option<Record>,
     ) -> Result<StepResult, Early> {
         if !self.is_last {
-            return self.ended(Vec::new()).map_err(Early::Fatal);
+            return self.ended(&made, Vec::new()).map_err(Early::Fatal);
         }
         let observed = match self.observe_after(change).await {
             Ok(observed) => observed,

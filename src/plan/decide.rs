@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use coxswain_model::schema::{Attr, Class, Compare, Existing};
+use coxswain_model::schema::{Attr, Class, Compare, Existing, Placement};
 use coxswain_model::{Address, Diagnostic, Object, Schema, Value, json};
 use coxswain_state::{Before, Record, Status};
 use serde_json::{Value as Json, json};
@@ -171,7 +171,11 @@ impl Facts3<'_> {
         }
         let changes = self.changes(&differing, observed);
         let change = self.change(Action::Adopt, Some(observed), &differing);
-        Ok(self.decision(Action::Adopt, "it is there already".into(), changes, change))
+        let reason = match self.schema.placement {
+            Placement::IsHost => "first contact",
+            Placement::Host | Placement::HostOrController | Placement::Nowhere => "it is there already",
+        };
+        Ok(self.decision(Action::Adopt, reason.into(), changes, change))
     }
 
     fn replace(&self, reason: &str, observed: Option<&Object>) -> Decision {

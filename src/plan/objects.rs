@@ -367,10 +367,16 @@ pub(crate) enum Seen3 {
     Unknown(String),
 }
 
-/// Without a world, what was applied last is what is there; what was in the making is not.
+/// Without a world, what was applied last is what is there; what was in the making has no computed attributes yet.
 pub(crate) fn recorded(schema: &Schema, record: Option<&Record>) -> Option<Object> {
     let record = record?;
-    (record.status != Status::Indeterminate).then(|| stored::from_stored(schema, &record.attributes))
+    let is_made = schema.of_class(Class::Computed).all(|a| record.attributes.contains_key(a.name));
+    (record.status != Status::Indeterminate || is_made)
+        .then(|| stored::from_stored(schema, &record.attributes))
+}
+
+fn is_host(kind: &dyn Kind) -> bool {
+    kind.schema().placement == Placement::IsHost
 }
 
 /// The steps of a decision.
@@ -383,8 +389,10 @@ pub(crate) fn steps_of(
     let change = &decision.change;
     match decision.action {
         Action::NoOp | Action::Read | Action::Forget => Ok(Vec::new()),
-        Action::Adopt if change.differing.is_empty() && !change.restart => {
-            Ok(vec![Step::new("adopt", Verb::Adopt, "take over what is there")])
+        Action::Adopt if change.differing.is_empty() && !change.restart && !is_host(kind) => {
+            let what = decide::identity_text(kind.schema(), cx.address, &change.identity);
+            let what = what.unwrap_or_else(|| cx.address.to_string());
+            Ok(vec![Step::new("adopt", Verb::Adopt, format!("take over {what}"))])
         }
         Action::Create | Action::Update | Action::Adopt | Action::Delete => kind.plan(cx, change),
         Action::Replace => {

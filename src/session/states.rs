@@ -50,6 +50,9 @@ fn backend(options: &Options) -> LocalBackend {
 
 /// The world of a run.
 pub(super) fn world(options: &Options) -> Result<Arc<dyn World>, Failure> {
+    if let Some(world) = &options.world.0 {
+        return Ok(Arc::clone(world));
+    }
     let mode = if options.read_only { Mode::ReadOnly } else { Mode::ReadWrite };
     let root = std::path::absolute(&options.root).map_err(|e| {
         Failure::other("finding the root directory", super::files::reason(&e), "name it with --chdir")

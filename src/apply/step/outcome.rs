@@ -2,13 +2,14 @@
 
 use coxswain_model::Object;
 use coxswain_state::{
-    Change as Put, Claim, ClaimKey, Entry, Outcome as Ended, Phase, Record, Status, StepEnd,
+    Change as Put, Claim, ClaimKey, Edit, Entry, Outcome as Ended, Phase, Record, Status, StepEnd,
 };
 
 use super::{Doing, Early};
 use crate::apply::core::computed;
 use crate::apply::event::StepResult;
 use crate::apply::record;
+use crate::plan::model::ClaimMove;
 use crate::plan::stored;
 use crate::resource::kind::Verb;
 
@@ -19,6 +20,12 @@ impl Doing<'_, '_> {
         observed: Option<Object>,
         wanted: Option<Record>,
     ) -> Result<StepResult, String> {
+        let changes = self.recorded(made, observed, wanted);
+        self.ended(made, changes)
+    }
+
+    /// What changes in the state when all steps of the instance are done.
+    fn recorded(&self, made: &Object, observed: Option<Object>, wanted: Option<Record>) -> Vec<Put> {
         let address = &self.instance.address;
         let mut changes = Vec::new();
         match wanted {
@@ -41,7 +48,20 @@ impl Doing<'_, '_> {
                 });
             }
         }
-        self.ended(changes)
+        changes
+    }
+
+    /// With the values that are known now there is nothing to do: only the record changes, and no step began.
+    pub(super) fn nothing_left(
+        &self,
+        observed: Option<Object>,
+        wanted: Option<Record>,
+    ) -> Result<StepResult, String> {
+        let changes = self.recorded(&Object::new(), observed, wanted);
+        self.apply_to_now(&changes);
+        let why = format!("{}: nothing is left to do", self.planned.id);
+        self.append(Entry::Edit(Edit { why, changes, at: self.now() }))?;
+        Ok(StepResult::Done)
     }
 
     /// Claims the instance holds from now on, where nobody else does.
@@ -86,18 +106,12 @@ impl Doing<'_, '_> {
     }
 
     /// The outcome, with the claims a claim step moves.
-    pub(super) fn ended(&self, mut changes: Vec<Put>) -> Result<StepResult, String> {
+    pub(super) fn ended(&self, made: &Object, mut changes: Vec<Put>) -> Result<StepResult, String> {
         for moved in &self.planned.claims {
             let Ok(key) = moved.key.parse::<ClaimKey>() else { continue };
-            let (holder, phase, to) = match self.planned.step.verb {
-                Verb::ClaimStop => (&moved.from, Phase::Stopping, Some(moved.to.clone())),
-                Verb::ClaimProve => (&moved.from, Phase::ProvedGone, Some(moved.to.clone())),
-                Verb::ClaimExport => (&moved.from, Phase::Exported, Some(moved.to.clone())),
-                Verb::ClaimStart => (&moved.to, Phase::Held, None),
-                _ => (&moved.from, Phase::Importing, Some(moved.to.clone())),
-            };
             changes.retain(|c| !matches!(c, Put::Claim { key: k, .. } if *k == key));
-            changes.push(Put::Claim { key, claim: Claim { to, ..claim(holder, phase) } });
+            let claim = self.moved_claim(moved, &key, made);
+            changes.push(Put::Claim { key, claim });
         }
         self.apply_to_now(&changes);
         self.append(Entry::Outcome(Ended {
@@ -107,6 +121,24 @@ impl Doing<'_, '_> {
             at: self.now(),
         }))?;
         Ok(StepResult::Done)
+    }
+
+    /// A claim as this step leaves it: the evidence that its holder is gone stays until the next one starts.
+    fn moved_claim(&self, moved: &ClaimMove, key: &ClaimKey, made: &Object) -> Claim {
+        let was = self.core.lock().now.claims.get(key).cloned();
+        let was = was.unwrap_or_else(|| claim(&moved.from, Phase::Held));
+        let on_the_way = |phase| Claim { phase, to: Some(moved.to.clone()), ..was.clone() };
+        match self.planned.step.verb {
+            Verb::ClaimStop => on_the_way(Phase::Stopping),
+            Verb::ClaimProve => {
+                let mut evidence = stored::object_to_stored(made, self.core.run.digest, |_| true);
+                evidence.insert("proved".into(), self.now().into());
+                Claim { evidence: Some(evidence.into()), ..on_the_way(Phase::ProvedGone) }
+            }
+            Verb::ClaimExport => on_the_way(Phase::Exported),
+            Verb::ClaimStart => claim(&moved.to, Phase::Held),
+            _ => on_the_way(Phase::Importing),
+        }
     }
 
     pub(super) fn goes_on(
