@@ -196,7 +196,7 @@ impl<'s> Play<'s> {
         }
         let answers = std::mem::take(&mut self.answers);
         let (text, code) = self.coxswain(&words, &answers);
-        write!(self.out, "{text}--- exit {code}\n").unwrap();
+        writeln!(self.out, "{text}--- exit {code}").unwrap();
     }
 
     fn coxswain(&self, words: &[String], answers: &[String]) -> (String, u8) {

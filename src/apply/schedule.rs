@@ -98,6 +98,10 @@ struct Table {
     /// The lane of each step: a host or this machine; none where nothing excludes it.
     lanes: Vec<Option<String>>,
     busy: BTreeSet<String>,
+    /// Names that running steps hold, with the step.
+    held: BTreeMap<String, usize>,
+    /// Steps that were said to wait for a name.
+    told: BTreeSet<usize>,
     /// Steps not ended, by lane and stage.
     left: BTreeMap<String, BTreeMap<Stage, usize>>,
     failures: BTreeMap<String, u64>,
@@ -114,6 +118,8 @@ impl Table {
             ready: BTreeSet::new(),
             lanes: Vec::with_capacity(n),
             busy: BTreeSet::new(),
+            held: BTreeMap::new(),
+            told: BTreeSet::new(),
             left: BTreeMap::new(),
             failures: BTreeMap::new(),
         };
@@ -136,13 +142,27 @@ impl Table {
     }
 
     /// The next step that may start.
-    fn next(&self, run: &Run<'_>) -> Option<usize> {
-        self.ready.iter().copied().find(|at| {
-            let Some(lane) = &self.lanes[*at] else { return true };
-            let stage = run.plan.steps[*at].stage;
-            let earlier = self.left[lane].range(..stage).any(|(_, n)| *n > 0);
-            !self.busy.contains(lane) && !earlier
-        })
+    fn next(&mut self, run: &Run<'_>) -> Option<usize> {
+        let mut waits = Vec::new();
+        let found = self.ready.iter().copied().find(|at| {
+            let is_free = self.lanes[*at].as_ref().is_none_or(|lane| {
+                let stage = run.plan.steps[*at].stage;
+                let earlier = self.left[lane].range(..stage).any(|(_, n)| *n > 0);
+                !self.busy.contains(lane) && !earlier
+            });
+            let holder =
+                run.plan.steps[*at].step.holds.iter().find_map(|name| Some((name, self.held.get(name)?)));
+            if let (true, Some((name, holder))) = (is_free, holder) {
+                waits.push((*at, format!("waiting for {name}, held by {}", run.plan.steps[*holder].id)));
+            }
+            is_free && holder.is_none()
+        });
+        for (at, why) in waits {
+            if self.told.insert(at) {
+                (run.sink)(Event::Blocked { step: run.plan.steps[at].id.clone(), why });
+            }
+        }
+        found
     }
 
     fn start(&mut self, run: &Run<'_>, at: usize) {
@@ -152,6 +172,7 @@ impl Table {
             self.busy.insert(lane.clone());
         }
         let planned = &run.plan.steps[at];
+        self.held.extend(planned.step.holds.iter().map(|name| (name.clone(), at)));
         let instance = &run.plan.instances[planned.instance];
         (run.sink)(Event::Started {
             step: planned.id.clone(),
@@ -170,6 +191,7 @@ impl Table {
         if let Some(lane) = &self.lanes[at] {
             self.busy.remove(lane);
         }
+        self.held.retain(|_, holder| *holder != at);
         self.end(run, at, if good { Phase::Good } else { Phase::Bad });
     }
 

@@ -1,6 +1,7 @@
 //! One step, from its precondition to its outcome on disk.
 
 mod outcome;
+mod way;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,17 +19,9 @@ use crate::resource::kind::{
     Action, Answers, Change, Endpoint, Facts, HostId, Kind, KindError, OBSERVE_DEPTH, Observation, Outcome,
     Retry, StepClass, StepCx, Verb,
 };
-use crate::resource::probe::Probe;
 
 /// Limit on one step where `timeouts` says nothing.
 const STEP_LIMIT: Duration = Duration::from_secs(600);
-/// Limit on the way back after a reboot.
-const REBOOT_LIMIT: Duration = Duration::from_secs(900);
-/// Limit on the new connection that confirms a step that changes the way to the host.
-const RECONNECT_LIMIT: Duration = Duration::from_secs(60);
-/// Pause between two looks at a host that is away.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
-
 struct Doing<'c, 'a> {
     core: &'c Core<'a>,
     planned: &'a PlannedStep,
@@ -101,6 +94,7 @@ impl Doing<'_, '_> {
     }
 
     async fn all(&self) -> Result<StepResult, Early> {
+        self.pass_gates().await?;
         let observed = self.observe().await.map_err(Early::Failed)?;
         if self.is_first && self.instance.action != Action::Forget {
             let seen = stored::fingerprint(self.schema, observed.as_ref(), self.core.run.digest);
@@ -187,11 +181,41 @@ impl Doing<'_, '_> {
         })))
     }
 
-    /// Runs the step with its limit, tries again where that is harmless, and brings the host back.
+    /// Waits for the gates, runs the step under its guard, and brings the host back.
     async fn carry_out(&self, change: &Change) -> Result<Outcome, KindError> {
         if matches!(self.planned.step.verb, Verb::Adopt | Verb::Forget) {
             return Ok(Outcome::Done(Object::new()));
         }
+        let boot = self.boot_id().await;
+        let guard = self.arm(change).await?;
+        let outcome = match self.attempts(change).await {
+            Ok(outcome) => outcome,
+            Err(_) if self.planned.step.class == StepClass::Reboot && boot.is_some() => {
+                Outcome::Done(Object::new())
+            }
+            // The connection may be what was changed: only a new one tells.
+            Err(error) if guard.is_some() && self.is_cut(&error) => Outcome::Done(Object::new()),
+            Err(error) => {
+                if let Some(guard) = guard {
+                    self.take_back(change, &guard).await;
+                }
+                return Err(error);
+            }
+        };
+        match self.planned.step.class {
+            StepClass::Reboot if self.endpoint != Endpoint::Nowhere => self.back_from_reboot(boot).await?,
+            StepClass::Reconnect if self.endpoint != Endpoint::Nowhere => self.confirm(guard).await?,
+            StepClass::InPlace
+            | StepClass::Restart
+            | StepClass::Danger
+            | StepClass::Reboot
+            | StepClass::Reconnect => {}
+        }
+        Ok(outcome)
+    }
+
+    /// Runs the step with its limit, and again where that is harmless.
+    async fn attempts(&self, change: &Change) -> Result<Outcome, KindError> {
         let numbers =
             self.core.lock().args_of(&self.instance.address).map(|a| a.numbers.clone()).unwrap_or_default();
         let action = match self.planned.step.verb {
@@ -203,33 +227,21 @@ impl Doing<'_, '_> {
             numbers.get(&format!("timeouts.{action}")).map_or(STEP_LIMIT, |s| Duration::from_secs(*s));
         let attempts = numbers.get("retry.attempts").copied().unwrap_or(1).max(1);
         let wait = Duration::from_secs(numbers.get("retry.wait").copied().unwrap_or(1));
-        let boot = self.boot_id().await;
         let mut tried = 0;
-        let outcome = loop {
+        loop {
             tried += 1;
             match self.once(change, limit).await {
-                Ok(outcome) => break outcome,
                 Err(error) if tried < attempts && error.retry() != Retry::Never => {
-                    let why = format!("attempt {tried} of {attempts} failed: {error}");
-                    (self.core.run.sink)(Event::Blocked { step: self.planned.id.clone(), why });
+                    self.say_blocked(format!("attempt {tried} of {attempts} failed: {error}"));
                     tokio::time::sleep(wait).await;
                 }
-                Err(_) if self.planned.step.class == StepClass::Reboot && boot.is_some() => {
-                    break Outcome::Done(Object::new());
-                }
-                Err(error) => return Err(error),
+                result => return result,
             }
-        };
-        match self.planned.step.class {
-            StepClass::Reboot if self.endpoint != Endpoint::Nowhere => self.back_from_reboot(boot).await?,
-            StepClass::Reconnect if self.endpoint != Endpoint::Nowhere => self.confirm().await?,
-            StepClass::InPlace
-            | StepClass::Restart
-            | StepClass::Danger
-            | StepClass::Reboot
-            | StepClass::Reconnect => {}
         }
-        Ok(outcome)
+    }
+
+    fn say_blocked(&self, why: String) {
+        (self.core.run.sink)(Event::Blocked { step: self.planned.id.clone(), why });
     }
 
     async fn once(&self, change: &Change, limit: Duration) -> Result<Outcome, KindError> {
@@ -250,59 +262,6 @@ impl Doing<'_, '_> {
             Ok(result) => result,
             Err(_) => Err(KindError::Failed(format!("it did not end within {} s", limit.as_secs()))),
         }
-    }
-
-    async fn facts(&self) -> Option<Facts> {
-        match self.core.run.world.read(&self.endpoint, &[Probe::Facts]).await.ok()?.into_iter().next()? {
-            Answer::Facts(facts) => Some(facts),
-            _ => None,
-        }
-    }
-
-    async fn boot_id(&self) -> Option<String> {
-        if self.planned.step.class != StepClass::Reboot || self.endpoint == Endpoint::Nowhere {
-            return None;
-        }
-        self.facts().await.map(|f| f.boot_id)
-    }
-
-    /// Waits until the same machine is back with another boot id.
-    async fn back_from_reboot(&self, before: Option<String>) -> Result<(), KindError> {
-        let back = async {
-            loop {
-                self.core.run.world.disconnect(&self.endpoint).await;
-                if let Some(facts) = self.facts().await
-                    && before.as_ref().is_some_and(|b| *b != facts.boot_id)
-                {
-                    return;
-                }
-                tokio::time::sleep(LOOK_AGAIN).await;
-            }
-        };
-        tokio::time::timeout(REBOOT_LIMIT, back).await.map_err(|_| {
-            KindError::Failed(format!(
-                "{} did not come back from its reboot within {} s",
-                self.endpoint,
-                REBOOT_LIMIT.as_secs()
-            ))
-        })
-    }
-
-    /// Makes a new connection, so that a step that cut the way to the host does not count as done.
-    async fn confirm(&self) -> Result<(), KindError> {
-        let again = async {
-            self.core.run.world.disconnect(&self.endpoint).await;
-            while self.facts().await.is_none() {
-                tokio::time::sleep(LOOK_AGAIN).await;
-            }
-        };
-        tokio::time::timeout(RECONNECT_LIMIT, again).await.map_err(|_| {
-            KindError::Failed(format!(
-                "no new connection to {} within {} s",
-                self.endpoint,
-                RECONNECT_LIMIT.as_secs()
-            ))
-        })
     }
 
     /// What is there now.

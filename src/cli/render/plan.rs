@@ -151,7 +151,12 @@ pub fn remarks(item: &Item<'_>) -> Vec<String> {
             StepClass::InPlace => {}
             StepClass::Restart => lines.push(format!("restart: {title}")),
             StepClass::Reconnect => {
-                lines.push(format!("goes back by itself unless a new connection works: {title}"));
+                lines.push(match step.step.guard_s {
+                    Some(s) => {
+                        format!("taken back by the host after {s} s unless a new connection works: {title}")
+                    }
+                    None => format!("changes the way to the host: {title}"),
+                });
             }
             StepClass::Reboot => lines.push(format!("reboot: {title}")),
             StepClass::Danger => lines.push(format!("cannot be taken back: {title}")),

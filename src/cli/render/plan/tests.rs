@@ -69,7 +69,6 @@ pub(crate) fn add(plan: &mut Plan, instance: InstancePlan, class: StepClass) {
         instance: plan.instances.len(),
         step,
         stage: Stage::Base,
-        mutex: None,
         claims: Vec::new(),
     });
     plan.instances.push(instance);
