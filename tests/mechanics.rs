@@ -56,7 +56,7 @@ fn text<'a>(object: &'a Object, name: &str) -> Option<&'a str> {
 }
 
 fn words(object: &Object, name: &str) -> Vec<String> {
-    let list = object.get(name).map(|v| coxswain_model::json::to_json_clear(v)).unwrap_or_default();
+    let list = object.get(name).map(coxswain_model::json::to_json_clear).unwrap_or_default();
     list.as_array().into_iter().flatten().filter_map(|w| w.as_str().map(str::to_owned)).collect()
 }
 

@@ -58,6 +58,7 @@ pub(crate) fn me() -> String {
     String::from_utf8(out.stdout).expect("the test's own files and processes").trim().to_owned()
 }
 
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 /// A server whose users may log in with `key`, and with `noisy` through a shell that prints first.
 pub(crate) fn server() -> Option<Server> {
     if !Path::new(SSHD).exists() || Command::new("ssh").arg("-V").output().is_err() {
