@@ -51,6 +51,8 @@ pub struct Decision {
     pub expects: String,
     /// Whether something restarts although nothing else changes.
     pub restart: bool,
+    /// Whether only an earlier run is taken up: interrupted, running or waiting, and nothing differs.
+    pub resumed: bool,
 }
 
 impl Facts3<'_> {
@@ -74,6 +76,10 @@ impl Facts3<'_> {
         let differs = |attr: &&'static Attr| {
             let want = &self.desired[attr.name];
             match observed.get(attr.name) {
+                // What cannot be seen is what was applied last.
+                Some(have) if !have.is_wholly_known() => {
+                    !stored::same_as_stored(attr, self.stored(attr.name), Some(want), self.digest)
+                }
                 Some(have) if want.is_wholly_known() => !same(attr, have, want),
                 Some(_) | None => true,
             }
@@ -133,6 +139,7 @@ impl Facts3<'_> {
             let reason = if interrupted { "an earlier run was interrupted" } else { "it goes on" };
             let mut decision = self.decision(Action::Update, reason.into(), changes, change);
             decision.restart = false;
+            decision.resumed = true;
             return decision;
         }
         let change = Change { action: Action::NoOp, ..change };
@@ -216,7 +223,7 @@ impl Facts3<'_> {
     fn decision(&self, action: Action, reason: String, changes: Vec<AttrChange>, change: Change) -> Decision {
         let expects = stored::fingerprint(self.schema, change.observed.as_ref(), self.digest);
         let restart = self.restart.is_some();
-        Decision { action, reason, changes, change, removal: None, expects, restart }
+        Decision { action, reason, changes, change, removal: None, expects, restart, resumed: false }
     }
 
     fn changes(&self, attrs: &[&'static Attr], observed: &Object) -> Vec<AttrChange> {
@@ -235,7 +242,7 @@ impl Facts3<'_> {
             None if attr.class == Class::Identity => stored.cloned(),
             None => None,
         };
-        let drifted = observed.is_some()
+        let drifted = observed.is_some_and(Value::is_wholly_known)
             && self.record.is_some()
             && !stored::same_as_stored(attr, stored, observed, self.digest);
         let pending = !stored::same_as_stored(attr, stored, want, self.digest);

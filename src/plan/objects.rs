@@ -95,6 +95,11 @@ fn visible(schema: &Schema, verdict: &Verdict, record: Option<&Record>) -> Objec
         };
         object.insert(Arc::from(attr.name), known.unwrap_or_else(|| Value::unknown(attr.ty.to_type())));
     }
+    if let Verdict::Decided(d) = verdict
+        && let Some(desired) = &d.decision.change.desired
+    {
+        stored::mark_derived(schema, desired, &mut object);
+    }
     object
 }
 
@@ -371,8 +376,14 @@ pub(crate) enum Seen3 {
 pub(crate) fn recorded(schema: &Schema, record: Option<&Record>) -> Option<Object> {
     let record = record?;
     let is_made = schema.of_class(Class::Computed).all(|a| record.attributes.contains_key(a.name));
-    (record.status != Status::Indeterminate || is_made)
-        .then(|| stored::from_stored(schema, &record.attributes))
+    (record.status != Status::Indeterminate || is_made).then(|| {
+        let mut object = stored::from_stored(schema, &record.attributes);
+        // Kept as digests: there, and not to be seen.
+        for attr in schema.attributes.iter().filter(|a| record.attributes.contains_key(a.name)) {
+            object.entry(Arc::from(attr.name)).or_insert_with(|| Value::unknown(attr.ty.to_type()));
+        }
+        object
+    })
 }
 
 fn is_host(kind: &dyn Kind) -> bool {
@@ -393,6 +404,15 @@ pub(crate) fn steps_of(
             let what = decide::identity_text(kind.schema(), cx.address, &change.identity);
             let what = what.unwrap_or_else(|| cx.address.to_string());
             Ok(vec![Step::new("adopt", Verb::Adopt, format!("take over {what}"))])
+        }
+        Action::Update if decision.resumed => {
+            let steps = kind.plan(cx, change)?;
+            // It came as far as it should: what is left is to note so.
+            let what = decide::identity_text(kind.schema(), cx.address, &change.identity);
+            let what = what.unwrap_or_else(|| cx.address.to_string());
+            let note =
+                || vec![Step::new("note", Verb::Adopt, format!("note that {what} is as it should be"))];
+            Ok(if steps.is_empty() { note() } else { steps })
         }
         Action::Create | Action::Update | Action::Adopt | Action::Delete => kind.plan(cx, change),
         Action::Replace => {

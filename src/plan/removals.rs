@@ -320,6 +320,7 @@ fn goes(
         removal: None,
         expects,
         restart: false,
+        resumed: false,
     };
     Fate::Goes { decision: Box::new(decision), steps }
 }

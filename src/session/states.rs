@@ -141,7 +141,7 @@ impl Writer {
     pub(super) fn open(options: &Options, plan: &Plan, begin: RunBegin) -> Result<Writer, Failure> {
         let mut store = store(options)?;
         store.check_base(&plan.lineage, plan.serial).map_err(|e| {
-            Failure::other("applying the plan", e.to_string(), "the state has moved since: plan again")
+            Failure::other("applying the plan", e.to_string(), "plan again, look at it, and apply that")
         })?;
         let state = store.state().clone();
         let digester = store.digester().clone();

@@ -27,12 +27,14 @@ impl Doing<'_, '_> {
     /// What changes in the state when all steps of the instance are done.
     fn recorded(&self, made: &Object, observed: Option<Object>, wanted: Option<Record>) -> Vec<Put> {
         let address = &self.instance.address;
+        let args = self.core.lock().args_of(address);
+        let observed = observed.map(|mut observed| {
+            args.iter().for_each(|args| stored::mark_derived(self.schema, &args.object, &mut observed));
+            observed
+        });
         let mut changes = Vec::new();
         match wanted {
             Some(mut record) => {
-                if let Some(from) = &self.instance.moved_from {
-                    changes.push(Put::Move { from: from.clone(), to: address.clone() });
-                }
                 record::complete(self.core, self.instance, made, observed.as_ref(), &mut record);
                 let mut visible = observed.as_ref().map(|o| computed(self.schema, o)).unwrap_or_default();
                 visible.extend(stored::from_stored(self.schema, &record.attributes));
@@ -43,9 +45,7 @@ impl Doing<'_, '_> {
             }
             None => {
                 changes.extend(self.claims_gone());
-                changes.push(Put::Remove {
-                    address: self.instance.moved_from.clone().unwrap_or_else(|| address.clone()),
-                });
+                changes.push(Put::Remove { address: address.clone() });
             }
         }
         changes
@@ -193,8 +193,7 @@ impl Doing<'_, '_> {
             (_, Some(known)) => {
                 let status = if nothing_done { known.status } else { Status::Indeterminate };
                 let record = Box::new(Record { status, ..known.clone() });
-                let address =
-                    self.instance.moved_from.clone().unwrap_or_else(|| self.instance.address.clone());
+                let address = self.instance.address.clone();
                 changes.push(Put::Put { address, record });
             }
             (None, None) => {}
