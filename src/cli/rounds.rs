@@ -1,7 +1,7 @@
 //! Rounds of `apply`: plan → show → confirm → apply, until nothing is left or nothing moves.
 //!
-//! What is decided here is decided by pure functions ([`plan_exit`], [`run_exit`], [`goes_on`],
-//! [`must_ask`]); the rest is talk. Never: a destructive step of a later round that nobody agreed to.
+//! What is decided here is decided by pure functions (`plan_exit`, `run_exit`, `goes_on`,
+//! `must_ask`); the rest is talk. Never: a destructive step of a later round that nobody agreed to.
 
 use std::sync::Arc;
 
