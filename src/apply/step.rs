@@ -12,7 +12,7 @@ use coxswain_state::{Entry, Intent, Record, Status, StepEnd};
 use super::core::{Core, has_world};
 use super::event::{Event, StepResult};
 use super::record;
-use crate::plan::model::{InstancePlan, PlannedStep};
+use crate::plan::model::{Edge, InstancePlan, PlannedStep, Why};
 use crate::plan::{decide, objects, stored};
 use crate::resource::answer::Answer;
 use crate::resource::kind::{
@@ -32,6 +32,13 @@ struct Doing<'c, 'a> {
     endpoint: Endpoint,
     is_first: bool,
     is_last: bool,
+}
+
+/// When an object is looked at: of a contribution, what was applied before is of interest only before the step.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    Before,
+    After,
 }
 
 /// How a step ended before it was tried.
@@ -95,11 +102,11 @@ impl Doing<'_, '_> {
 
     async fn all(&self) -> Result<StepResult, Early> {
         self.pass_gates().await?;
-        let observed = self.observe().await.map_err(Early::Failed)?;
+        let observed = self.observe(Look::Before).await.map_err(Early::Failed)?;
         if self.is_first && self.instance.action != Action::Forget {
             let seen = stored::fingerprint(self.schema, observed.as_ref(), self.core.run.digest);
             let taken_up = self.instance.waiting.is_some();
-            if seen != self.instance.expects && !taken_up {
+            if seen != self.instance.expects && !taken_up && !self.is_brought_by_this_run() {
                 return Err(Early::Refused(self.changed(observed.as_ref())));
             }
         }
@@ -129,6 +136,16 @@ impl Doing<'_, '_> {
             ),
             Err(error) => self.failed(wanted, StepEnd::Failed { message: error.to_string() }),
         }
+    }
+
+    /// Whether an object that was not there has come with something this run made: a unit with its file.
+    fn is_brought_by_this_run(&self) -> bool {
+        let plan = self.core.run.plan;
+        let needs = |why| matches!(why, Why::Implied | Why::Restart | Why::Value | Why::DependsOn);
+        let brings = |edge: &Edge| needs(edge.why) && plan.steps[edge.to].id == self.planned.id;
+        self.instance.action == Action::Create
+            && self.instance.expects == "absent"
+            && plan.edges.iter().any(brings)
     }
 
     fn changed(&self, observed: Option<&Object>) -> String {
@@ -265,12 +282,12 @@ impl Doing<'_, '_> {
     }
 
     /// What is there now.
-    async fn observe(&self) -> Result<Option<Object>, String> {
+    async fn observe(&self, look: Look) -> Result<Option<Object>, String> {
         let record = self.core.lock().now.instances.get(&self.instance.address).cloned();
         if self.planned.step.verb == Verb::Forget {
             return Ok(None);
         }
-        let asked = self.asked(record.as_ref());
+        let asked = self.asked(record.as_ref(), look);
         let mut got = Answers::new();
         let mut facts = Facts::default();
         for _ in 0..=OBSERVE_DEPTH {
@@ -296,7 +313,7 @@ impl Doing<'_, '_> {
     }
 
     /// The attributes that name the object: the recorded ones while the old object is still there.
-    fn asked(&self, record: Option<&Record>) -> Object {
+    fn asked(&self, record: Option<&Record>, look: Look) -> Object {
         let prior = record.map(|r| stored::from_stored(self.schema, &r.attributes));
         let old = matches!(self.instance.action, Action::Delete)
             || (self.instance.action == Action::Replace
@@ -304,7 +321,7 @@ impl Doing<'_, '_> {
         let args = self.core.lock().args_of(&self.instance.address).map(|a| a.object.clone());
         match (old, prior, args) {
             (true, Some(prior), _) | (false, Some(prior), None) => decide::identity_of(self.schema, &prior),
-            (_, _, Some(args)) => decide::identity_of(self.schema, &args),
+            (_, _, Some(args)) => decide::asked(self.schema, &args, record.filter(|_| look == Look::Before)),
             (_, None, None) => Object::new(),
         }
     }
@@ -339,7 +356,7 @@ impl Doing<'_, '_> {
         if change.desired.is_none() {
             return Ok(None);
         }
-        self.observe().await
+        self.observe(Look::After).await
     }
 
     /// The first attribute that is not what the plan said.

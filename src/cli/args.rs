@@ -30,7 +30,7 @@ pub struct SourceArgs {
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct StateArgs {
     /// Use the state of this environment
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", global = true)]
     pub env: Option<String>,
 }
 
