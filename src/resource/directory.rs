@@ -148,7 +148,7 @@ mod tests {
 
     fn there() -> serde_json::Value {
         json!({ "path": PATH, "file_type": "directory", "mode": "0755", "owner": "root", "group": "root",
-                "uid": 0, "gid": 0 })
+                "uid": 0, "gid": 0, "mtime": 1 })
     }
 
     fn mode(mode: &str) -> Permissions {

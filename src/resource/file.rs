@@ -387,7 +387,7 @@ mod tests {
             (Probe::Content, Answer::Content(b"old".into())),
         ]);
         let expected = obj(json!({ "path": PATH, "file_type": "file", "mode": "0644", "owner": "root",
-            "group": "root", "uid": 0, "gid": 0, "content": "old", "content_digest": digest(b"old") }));
+            "group": "root", "uid": 0, "gid": 0, "content": "old", "content_digest": digest(b"old"), "mtime": 1 }));
         assert_eq!(found, Observation::Present(expected));
     }
 

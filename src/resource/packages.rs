@@ -322,7 +322,8 @@ mod tests {
         let made =
             at(Action::Create).wants(json!({ "names": ["jq", "chrony"], "update_cache_max_age": 600 }));
         let acts = check(&Packages, &made, &[("install chrony and jq", InPlace)]);
-        assert_eq!(script_args(&acts[0]), ["apt-get install", "10", "chrony", "jq"]);
+        assert_eq!(script_args(&acts[0]), ["apt-get install", "chrony", "jq"]);
+        assert!(matches!(&acts[0], Act::Run { argv, .. } if argv[2].starts_with("minutes=10\n")));
         assert_eq!(added_by(&made), ["chrony", "jq"]);
 
         let there = json!({ "names": ["jq"] });

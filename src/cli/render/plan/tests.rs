@@ -172,7 +172,7 @@ fn removals_and_restarts_are_marked() {
         "Signs: -/+ remove and create anew, - remove, x forget and leave in place\n\n\
          host.a\n  - file.old  /etc/motd\n      mode: \"0600\"\n      ! cannot be taken back: write /etc/motd\n\
          \x20 -/+ systemd_unit.x  x.service  # was systemd_unit.w\n      name: \"w\" -> \"x\"  # forces replacement\n\
-         \x20     ! reboot: write x.service\n      ! restart: something in restart_on changes\n\n\
+         \x20     ! reboot: write x.service\n\n\
          this machine\n  x file.z\n\n\
          Plan: 0 to create, 0 to change, 1 to replace, 1 to remove, 0 to adopt, 1 to forget; 0 unchanged.\n",
     );
