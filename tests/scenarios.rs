@@ -89,7 +89,10 @@ impl<'s> Play<'s> {
     }
 
     fn run(mut self) -> Result<String, Failed> {
-        self.make_state();
+        self.make_state(".coxswain");
+        for name in self.sections.iter().filter_map(|(name, _)| name.strip_prefix("env/")) {
+            self.make_state(&format!(".coxswain/env/{}", name.trim_end_matches(".hclvars")));
+        }
         self.place("");
         let script = self.sections.iter().find(|(name, _)| *name == "script").ok_or("there is no script")?.1;
         for line in script.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
@@ -107,7 +110,7 @@ impl<'s> Play<'s> {
     }
 
     /// An empty state whose lineage and key are the same every time.
-    fn make_state(&self) {
+    fn make_state(&self, directory: &str) {
         let fresh = Fresh { lineage: "a-lineage".into(), key: [7; coxswain_state::KEY_BYTES].into() };
         let owner = Owner {
             user: "u".into(),
@@ -116,7 +119,7 @@ impl<'s> Play<'s> {
             command: "test".into(),
             started: "1970-01-01T00:00:00Z".into(),
         };
-        let backend = LocalBackend::new(self.path(".coxswain"));
+        let backend = LocalBackend::new(self.path(directory));
         Store::open(Box::new(backend), &owner, fresh).expect("a new state");
     }
 
