@@ -17,7 +17,7 @@ use crate::graph::{Graph, Objects};
 use crate::plan::decide::{self, Decision, Facts3};
 use crate::plan::model::InstancePlan;
 use crate::plan::{Records, objects, stored};
-use crate::resource::kind::{Action, Endpoint, PlanCx};
+use crate::resource::kind::{Action, Endpoint, PlanCx, Verb};
 
 /// See the module.
 pub(super) struct Core<'a> {
@@ -146,7 +146,7 @@ impl<'a> Core<'a> {
         let mut changes = Vec::new();
         for planned in &self.run.plan.instances {
             let Some(mut record) = self.records.get(&planned.address).cloned() else { continue };
-            if planned.action != Action::NoOp || planned.waiting.is_some() {
+            if planned.action != Action::NoOp || planned.waiting.is_some() || planned.identity.is_empty() {
                 continue;
             }
             let before = record.clone();
@@ -230,9 +230,9 @@ impl<'a> Shared<'a> {
             .map_err(|p| p.into_iter().map(|p| p.summary).collect::<Vec<_>>().join("; "))?;
         let planned_steps = run.plan.steps.iter().filter(|s| s.instance == instance && s.claims.is_empty());
         let alike = planned_steps.clone().count() == steps.len()
-            && planned_steps
-                .zip(&steps)
-                .all(|(a, b)| a.step.name == b.name && a.step.class == b.class && a.step.verb == b.verb);
+            && planned_steps.zip(&steps).all(|(a, b)| {
+                a.step.name == b.name && a.step.class == b.class && same_verb(a.step.verb, b.verb)
+            });
         if !alike && decision.action != Action::NoOp {
             return Err("with the values that are known now it takes other steps than planned".into());
         }
@@ -248,10 +248,17 @@ impl<'a> Shared<'a> {
     }
 }
 
+/// What was to be made and is there by now is changed instead.
+fn same_verb(planned: Verb, now: Verb) -> bool {
+    planned == now || (planned == Verb::Create && now == Verb::Update)
+}
+
 /// Whether the decision is the planned one, with unknown values filled in and nothing else.
 fn same_as_planned(run: &Run<'_>, planned: &InstancePlan, decision: &Decision) -> Result<(), String> {
+    // What came with something this run made is taken over where it was to be made.
     let same = decision.action == planned.action
-        || (decision.action == Action::NoOp && planned.action == Action::Update);
+        || (decision.action == Action::NoOp && planned.action == Action::Update)
+        || (decision.action == Action::Adopt && planned.action == Action::Create);
     if !same {
         return Err(format!(
             "with the values that are known now it would be {} instead of {}; plan again",

@@ -2,7 +2,7 @@
 
 use coxswain_model::Object;
 use coxswain_model::schema::{Class, Placement};
-use coxswain_state::{Before, OnDestroy, Record, Status};
+use coxswain_state::{Before, Record, Status};
 
 use super::core::Core;
 use crate::graph::{Args, Graph};
@@ -74,11 +74,7 @@ pub(super) fn settle(core: &Core<'_>, graph: &Graph<'_>, found: (&InstancePlan, 
     let from_configuration = |name: &str| schema.attr(name).is_some_and(coxswain_model::Attr::is_argument);
     record.attributes.retain(|name, _| !from_configuration(name));
     record.attributes.extend(stored::object_to_stored(&args.object, core.run.digest, from_configuration));
-    record.on_destroy = match args.on_destroy.as_ref().and_then(|v| v.as_str()) {
-        Some("retain") => OnDestroy::Retain,
-        Some("forbid") => OnDestroy::Forbid,
-        Some(_) | None => OnDestroy::Destroy,
-    };
+    record.on_destroy = decide::on_destroy(args.on_destroy.as_ref());
     record.depends_on = dependencies(core, graph, args, planned);
 }
 

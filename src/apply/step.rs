@@ -12,7 +12,7 @@ use coxswain_state::{Entry, Intent, Record, Status, StepEnd};
 use super::core::{Core, has_world};
 use super::event::{Event, StepResult};
 use super::record;
-use crate::plan::model::{InstancePlan, PlannedStep};
+use crate::plan::model::{Edge, InstancePlan, PlannedStep, Why};
 use crate::plan::{Lacks, decide, endpoint_of, objects, stored};
 use crate::resource::answer::Answer;
 use crate::resource::kind::{
@@ -35,6 +35,13 @@ struct Doing<'c, 'a> {
     endpoint: Endpoint,
     is_first: bool,
     is_last: bool,
+}
+
+/// When an object is looked at: of a contribution, what was applied before is of interest only before the step.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    Before,
+    After,
 }
 
 /// How a step ended before it was tried.
@@ -117,12 +124,13 @@ impl Doing<'_, '_> {
 
     async fn all(&self) -> Result<StepResult, Early> {
         self.pass_gates().await?;
-        let observed = self.observe(&self.endpoint, &self.asked_now()).await.map_err(Early::Failed)?;
+        let asked = self.asked_now(Look::Before);
+        let observed = self.observe(&self.endpoint, &asked).await.map_err(Early::Failed)?;
         let (wanted_is, former) = self.former(observed.clone()).await.map_err(Early::Failed)?;
         if self.is_first && self.instance.action != Action::Forget {
             let seen = self.fingerprints(wanted_is.as_ref(), former.as_ref());
             let taken_up = self.instance.waiting.is_some();
-            if seen != self.instance.expects && !taken_up {
+            if seen != self.instance.expects && !taken_up && !self.is_brought_by_this_run() {
                 return Err(Early::Refused(self.changed(observed.as_ref())));
             }
         }
@@ -186,6 +194,16 @@ impl Doing<'_, '_> {
             Some(Some(former)) => format!("{} {}", print(Some(former)), print(wanted)),
             Some(None) | None => print(wanted),
         }
+    }
+
+    /// Whether an object that was not there has come with something this run made: a unit with its file.
+    fn is_brought_by_this_run(&self) -> bool {
+        let plan = self.core.run.plan;
+        let needs = |why| matches!(why, Why::Implied | Why::Restart | Why::Value | Why::DependsOn);
+        let brings = |edge: &Edge| needs(edge.why) && plan.steps[edge.to].id == self.planned.id;
+        self.instance.action == Action::Create
+            && self.instance.expects == "absent"
+            && plan.edges.iter().any(brings)
     }
 
     fn changed(&self, observed: Option<&Object>) -> String {
@@ -356,13 +374,13 @@ impl Doing<'_, '_> {
         Err("it asks for the same reads again and again".into())
     }
 
-    fn asked_now(&self) -> Object {
+    fn asked_now(&self, look: Look) -> Object {
         let record = self.core.lock().now.instances.get(&self.instance.address).cloned();
-        self.asked(record.as_ref())
+        self.asked(record.as_ref(), look)
     }
 
     /// The attributes that name the object: the recorded ones while the old object is still there.
-    fn asked(&self, record: Option<&Record>) -> Object {
+    fn asked(&self, record: Option<&Record>, look: Look) -> Object {
         let prior = record.map(|r| stored::from_stored(self.schema, &r.attributes));
         let old = matches!(self.instance.action, Action::Delete)
             || (self.instance.action == Action::Replace
@@ -370,7 +388,7 @@ impl Doing<'_, '_> {
         let args = self.core.lock().args_of(&self.instance.address).map(|a| a.object.clone());
         match (old, prior, args) {
             (true, Some(prior), _) | (false, Some(prior), None) => decide::identity_of(self.schema, &prior),
-            (_, _, Some(args)) => decide::identity_of(self.schema, &args),
+            (_, _, Some(args)) => decide::asked(self.schema, &args, record.filter(|_| look == Look::Before)),
             (_, None, None) => Object::new(),
         }
     }
@@ -407,7 +425,7 @@ impl Doing<'_, '_> {
         if change.desired.is_none() {
             return Ok(None);
         }
-        self.observe(&self.endpoint, &self.asked_now()).await
+        self.observe(&self.endpoint, &self.asked_now(Look::After)).await
     }
 
     /// The first attribute that is not what the plan said.

@@ -30,7 +30,7 @@ pub struct SourceArgs {
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct StateArgs {
     /// Use the state of this environment
-    #[arg(long, value_name = "NAME", value_parser = parse_env)]
+    #[arg(long, value_name = "NAME", global = true, value_parser = parse_env)]
     pub env: Option<String>,
 }
 

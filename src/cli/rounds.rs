@@ -70,12 +70,13 @@ fn has_next_round(plan: &Plan) -> bool {
 fn has_work(plan: &Plan) -> bool {
     !plan.steps.is_empty()
         || !plan.outputs.is_empty()
-        || plan.instances.iter().any(|i| i.moved_from.is_some())
+        || plan.instances.iter().any(|i| i.moved_from.is_some() || i.settles)
 }
 
 /// How `plan` ends.
 pub(super) fn plan_exit(plan: &Plan, request: &PlanRequest) -> Exit {
-    let is_pending = !plan.steps.is_empty() || !plan.outputs.is_empty() || has_next_round(plan);
+    let is_pending =
+        !plan.steps.is_empty() || !plan.outputs.is_empty() || plan.settled() > 0 || has_next_round(plan);
     [(blocked(plan, request), Exit::Error), (waits(plan), Exit::Waiting), (is_pending, Exit::Pending)]
         .into_iter()
         .filter_map(|(holds, exit)| holds.then_some(exit))

@@ -476,6 +476,11 @@ fn instance_plan(request: &Request<'_>, records: &Records<'_>, item: Item<'_>) -
         Some(d) => (d.action, d.reason, d.changes, d.expects, d.restart),
         None => (Action::NoOp, String::new(), Vec::new(), String::new(), false),
     };
+    let released = item.args.as_ref().zip(item.record).is_some_and(|(args, record)| {
+        crate::plan::decide::on_destroy(args.on_destroy.as_ref()) != record.on_destroy
+    });
+    let reason = if released && reason.is_empty() { "its lifecycle changes".to_owned() } else { reason };
+    let settles = action == Action::NoOp && waiting.is_none() && (released || !changes.is_empty());
     InstancePlan {
         moved_from: records.by_address.get(&item.address).and_then(|(_, from)| from.clone()),
         address: item.address,
@@ -488,6 +493,7 @@ fn instance_plan(request: &Request<'_>, records: &Records<'_>, item: Item<'_>) -
         expects,
         desired,
         restart,
+        settles,
         max_failures: item.args.as_ref().and_then(|a| a.numbers.get("rollout.max_failures").copied()),
         waiting: waiting.map(|r| Waiting { on: r.waiting_on.clone(), since: r.since.clone() }),
     }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use coxswain_model::schema::{Attr, Class, Compare, Existing, Placement};
+use coxswain_model::schema::{Attr, AttrType, Class, Compare, Existing, Placement};
 use coxswain_model::{Address, Diagnostic, Object, Schema, Value, json};
-use coxswain_state::{Before, Record, Status};
+use coxswain_state::{Before, OnDestroy, Record, Status};
 use serde_json::{Value as Json, json};
 
 use super::compare::same;
@@ -126,18 +126,19 @@ impl Facts3<'_> {
         if let Some(attr) = differing.iter().find(|a| a.replaces && self.desired[a.name].is_wholly_known()) {
             return self.replace(&format!("`{}` cannot be changed in place", attr.name), Some(observed));
         }
-        let changes = self.changes(&differing, observed);
+        let mut changes = self.changes(&differing, observed);
+        changes.extend(self.settled());
         let change = self.change(Action::Update, Some(observed), &differing);
+        let interrupted = record.status == Status::Indeterminate;
         if !differing.is_empty() {
-            let reason = reason_for(&changes);
+            let reason = if interrupted { INTERRUPTED.into() } else { reason_for(&changes) };
             return self.decision(Action::Update, reason, changes, change);
         }
         if let Some(why) = &self.restart {
             return self.decision(Action::Update, why.clone(), changes, change);
         }
-        let interrupted = record.status == Status::Indeterminate;
         if interrupted || matches!(record.status, Status::Running | Status::Waiting) {
-            let reason = if interrupted { "an earlier run was interrupted" } else { "it goes on" };
+            let reason = if interrupted { INTERRUPTED } else { "it goes on" };
             let mut decision = self.decision(Action::Update, reason.into(), changes, change);
             decision.restart = false;
             decision.resumed = true;
@@ -172,6 +173,39 @@ impl Facts3<'_> {
             change.replaces = named.is_some_and(|attr| attr.name == change.name);
         }
         Ok(decision)
+    }
+
+    /// What only the record changes: settings, and owned attributes that are not given any more.
+    fn settled(&self) -> Vec<AttrChange> {
+        let mut changes = Vec::new();
+        for attr in self.schema.attributes.iter().filter(|a| a.is_argument()) {
+            let (stored, wanted) = (self.stored(attr.name), self.desired.get(attr.name));
+            match attr.class {
+                Class::Setting if !stored::same_as_stored(attr, stored, wanted, self.digest) => {
+                    let mut change = self.attr_change(attr, None);
+                    change.before = stored.map(|s| self.shown_stored(attr, s));
+                    changes.push(change);
+                }
+                Class::Owned if wanted.is_none() && stored.is_some() => changes.push(AttrChange {
+                    name: attr.name.to_owned(),
+                    before: stored.map(|s| self.shown_stored(attr, s)),
+                    after: None,
+                    cause: Cause::Released,
+                    lines: false,
+                    replaces: false,
+                }),
+                Class::Setting | Class::Owned | Class::Identity | Class::Computed | Class::Fact => {}
+            }
+        }
+        changes
+    }
+
+    fn shown_stored(&self, attr: &Attr, stored: &Json) -> Json {
+        if attr.sensitive || stored::is_digest(stored) {
+            json!({ "$sensitive": true })
+        } else {
+            stored.clone()
+        }
     }
 
     fn create(&self, reason: &str) -> Decision {
@@ -261,6 +295,17 @@ impl Facts3<'_> {
         attrs.iter().map(|attr| self.attr_change(attr, observed.get(attr.name))).collect()
     }
 
+    /// Whether what was applied last is still there. Of a contribution, what others have beside it does not count.
+    fn is_as_applied(&self, attr: &Attr, stored: Option<&Json>, observed: Option<&Value>) -> bool {
+        let is_contribution = self.schema.of_class(Class::Identity).next().is_none();
+        match (stored, observed.and_then(Value::as_items)) {
+            (Some(Json::Array(applied)), Some(there)) if is_contribution => {
+                applied.iter().all(|a| there.iter().any(|t| json::to_json(t) == *a))
+            }
+            _ => stored::same_as_stored(attr, stored, observed, self.digest),
+        }
+    }
+
     fn attr_change(&self, attr: &'static Attr, observed: Option<&Value>) -> AttrChange {
         let want = self.desired.get(attr.name);
         let stored = self.stored(attr.name);
@@ -270,13 +315,15 @@ impl Facts3<'_> {
         let shown = |value: &Value| if secret { json!({ "$sensitive": true }) } else { json::to_json(value) };
         let before = match observed {
             Some(value) => Some(shown(value)),
-            None if attr.class == Class::Identity => stored.cloned(),
+            None if attr.class == Class::Identity => {
+                stored.filter(|_| !stored::same_as_stored(attr, stored, want, self.digest)).cloned()
+            }
             None => None,
         };
         let drifted = observed.is_some_and(Value::is_wholly_known)
-            && self.record.is_some()
+            && self.record.is_some_and(|r| r.status != Status::Indeterminate)
             && self.former.is_none()
-            && !stored::same_as_stored(attr, stored, observed, self.digest);
+            && !self.is_as_applied(attr, stored, observed);
         let pending = !stored::same_as_stored(attr, stored, want, self.digest);
         let cause = match (drifted && attr.class == Class::Owned, pending) {
             (true, true) => Cause::Both,
@@ -295,8 +342,10 @@ impl Facts3<'_> {
     }
 }
 
+const INTERRUPTED: &str = "an earlier run was interrupted";
+
 fn reason_for(changes: &[AttrChange]) -> String {
-    let drifted = changes.iter().filter(|c| c.cause != Cause::Pending).count();
+    let drifted = changes.iter().filter(|c| matches!(c.cause, Cause::Drifted | Cause::Both)).count();
     match (drifted, changes.len()) {
         (0, _) => String::new(),
         (d, all) if d == all => "it was changed by someone else".into(),
@@ -340,6 +389,34 @@ pub fn identity_of(schema: &Schema, object: &Object) -> Object {
         .filter_map(|a| object.get(a.name).map(|v| (Arc::from(a.name), v.clone())))
         .collect();
     if schema.of_class(Class::Identity).next().is_none() { object.clone() } else { named }
+}
+
+/// What `lifecycle.on_destroy` means.
+pub fn on_destroy(word: Option<&Value>) -> OnDestroy {
+    match word.and_then(Value::as_str) {
+        Some("retain") => OnDestroy::Retain,
+        Some("forbid") => OnDestroy::Forbid,
+        Some(_) | None => OnDestroy::Destroy,
+    }
+}
+
+/// What a kind is asked about: the identity; of a contribution everything, with what was applied last, so that what
+/// is not wanted any more is seen too.
+pub fn asked(schema: &Schema, object: &Object, record: Option<&Record>) -> Object {
+    let mut asked = identity_of(schema, object);
+    if schema.of_class(Class::Identity).next().is_some() {
+        return asked;
+    }
+    let applied = record.map_or_else(Object::new, |r| stored::from_stored(schema, &r.attributes));
+    for attr in schema.of_class(Class::Owned) {
+        let AttrType::Set(of) = attr.ty else { continue };
+        let items = |object: &Object| object.get(attr.name).and_then(Value::as_items).map(<[Value]>::to_vec);
+        if let (Some(mut wanted), Some(had)) = (items(&asked), items(&applied)) {
+            wanted.extend(had);
+            asked.insert(Arc::from(attr.name), Value::set(of.to_type(), wanted));
+        }
+    }
+    asked
 }
 
 /// The identity as text, unique with kind and endpoint; `None` while a part is unknown. Contributions are named by

@@ -90,6 +90,9 @@ pub struct InstancePlan {
     /// Whether `restart_on` fires.
     #[serde(default, skip_serializing_if = "is_false")]
     pub restart: bool,
+    /// Whether the record changes although no step is due: settings, attributes that are left alone from now on.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub settles: bool,
     /// How many instances of its set may fail before `rollout` stops the rest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_failures: Option<u64>,
@@ -127,6 +130,8 @@ pub enum Cause {
     Drifted,
     /// Both.
     Both,
+    /// It is not in the configuration any more: left as it is from now on.
+    Released,
 }
 
 /// One step in the plan.
@@ -292,5 +297,10 @@ impl Plan {
             && self.deferred.is_empty()
             && self.unreadable.is_empty()
             && self.outputs.is_empty()
+            && self.settled() == 0
+    }
+    /// The number of instances of which only the record changes.
+    pub fn settled(&self) -> usize {
+        self.instances.iter().filter(|i| i.settles).count()
     }
 }

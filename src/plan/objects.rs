@@ -136,7 +136,7 @@ impl<'a> Planner<'a> {
             return Err(Stop::Error(wrong.into_iter().map(place_of).collect()));
         }
         let record = self.records.get(&instance.address);
-        let asked = decide::identity_of(instance.schema, &args.object);
+        let asked = decide::asked(instance.schema, &args.object, record);
         let observed = match self.observe(kind, &asked, &place, record) {
             Seen3::Lack => return Err(Stop::Need(Need::Instance(instance.address.clone()))),
             Seen3::Object(found) => found,
@@ -179,14 +179,16 @@ impl<'a> Planner<'a> {
     fn place(&self, graph: &Graph<'_>, id: InstanceId, args: &Args) -> Result<Where, Stop> {
         let instance = graph.instance(id);
         let host = match (instance.schema.placement, &args.host) {
-            (Placement::Nowhere, _) => {
+            (Placement::Nowhere, None) => {
                 return Ok(Where::At(Place { endpoint: Endpoint::Nowhere, facts: None }));
             }
             (Placement::IsHost, _) => id,
             (Placement::HostOrController | Placement::Host, None) => {
                 return Ok(Where::At(self.controller()));
             }
-            (Placement::HostOrController | Placement::Host, Some(value)) => match &value.node {
+            (Placement::HostOrController | Placement::Host | Placement::Nowhere, Some(value)) => match &value
+                .node
+            {
                 Node::Ref(found) => found.id,
                 _ => {
                     let reason =
@@ -230,6 +232,14 @@ impl<'a> Planner<'a> {
         let facts = self.request.seen.facts(&endpoint).cloned();
         if facts.is_none() {
             self.lack(&endpoint, [Probe::Facts]);
+        }
+        // Without a world of its own it still needs its host to be there.
+        if instance.schema.placement == Placement::Nowhere {
+            let there = facts.is_some() || self.request.seen.answers.contains_key(&endpoint);
+            return match there {
+                true => Ok(Where::At(Place { endpoint: Endpoint::Nowhere, facts: None })),
+                false => Err(Stop::Need(Need::Instance(instance.address.clone()))),
+            };
         }
         Ok(Where::At(Place { endpoint, facts }))
     }

@@ -42,6 +42,7 @@ static SCHEMA: Schema = Schema {
         fs::UID,
         fs::GID,
         fs::FILE_TYPE,
+        fs::MTIME,
     ],
     placement: Placement::HostOrController,
     stage: Stage::Base,

@@ -63,6 +63,7 @@ static SCHEMA: Schema = Schema {
             .restores()
             .derived_from("content"),
         fs::FILE_TYPE,
+        fs::MTIME,
     ],
     placement: Placement::HostOrController,
     stage: Stage::Base,

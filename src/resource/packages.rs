@@ -25,10 +25,9 @@ const CACHE_AGE_S: i128 = 3600;
 const APT: &str = "apt-get -y -q -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 \
                    -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold --no-install-recommends";
 
-/// `$1`: minutes that lists stay good; then the packages. A name without candidate is never left to apt, which
+/// The packages. `MINUTES` is how long lists stay good. A name without candidate is never left to apt, which
 /// would take it for a pattern.
-const INSTALL: &str = r#"minutes=$1
-shift
+const INSTALL: &str = r#"minutes=MINUTES
 stamp=/var/lib/apt/periodic/update-success-stamp
 missing() {
   for name do
@@ -253,7 +252,7 @@ impl HostKind for Packages {
         if !install.is_empty() {
             let age = change.desired.as_ref().and_then(|d| whole(d, "update_cache_max_age"));
             let minutes = age.unwrap_or(CACHE_AGE_S).max(0) / 60;
-            acts.push(script(INSTALL, "apt-get install", [minutes.to_string()].into_iter().chain(install)));
+            acts.push(script(&INSTALL.replace("MINUTES", &minutes.to_string()), "apt-get install", install));
         }
         Ok(acts)
     }

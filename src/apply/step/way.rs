@@ -81,7 +81,7 @@ impl Doing<'_, '_> {
 
     /// Why a gate is closed; none where it is open.
     async fn closed(&self, name: &str) -> Option<String> {
-        let identity = self.asked(None);
+        let identity = self.asked(None, super::Look::After);
         let mut got = Answers::new();
         for _ in 0..=OBSERVE_DEPTH {
             match self.kind.gate(name, &identity, &got) {

@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::layout::{Place, place};
 use super::value::{Row, row};
-use super::{Colour, Tone, clean, one_line, plural};
+use super::{Colour, Tone, clean, plural};
 use crate::plan::AttrChange;
 use crate::resource::Action;
 use crate::session::{DriftReport, DriftedInstance};
@@ -32,7 +32,7 @@ pub fn text(report: &DriftReport, colour: Colour) -> String {
         .iter()
         .map(|u| {
             let n = plural(u.instances.len(), "instance");
-            format!("{}  {}  # {n} not compared", one_line(&u.endpoint), one_line(&u.reason))
+            format!("{}  # {n} not compared", super::plan::unreadable(&u.endpoint, &u.reason))
         })
         .collect();
     push_part(&mut out, "Cannot be read", &unreadable, colour);

@@ -162,7 +162,8 @@ pub fn remarks(item: &Item<'_>) -> Vec<String> {
             StepClass::Danger => lines.push(format!("cannot be taken back: {title}")),
         }
     }
-    if item.instance.restart && !item.steps.iter().any(|s| s.step.class == StepClass::Restart) {
+    let is_new = matches!(item.instance.action, Action::Create | Action::Replace);
+    if item.instance.restart && !is_new && !item.steps.iter().any(|s| s.step.class == StepClass::Restart) {
         lines.push("restart: something in restart_on changes".to_owned());
     }
     lines
@@ -177,13 +178,7 @@ pub fn rest(plan: &Plan) -> Vec<(String, Vec<String>)> {
     waiting.extend(deferred(DeferredAfter::Others));
     let unreadable = plan.unreadable.iter().map(|u| {
         let n = plural(u.instances.len(), "instance");
-        // Most reasons begin with the host's name.
-        let name = if u.reason.starts_with(&u.endpoint) {
-            String::new()
-        } else {
-            format!("{}  ", one_line(&u.endpoint))
-        };
-        format!("{name}{}  # {n} planned as nothing", one_line(&u.reason))
+        format!("{}  # {n} planned as nothing", unreadable(&u.endpoint, &u.reason))
     });
     let outputs = plan.outputs.iter().map(|o| {
         let name = clean(&o.name);
@@ -205,6 +200,14 @@ pub fn rest(plan: &Plan) -> Vec<(String, Vec<String>)> {
     parts.push(("Warnings".to_owned(), plan.warnings.iter().map(warning_line).collect()));
     parts.retain(|(_, lines)| !lines.is_empty());
     parts
+}
+
+/// Which endpoint cannot be read and why; most reasons begin with its name.
+pub fn unreadable(endpoint: &str, reason: &str) -> String {
+    match reason.starts_with(endpoint) {
+        true => one_line(reason),
+        false => format!("{}  {}", one_line(endpoint), one_line(reason)),
+    }
 }
 
 fn deferred_line(deferred: &Deferred) -> String {
@@ -264,9 +267,12 @@ pub fn last_line(plan: &Plan) -> String {
         line += &format!(", {} to forget", n(Action::Forget));
     }
     let unknown: usize = plan.unreadable.iter().map(|u| u.instances.len()).sum();
-    line += &format!("; {} unchanged", n(Action::NoOp).saturating_sub(unknown));
+    line += &format!("; {} unchanged", n(Action::NoOp).saturating_sub(unknown + plan.settled()));
     if unknown > 0 {
         line += &format!(", {unknown} unknown");
+    }
+    if plan.settled() > 0 {
+        line += &format!(", {} noted in the state alone", plan.settled());
     }
     if !plan.deferred.is_empty() {
         line += &format!(", {} deferred", plan.deferred.len());

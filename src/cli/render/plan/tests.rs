@@ -46,6 +46,7 @@ pub(crate) fn instance(at: &str, host: Option<&str>, action: Action) -> Instance
         restart: false,
         waiting: None,
         max_failures: None,
+        settles: false,
     }
 }
 
