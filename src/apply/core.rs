@@ -180,9 +180,10 @@ impl<'a> Shared<'a> {
         &mut self,
         core: &Core<'a>,
         instance: usize,
-        observed: Option<&Object>,
+        seen: (Option<&Object>, Option<Option<&Object>>),
         endpoint: &Endpoint,
     ) -> Result<Decision, String> {
+        let (observed, former) = seen;
         let run = core.run;
         let planned = &run.plan.instances[instance];
         let kind = (run.kinds)(&planned.address.kind).ok_or("its kind is not known to this version")?;
@@ -210,6 +211,7 @@ impl<'a> Shared<'a> {
             return Err("a value it needs is still not known".into());
         }
         let facts = Facts3 {
+            former,
             schema,
             address: &planned.address,
             desired: &args.object,

@@ -22,6 +22,10 @@ pub(super) fn wanted(
     let (planned, args) = found;
     let old = core.records.get(&planned.address);
     let mut record = match old {
+        // What was before is a fact of one object.
+        Some(old) if is_elsewhere(core, planned, old, (args, endpoint)) => {
+            Record { before: None, ..old.clone() }
+        }
         Some(old) => old.clone(),
         None => Record::new(&planned.uid, planned.address.kind.as_ref(), &planned.identity),
     };
@@ -47,6 +51,17 @@ pub(super) fn wanted(
     record.waiting_on = Vec::new();
     record.handle = None;
     record
+}
+
+/// Whether the record is of another object than the one that is wanted.
+fn is_elsewhere(
+    core: &Core<'_>,
+    planned: &InstancePlan,
+    old: &Record,
+    wanted: (Option<&Args>, &Endpoint),
+) -> bool {
+    let (Some(kind), Some(args)) = ((core.run.kinds)(&planned.address.kind), wanted.0) else { return false };
+    decide::is_elsewhere(kind.schema(), old, (&args.object, wanted.1), core.run.digest)
 }
 
 /// Brings everything that comes from the configuration into a record.

@@ -13,7 +13,7 @@ use super::core::{Core, has_world};
 use super::event::{Event, StepResult};
 use super::record;
 use crate::plan::model::{Edge, InstancePlan, PlannedStep, Why};
-use crate::plan::{decide, objects, stored};
+use crate::plan::{Lacks, decide, endpoint_of, objects, stored};
 use crate::resource::answer::Answer;
 use crate::resource::kind::{
     Action, Answers, Change, Endpoint, Facts, HostId, Kind, KindError, OBSERVE_DEPTH, Observation, Outcome,
@@ -29,6 +29,9 @@ struct Doing<'c, 'a> {
     index: usize,
     kind: &'static dyn Kind,
     schema: &'static Schema,
+    /// Where the instance lives.
+    home: Endpoint,
+    /// Where the step acts: the former place, where it removes what is there.
     endpoint: Endpoint,
     is_first: bool,
     is_last: bool,
@@ -60,6 +63,7 @@ pub(super) async fn run(core: &Core<'_>, at: usize) -> Result<StepResult, String
         return Ok(StepResult::Refused { reason: "its kind is not known to this version".into() });
     };
     let same = |other: usize| run.plan.steps.get(other).is_some_and(|s| s.instance == planned.instance);
+    let home = endpoint(core, instance, kind.schema());
     let doing = Doing {
         core,
         planned,
@@ -67,7 +71,8 @@ pub(super) async fn run(core: &Core<'_>, at: usize) -> Result<StepResult, String
         index: planned.instance,
         kind,
         schema: kind.schema(),
-        endpoint: endpoint(core, instance, kind.schema()),
+        endpoint: former_place(core, (planned, instance)).unwrap_or_else(|| home.clone()),
+        home,
         is_first: at == 0 || !same(at - 1),
         is_last: !same(at + 1),
     };
@@ -91,6 +96,23 @@ fn endpoint(core: &Core<'_>, instance: &InstancePlan, schema: &Schema) -> Endpoi
     Endpoint::Host(Arc::new(HostId { address: host.clone(), uid: uid.unwrap_or_default().into() }))
 }
 
+/// What a program said about a change, without the sensitive values it was given.
+fn shown(change: &Change, text: &str) -> String {
+    match &change.desired {
+        Some(desired) => stored::without_secrets(text, desired),
+        None => text.to_owned(),
+    }
+}
+
+/// Where the object is that a replacement removes.
+fn former_place(core: &Core<'_>, found: (&PlannedStep, &InstancePlan)) -> Option<Endpoint> {
+    let (planned, instance) = found;
+    let is_removal = instance.action == Action::Replace && planned.step.verb == Verb::Delete;
+    let record = core.records.get(&instance.address).filter(|_| is_removal)?;
+    let mut lacks = Lacks::default();
+    endpoint_of(&core.records, &instance.address, record, &mut lacks)
+}
+
 impl Doing<'_, '_> {
     fn now(&self) -> String {
         self.core.run.journal.now()
@@ -102,15 +124,18 @@ impl Doing<'_, '_> {
 
     async fn all(&self) -> Result<StepResult, Early> {
         self.pass_gates().await?;
-        let observed = self.observe(Look::Before).await.map_err(Early::Failed)?;
+        let asked = self.asked_now(Look::Before);
+        let observed = self.observe(&self.endpoint, &asked).await.map_err(Early::Failed)?;
+        let (wanted_is, former) = self.former(observed.clone()).await.map_err(Early::Failed)?;
         if self.is_first && self.instance.action != Action::Forget {
-            let seen = stored::fingerprint(self.schema, observed.as_ref(), self.core.run.digest);
+            let seen = self.fingerprints(wanted_is.as_ref(), former.as_ref());
             let taken_up = self.instance.waiting.is_some();
             if seen != self.instance.expects && !taken_up && !self.is_brought_by_this_run() {
                 return Err(Early::Refused(self.changed(observed.as_ref())));
             }
         }
-        let (decision, wanted) = self.decide(observed.as_ref())?;
+        let former = former.as_ref().map(Option::as_ref);
+        let (decision, wanted) = self.decide((wanted_is.as_ref(), former))?;
         if decision.action == Action::NoOp
             && self.instance.action != Action::NoOp
             && self.planned.claims.is_empty()
@@ -134,7 +159,40 @@ impl Doing<'_, '_> {
                 wanted,
                 StepEnd::Refused { message: format!("{path} is not what the plan saw ({found})") },
             ),
-            Err(error) => self.failed(wanted, StepEnd::Failed { message: error.to_string() }),
+            Err(error) => {
+                self.failed(wanted, StepEnd::Failed { message: shown(&change, &error.to_string()) })
+            }
+        }
+    }
+
+    /// Of what was observed: the wanted object, and the recorded one where that is another.
+    async fn former(
+        &self,
+        observed: Option<Object>,
+    ) -> Result<(Option<Object>, Option<Option<Object>>), String> {
+        let Some(record) = self.core.records.get(&self.instance.address).filter(|_| self.is_first) else {
+            return Ok((observed, None));
+        };
+        let Some(args) = self.core.lock().args_of(&self.instance.address) else {
+            return Ok((observed, None));
+        };
+        let wanted = (&args.object, &self.home);
+        if !decide::is_elsewhere(self.schema, record, wanted, self.core.run.digest) {
+            return Ok((observed, None));
+        }
+        if self.instance.action != Action::Replace {
+            return Ok((observed, Some(None)));
+        }
+        let wanted = decide::identity_of(self.schema, &args.object);
+        Ok((self.observe(&self.home, &wanted).await?, Some(observed)))
+    }
+
+    /// What the plan expects: the wanted object, after the one that it replaces where that is another.
+    fn fingerprints(&self, wanted: Option<&Object>, former: Option<&Option<Object>>) -> String {
+        let print = |object| stored::fingerprint(self.schema, object, self.core.run.digest);
+        match former {
+            Some(Some(former)) => format!("{} {}", print(Some(former)), print(wanted)),
+            Some(None) | None => print(wanted),
         }
     }
 
@@ -157,13 +215,16 @@ impl Doing<'_, '_> {
     }
 
     /// Decides again with all values known, and makes the record the instance will have.
-    fn decide(&self, observed: Option<&Object>) -> Result<(decide::Decision, Option<Record>), Early> {
+    fn decide(
+        &self,
+        seen: (Option<&Object>, Option<Option<&Object>>),
+    ) -> Result<(decide::Decision, Option<Record>), Early> {
         let mut shared = self.core.lock();
         let decision = match shared.decided.get(&self.index) {
             Some(decision) => decision.clone(),
             None => {
                 let decision =
-                    shared.decide(self.core, self.index, observed, &self.endpoint).map_err(Early::Refused)?;
+                    shared.decide(self.core, self.index, seen, &self.home).map_err(Early::Refused)?;
                 shared.decided.insert(self.index, decision.clone());
                 decision
             }
@@ -177,7 +238,7 @@ impl Doing<'_, '_> {
             shared.graph(),
             (self.instance, args.as_deref()),
             &decision,
-            &self.endpoint,
+            &self.home,
         );
         Ok((decision, Some(wanted)))
     }
@@ -249,7 +310,8 @@ impl Doing<'_, '_> {
             tried += 1;
             match self.once(change, limit).await {
                 Err(error) if tried < attempts && error.retry() != Retry::Never => {
-                    self.say_blocked(format!("attempt {tried} of {attempts} failed: {error}"));
+                    let why = shown(change, &error.to_string());
+                    self.say_blocked(format!("attempt {tried} of {attempts} failed: {why}"));
                     tokio::time::sleep(wait).await;
                 }
                 result => return result,
@@ -264,7 +326,8 @@ impl Doing<'_, '_> {
     async fn once(&self, change: &Change, limit: Duration) -> Result<Outcome, KindError> {
         let id = self.planned.id.clone();
         let sink = self.core.run.sink;
-        let progress = move |line: &str| sink(Event::Progress { step: id.clone(), line: line.to_owned() });
+        let progress =
+            move |line: &str| sink(Event::Progress { step: id.clone(), line: shown(change, line) });
         let handle = self.core.records.get(&self.instance.address).and_then(|r| r.handle.clone());
         let cx = StepCx {
             address: &self.instance.address,
@@ -282,16 +345,15 @@ impl Doing<'_, '_> {
     }
 
     /// What is there now.
-    async fn observe(&self, look: Look) -> Result<Option<Object>, String> {
+    async fn observe(&self, at: &Endpoint, asked: &Object) -> Result<Option<Object>, String> {
         let record = self.core.lock().now.instances.get(&self.instance.address).cloned();
         if self.planned.step.verb == Verb::Forget {
             return Ok(None);
         }
-        let asked = self.asked(record.as_ref(), look);
         let mut got = Answers::new();
         let mut facts = Facts::default();
         for _ in 0..=OBSERVE_DEPTH {
-            let need = match self.kind.observe(&asked, &facts, &got) {
+            let need = match self.kind.observe(asked, &facts, &got) {
                 Observation::Recorded => return Ok(objects::recorded(self.schema, record.as_ref())),
                 Observation::Present(object) => return Ok(Some(object)),
                 Observation::Absent => return Ok(None),
@@ -301,7 +363,7 @@ impl Doing<'_, '_> {
             if !has_world(self.schema.placement) {
                 return Err("it asks for reads, and has no world".into());
             }
-            let answers = self.core.run.world.read(&self.endpoint, &need).await.map_err(|e| e.to_string())?;
+            let answers = self.core.run.world.read(at, &need).await.map_err(|e| e.to_string())?;
             for (probe, answer) in need.into_iter().zip(answers) {
                 if let Answer::Facts(found) = &answer {
                     facts = found.clone();
@@ -310,6 +372,11 @@ impl Doing<'_, '_> {
             }
         }
         Err("it asks for the same reads again and again".into())
+    }
+
+    fn asked_now(&self, look: Look) -> Object {
+        let record = self.core.lock().now.instances.get(&self.instance.address).cloned();
+        self.asked(record.as_ref(), look)
     }
 
     /// The attributes that name the object: the recorded ones while the old object is still there.
@@ -334,7 +401,9 @@ impl Doing<'_, '_> {
         wanted: Option<Record>,
     ) -> Result<StepResult, Early> {
         if !self.is_last {
-            return self.ended(&made, Vec::new()).map_err(Early::Fatal);
+            let is_removed = self.instance.action == Action::Replace && change.desired.is_none();
+            let changes = self.in_the_making(wanted.filter(|_| is_removed));
+            return self.ended(&made, changes).map_err(Early::Fatal);
         }
         let observed = match self.observe_after(change).await {
             Ok(observed) => observed,
@@ -356,7 +425,7 @@ impl Doing<'_, '_> {
         if change.desired.is_none() {
             return Ok(None);
         }
-        self.observe(Look::After).await
+        self.observe(&self.endpoint, &self.asked_now(Look::After)).await
     }
 
     /// The first attribute that is not what the plan said.

@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 use super::compare::same;
 use super::model::{AttrChange, Cause};
 use super::stored::{self, Digest};
-use crate::resource::kind::{Action, Change};
+use crate::resource::kind::{Action, Change, Endpoint};
 
 /// What is known of an instance when it is decided.
 pub struct Facts3<'a> {
@@ -24,6 +24,9 @@ pub struct Facts3<'a> {
     pub record: Option<&'a Record>,
     /// What is there; `None` for absent.
     pub observed: Option<&'a Object>,
+    /// Where the record is of another object than the wanted one (another name, another host): what is there of
+    /// that one.
+    pub former: Option<Option<&'a Object>>,
     /// Attributes that are left alone (`ignore_changes`).
     pub ignore: &'a [Arc<str>],
     /// Whether somebody asked for a replacement (`--replace`, `replace_triggered_by`), and who.
@@ -56,8 +59,10 @@ pub struct Decision {
 }
 
 impl Facts3<'_> {
+    /// Last applied attributes of the wanted object.
     fn prior(&self) -> Object {
-        self.record.map_or_else(Object::new, |r| stored::from_stored(self.schema, &r.attributes))
+        let record = self.record.filter(|_| self.former.is_none());
+        record.map_or_else(Object::new, |r| stored::prior(self.schema, &r.attributes))
     }
 
     fn stored(&self, name: &str) -> Option<&Json> {
@@ -96,6 +101,9 @@ impl Facts3<'_> {
     /// # Errors
     /// When an existing object may not be taken over.
     pub fn decide(&self) -> Result<Decision, Box<Diagnostic>> {
+        if let (Some(record), Some(former)) = (self.record, self.former) {
+            return self.elsewhere(record, former);
+        }
         match (self.record, self.observed) {
             (None, None) => Ok(self.create("it is not there yet")),
             (None, Some(observed)) => self.adopt(observed),
@@ -113,13 +121,6 @@ impl Facts3<'_> {
     fn existing(&self, record: &Record, observed: &Object) -> Decision {
         if let Some(why) = &self.replace {
             return self.replace(why, Some(observed));
-        }
-        let moved = self
-            .schema
-            .of_class(Class::Identity)
-            .find(|a| !stored::same_as_stored(a, self.stored(a.name), self.desired.get(a.name), self.digest));
-        if let Some(attr) = moved {
-            return self.replace(&format!("`{}` names the object and changes", attr.name), Some(observed));
         }
         let differing = self.differing(observed);
         if let Some(attr) = differing.iter().find(|a| a.replaces && self.desired[a.name].is_wholly_known()) {
@@ -145,6 +146,33 @@ impl Facts3<'_> {
         }
         let change = Change { action: Action::NoOp, ..change };
         self.decision(Action::NoOp, String::new(), changes, change)
+    }
+
+    /// The record is of another object: that one goes, unless it is gone, and the wanted one is made or taken over.
+    fn elsewhere(&self, record: &Record, former: Option<&Object>) -> Result<Decision, Box<Diagnostic>> {
+        let mut decision = match self.observed {
+            None => self.create("it is not there yet"),
+            Some(observed) => self.adopt(observed)?,
+        };
+        let named = renamed(self.schema, record, self.desired, self.digest);
+        decision.reason = match named {
+            Some(attr) => format!("`{}` names the object and changes", attr.name),
+            None => "it changes its place".into(),
+        };
+        if former.is_some() {
+            decision.action = Action::Replace;
+            decision.removal = Some(removal(self.schema, record, former));
+            decision.expects =
+                format!("{} {}", stored::fingerprint(self.schema, former, self.digest), decision.expects);
+        }
+        let is_shown = |attr: &Attr| decision.changes.iter().any(|c| c.name == attr.name);
+        if let Some(attr) = named.filter(|attr| !is_shown(attr)) {
+            decision.changes.insert(0, self.attr_change(attr, None));
+        }
+        for change in &mut decision.changes {
+            change.replaces = named.is_some_and(|attr| attr.name == change.name);
+        }
+        Ok(decision)
     }
 
     /// What only the record changes: settings, and owned attributes that are not given any more.
@@ -245,7 +273,10 @@ impl Facts3<'_> {
         Change {
             action,
             identity: self.identity(),
-            before: self.record.map_or_else(|| Some(observed.cloned()), |r| before_of(self.schema, r)),
+            before: match self.record.filter(|_| self.former.is_none()) {
+                Some(record) => before_of(self.schema, record),
+                None => Some(observed.cloned()),
+            },
             prior: self.prior(),
             observed: observed.cloned(),
             desired: Some(self.desired.clone()),
@@ -278,9 +309,9 @@ impl Facts3<'_> {
     fn attr_change(&self, attr: &'static Attr, observed: Option<&Value>) -> AttrChange {
         let want = self.desired.get(attr.name);
         let stored = self.stored(attr.name);
-        let was_secret = stored.is_some_and(stored::is_digest)
+        let was_secret = stored.is_some_and(stored::holds_digest)
             && want.is_none_or(|w| w.as_str().is_none_or(|s| s.len() < 1024));
-        let secret = attr.sensitive || was_secret || want.is_some_and(Value::is_sensitive);
+        let secret = attr.sensitive || was_secret || want.is_some_and(|w| w.deep_marks().sensitive);
         let shown = |value: &Value| if secret { json!({ "$sensitive": true }) } else { json::to_json(value) };
         let before = match observed {
             Some(value) => Some(shown(value)),
@@ -291,6 +322,7 @@ impl Facts3<'_> {
         };
         let drifted = observed.is_some_and(Value::is_wholly_known)
             && self.record.is_some_and(|r| r.status != Status::Indeterminate)
+            && self.former.is_none()
             && !self.is_as_applied(attr, stored, observed);
         let pending = !stored::same_as_stored(attr, stored, want, self.digest);
         let cause = match (drifted && attr.class == Class::Owned, pending) {
@@ -319,6 +351,35 @@ fn reason_for(changes: &[AttrChange]) -> String {
         (d, all) if d == all => "it was changed by someone else".into(),
         _ => "it was changed by someone else, and the configuration changed".into(),
     }
+}
+
+/// The attribute by which the record is of another object than the wanted one.
+pub fn renamed(
+    schema: &Schema,
+    record: &Record,
+    desired: &Object,
+    digest: &Digest<'_>,
+) -> Option<&'static Attr> {
+    let same =
+        |a: &&Attr| stored::same_as_stored(a, record.attributes.get(a.name), desired.get(a.name), digest);
+    schema.of_class(Class::Identity).find(|a| !same(a))
+}
+
+/// Whether the record is of another object than the wanted one, or of one at another place.
+pub fn is_elsewhere(
+    schema: &Schema,
+    record: &Record,
+    wanted: (&Object, &Endpoint),
+    digest: &Digest<'_>,
+) -> bool {
+    if matches!(schema.placement, Placement::Nowhere | Placement::IsHost) {
+        return renamed(schema, record, wanted.0, digest).is_some() && schema.placement == Placement::Nowhere;
+    }
+    let place = match wanted.1 {
+        Endpoint::Host(host) => Some(host.uid.as_ref()),
+        Endpoint::Controller | Endpoint::Nowhere => None,
+    };
+    record.endpoint.as_deref() != place || renamed(schema, record, wanted.0, digest).is_some()
 }
 
 /// The identity attributes of an object; all of it where the kind has none (contributions).
@@ -393,7 +454,7 @@ pub fn before_of(schema: &Schema, record: &Record) -> Option<Option<Object>> {
 
 /// The change that removes a recorded object.
 pub fn removal(schema: &Schema, record: &Record, observed: Option<&Object>) -> Change {
-    let prior = stored::from_stored(schema, &record.attributes);
+    let prior = stored::prior(schema, &record.attributes);
     Change {
         action: Action::Delete,
         identity: identity_of(schema, &prior),

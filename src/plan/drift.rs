@@ -148,7 +148,7 @@ fn differences(
         {
             continue;
         }
-        let secret = attr.sensitive || stored::is_digest(applied);
+        let secret = attr.sensitive || stored::holds_digest(applied);
         let mark = || serde_json::json!({ "$sensitive": true });
         changes.push(AttrChange {
             name: attr.name.to_owned(),

@@ -13,7 +13,7 @@ use super::decide::{self, Decision, Facts3};
 use super::model::DeferredAfter;
 use super::moved::Records;
 use super::seen::Lacks;
-use super::{Request, stored};
+use super::{Request, removals, stored};
 use crate::graph::{Args, Graph, Objects};
 use crate::resource::connection;
 use crate::resource::kind::{Action, Answers, Endpoint, Facts, HostId, Kind, Observation, PlanCx, Step};
@@ -126,10 +126,14 @@ impl<'a> Planner<'a> {
         };
         let kind = (self.request.kinds)(instance.schema.kind).expect("every schema comes from a kind");
         let wrong = kind.check(&as_written(instance.schema, &args.object));
+        let place_of = |mut p: Diagnostic| {
+            p.summary = stored::without_secrets(&p.summary, &args.object);
+            p.detail = stored::without_secrets(&p.detail, &args.object);
+            let placed = if p.labels.is_empty() { p.at(graph.span(id), "this resource") } else { p };
+            placed.of(&instance.address)
+        };
         if wrong.iter().any(Diagnostic::is_error) {
-            let place =
-                |p: Diagnostic| if p.labels.is_empty() { p.at(graph.span(id), "this resource") } else { p };
-            return Err(Stop::Error(wrong.into_iter().map(|p| place(p).of(&instance.address)).collect()));
+            return Err(Stop::Error(wrong.into_iter().map(place_of).collect()));
         }
         let record = self.records.get(&instance.address);
         let asked = decide::asked(instance.schema, &args.object, record);
@@ -138,7 +142,16 @@ impl<'a> Planner<'a> {
             Seen3::Object(found) => found,
             Seen3::Unknown(reason) => return Ok(Verdict::Unreadable { endpoint: place.endpoint, reason }),
         };
+        let former = match self.former(kind, (&instance.address, record), &args.object, &place.endpoint) {
+            Some(Seen3::Lack) => return Err(Stop::Need(Need::Instance(instance.address.clone()))),
+            Some(Seen3::Unknown(reason)) => {
+                return Ok(Verdict::Unreadable { endpoint: place.endpoint, reason });
+            }
+            Some(Seen3::Object(found)) => Some(found),
+            None => None,
+        };
         let facts = Facts3 {
+            former: former.as_ref().map(Option::as_ref),
             schema: instance.schema,
             address: &instance.address,
             desired: &args.object,
@@ -156,11 +169,8 @@ impl<'a> Planner<'a> {
         };
         let cx =
             PlanCx { address: &instance.address, endpoint: &place.endpoint, facts: place.facts.as_ref() };
-        let steps = steps_of(kind, &cx, &decision).map_err(|problems| {
-            let mend =
-                |p: Diagnostic| if p.labels.is_empty() { p.at(graph.span(id), "this resource") } else { p };
-            Stop::Error(problems.into_iter().map(|p| mend(p).of(&instance.address)).collect())
-        })?;
+        let steps = steps_of(kind, &cx, &decision)
+            .map_err(|problems| Stop::Error(problems.into_iter().map(place_of).collect()))?;
         let decided = Decided { endpoint: place.endpoint, identity, decision, steps, args };
         Ok(Verdict::Decided(Box::new(decided)))
     }
@@ -277,6 +287,32 @@ impl<'a> Planner<'a> {
             Observation::Recorded => Seen3::Object(recorded(kind.schema(), record)),
             Observation::Unknown(reason) => Seen3::Unknown(reason),
         }
+    }
+
+    /// What is there of the recorded object, where that is another than the wanted one.
+    fn former(
+        &self,
+        kind: &dyn Kind,
+        recorded: (&Address, Option<&Record>),
+        desired: &Object,
+        endpoint: &Endpoint,
+    ) -> Option<Seen3> {
+        let (address, schema) = (recorded.0, kind.schema());
+        let record = recorded.1.filter(|r| r.status != Status::Released)?;
+        if !decide::is_elsewhere(schema, record, (desired, endpoint), self.request.digest) {
+            return None;
+        }
+        let mut lacks = self.lacks.borrow_mut();
+        let Some(endpoint) = removals::endpoint_of(self.records, address, record, &mut lacks) else {
+            return Some(Seen3::Object(None));
+        };
+        drop(lacks);
+        let facts = self.request.seen.facts(&endpoint).cloned();
+        if facts.is_none() && endpoint != Endpoint::Nowhere {
+            self.lack(&endpoint, [Probe::Facts]);
+        }
+        let identity = decide::removal(schema, record, None).identity;
+        Some(self.observe(kind, &identity, &Place { endpoint, facts }, Some(record)))
     }
 
     /// The uid of an instance: the recorded one, or a new one that depends on nothing but state and address.
@@ -411,6 +447,8 @@ pub(crate) fn steps_of(
     match decision.action {
         Action::NoOp | Action::Read | Action::Forget => Ok(Vec::new()),
         Action::Adopt if change.differing.is_empty() && !change.restart && !is_host(kind) => {
+            // The kind says whether it can be taken over at all; nothing is left to be done.
+            kind.plan(cx, change)?;
             let what = decide::identity_text(kind.schema(), cx.address, &change.identity);
             let what = what.unwrap_or_else(|| cx.address.to_string());
             Ok(vec![Step::new("adopt", Verb::Adopt, format!("take over {what}"))])

@@ -189,7 +189,7 @@ pub(crate) fn machine_id(record: &Record) -> Option<String> {
 }
 
 /// The endpoint of a record, with the connection its host's record has.
-pub(crate) fn endpoint_of(
+pub fn endpoint_of(
     records: &Records<'_>,
     address: &Address,
     record: &Record,
@@ -280,8 +280,11 @@ fn fate(
         Seen3::Unknown(reason) => return Fate::Unreadable(reason),
         Seen3::Object(observed) => observed,
     };
-    let Some(observed) = observed else { return forget(none, "it is gone already") };
-    let change = decide::removal(schema, record, Some(&observed));
+    // What was in the making may have left something beside its place, which its removal takes along.
+    if observed.is_none() && record.status != Status::Indeterminate {
+        return forget(none, "it is gone already");
+    }
+    let change = decide::removal(schema, record, observed.as_ref());
     let cx = PlanCx { address, endpoint, facts: place.facts.as_ref() };
     match kind.plan(&cx, &change) {
         Ok(steps) => {
@@ -289,7 +292,7 @@ fn fate(
                 super::Mode::Destroy => "everything is destroyed",
                 super::Mode::Apply => "it is not in the configuration any more",
             };
-            let expects = stored::fingerprint(schema, Some(&observed), request.digest);
+            let expects = stored::fingerprint(schema, observed.as_ref(), request.digest);
             goes(Action::Delete, reason, change, (steps, expects))
         }
         Err(problems) => {

@@ -106,6 +106,14 @@ pub enum Act {
     },
     /// Forgets a kept content; fine if it is gone.
     Drop {
+        /// Its digest.
+        digest: String,
+    },
+    /// Removes what a run that was cut off has left of keeping the content of a path and of writing it; the kept
+    /// content and what is at the path stay.
+    Sweep {
+        /// Whose.
+        path: String,
         /// Which content.
         digest: String,
     },

@@ -30,6 +30,7 @@ use crate::plan::{self, Lacks, Mode, Plan, Progress, Seen, stored};
 use crate::resource;
 use crate::world::World;
 use files::Files;
+pub use saved::read as read_plan;
 pub use states::{HistoryEntry, read_state, state_history, state_move, state_remove};
 
 /// Most rounds of reading one plan may take: the depth of values that need a read that needs a value.
@@ -133,7 +134,7 @@ impl Session {
         }
         let root = options.root.clone();
         let (config, mut problems) = config::load(&mut |dir| files.module(&root, dir), &Registry);
-        let variables = variables::given(&options, &mut files, &mut problems);
+        let variables = variables::given(&options, &config, &mut files, &mut problems);
         problems.extend(undeclared(&config, &variables));
         let sources = Sources(files.sources.clone());
         if problems.iter().any(Diagnostic::is_error) {
@@ -246,7 +247,12 @@ impl Session {
         for (name, bytes) in &self.files.bytes {
             hash.update(name.as_bytes());
             hash.update([0]);
-            hash.update(Sha256::digest(bytes));
+            if is_configuration(name) {
+                hash.update(Sha256::digest(bytes));
+            } else {
+                // A file of variables may hold secrets short enough to be guessed from a digest without a key.
+                hash.update(digest(bytes));
+            }
         }
         for (name, value) in self.variable_values(digest) {
             hash.update(format!("{name}={value}\n").as_bytes());
@@ -345,6 +351,11 @@ impl Session {
     pub async fn close(self) {
         self.world.close().await;
     }
+}
+
+/// Whether a file that was read is one of the configuration; the others hold variables.
+fn is_configuration(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|e| e == config::EXTENSION)
 }
 
 fn readable(root: &Path) -> Result<(), Failure> {

@@ -72,11 +72,11 @@ fn failure(error: Error) -> Failure {
                 why = format!("{why}: {deeper}");
                 cause = deeper.source();
             }
-            Failure::other(
-                "using the state",
-                why,
-                "`coxswain state history` lists earlier states; nothing was changed",
-            )
+            let next = match error {
+                Error::Corrupt { .. } => "`coxswain state history` lists earlier states; nothing was changed",
+                _ => "nothing in the state was lost; mend the cause and run the command again",
+            };
+            Failure::other("using the state", why, next)
         }
     }
 }
@@ -97,7 +97,7 @@ pub(super) fn load(options: &Options) -> Result<(State, Digester), Failure> {
 /// When it cannot be made.
 pub(super) fn ensure(options: &Options) -> Result<(), Failure> {
     let view = View::load(&backend(options)).map_err(failure)?;
-    if view.exists && view.unfinished.is_none() && view.digester.is_some() {
+    if view.exists && view.is_settled && view.digester.is_some() {
         return Ok(());
     }
     match store(options) {

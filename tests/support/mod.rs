@@ -7,6 +7,7 @@
 pub(crate) mod engine;
 pub(crate) mod loopback;
 pub(crate) mod sshlab;
+pub(crate) mod tree;
 
 use std::fs;
 use std::path::{Path, PathBuf};

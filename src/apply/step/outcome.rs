@@ -1,6 +1,7 @@
 //! What a step leaves in the journal and in the records.
 
 use coxswain_model::Object;
+use coxswain_model::schema::Class;
 use coxswain_state::{
     Change as Put, Claim, ClaimKey, Edit, Entry, Outcome as Ended, Phase, Record, Status, StepEnd,
 };
@@ -62,6 +63,17 @@ impl Doing<'_, '_> {
         let why = format!("{}: nothing is left to do", self.planned.id);
         self.append(Entry::Edit(Edit { why, changes, at: self.now() }))?;
         Ok(StepResult::Done)
+    }
+
+    /// Once the object that is replaced is gone, the record is of the new one: a run that is cut off here must not
+    /// look for the old one again, nor take the new one for something that was there before.
+    pub(super) fn in_the_making(&self, wanted: Option<Record>) -> Vec<Put> {
+        let Some(record) = wanted else { return Vec::new() };
+        let mut record = Record { status: Status::Indeterminate, ..record };
+        for attr in self.schema.of_class(Class::Computed) {
+            record.attributes.remove(attr.name);
+        }
+        vec![Put::Put { address: self.instance.address.clone(), record: Box::new(record) }]
     }
 
     /// Claims the instance holds from now on, where nobody else does.
@@ -180,7 +192,7 @@ impl Doing<'_, '_> {
     /// A step that was tried: whether it left something is for the next plan to see.
     pub(super) fn failed(&self, wanted: Option<Record>, end: StepEnd) -> Result<StepResult, Early> {
         let nothing_done = matches!(end, StepEnd::Refused { .. });
-        let known = self.core.records.get(&self.instance.address);
+        let known = self.core.lock().now.instances.get(&self.instance.address).cloned();
         let mut changes = Vec::new();
         match (wanted, known) {
             (Some(_), None) if nothing_done => {
@@ -192,7 +204,7 @@ impl Doing<'_, '_> {
             }
             (_, Some(known)) => {
                 let status = if nothing_done { known.status } else { Status::Indeterminate };
-                let record = Box::new(Record { status, ..known.clone() });
+                let record = Box::new(Record { status, ..known });
                 let address = self.instance.address.clone();
                 changes.push(Put::Put { address, record });
             }

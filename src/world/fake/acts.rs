@@ -36,7 +36,8 @@ fn path(act: &Act) -> &str {
         | Act::RemoveFile { path, .. }
         | Act::RemoveDir { path }
         | Act::Keep { path, .. }
-        | Act::Restore { path, .. } => path,
+        | Act::Restore { path, .. }
+        | Act::Sweep { path, .. } => path,
         Act::Drop { .. } | Act::Arm { .. } | Act::Disarm { .. } | Act::Run { .. } => "",
     }
 }
@@ -110,6 +111,8 @@ impl HostModel {
             Act::Drop { digest } => {
                 self.kept.remove(digest);
             }
+            // Nothing is ever half kept in the model.
+            Act::Sweep { .. } => {}
             Act::Arm { name, revert, .. } => {
                 self.fired.remove(name);
                 self.armed.insert(name.clone(), revert.clone());

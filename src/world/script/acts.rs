@@ -2,7 +2,7 @@
 //!
 //! A file is written under `.NAME.coxswain-XXXXXXXX` beside its place, 0600 from its creation; its content is checked
 //! by digest; owner and mode are set; it is synced, renamed over its place, and the directory is synced. A trap
-//! removes the temporary file of a shell that dies; what a killed shell left is removed by the next write there.
+//! removes the temporary file of a shell that dies; what a killed shell left is removed by the next write or removal there.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -78,7 +78,8 @@ pub fn compile_acts(
             | Act::Restore { .. }
             | Act::Arm { .. }
             | Act::Disarm { .. }
-            | Act::Drop { .. } => &[0],
+            | Act::Drop { .. }
+            | Act::Sweep { .. } => &[0],
         };
         let ok: Vec<String> = ok.iter().map(i32::to_string).collect();
         if !ok.is_empty() {
@@ -99,6 +100,7 @@ fn content_of(act: &Act) -> Option<&Content> {
         | Act::Keep { .. }
         | Act::Restore { .. }
         | Act::Drop { .. }
+        | Act::Sweep { .. }
         | Act::Arm { .. }
         | Act::Disarm { .. }
         | Act::Run { .. } => None,
@@ -121,7 +123,8 @@ fn call(act: &Act, out: &mut String) {
             write!(out, "cx_setperm {} {}", quote(path), words(permissions))
         }
         Act::RemoveFile { path, expects } => {
-            write!(out, "cx_remove {} {} {}", quote(path), quote(split(path).0), expectation(expects))
+            let (dir, temporary) = (split(path).0, temporary(path));
+            write!(out, "cx_remove {} {} {temporary} {}", quote(path), quote(dir), expectation(expects))
         }
         Act::RemoveDir { path } => write!(out, "cx_rmdir {} {}", quote(path), quote(split(path).0)),
         Act::Keep { path, digest } => write!(out, "cx_keep {} {digest}", quote(path)),
@@ -129,6 +132,7 @@ fn call(act: &Act, out: &mut String) {
             write!(out, "cx_restore {} {digest}", place(path, permissions))
         }
         Act::Drop { digest } => write!(out, "cx_drop {digest}"),
+        Act::Sweep { path, digest } => write!(out, "cx_unkept {digest} {}", temporary(path)),
         Act::Arm { .. } => Ok(()),
         Act::Disarm { name } => write!(out, "cx_disarm {}", quote(name)),
         Act::Run { argv, env, .. } => {
@@ -163,14 +167,19 @@ fn fill(bytes: &[u8], out: &mut String) {
 
 /// Path, directory, start of the temporary name, mode, owner, group.
 fn place(path: &str, permissions: &Permissions) -> String {
+    let dir = split(path).0;
+    format!("{} {} {} {}", quote(path), quote(dir), temporary(path), words(permissions))
+}
+
+/// The start of the temporary name.
+fn temporary(path: &str) -> String {
     let (dir, name) = split(path);
     let mut end = name.len().min(NAME_LIMIT);
     while !name.is_char_boundary(end) {
         end -= 1;
     }
     let slash = if dir == "/" { "" } else { "/" };
-    let temporary = format!("{dir}{slash}.{}.coxswain-", &name[..end]);
-    format!("{} {} {} {}", quote(path), quote(dir), quote(&temporary), words(permissions))
+    quote(&format!("{dir}{slash}.{}.coxswain-", &name[..end]))
 }
 
 fn split(path: &str) -> (&str, &str) {
@@ -213,7 +222,7 @@ fn check(act: &Act) -> Result<(), String> {
             check_expects(expects)
         }
         Act::RemoveDir { path } => check_path(path),
-        Act::Keep { path, digest } => {
+        Act::Keep { path, digest } | Act::Sweep { path, digest } => {
             check_path(path)?;
             check_digest(digest)
         }
@@ -298,6 +307,7 @@ pub fn title(act: &Act) -> String {
         Act::Keep { path, .. } => format!("keep {path}"),
         Act::Restore { path, .. } => format!("restore {path}"),
         Act::Drop { digest } => format!("drop {}", digest.get(..12).unwrap_or(digest)),
+        Act::Sweep { path, .. } => format!("sweep around {path}"),
         Act::Arm { after_s, .. } => format!("arm the way back, {after_s} s from now"),
         Act::Disarm { .. } => "disarm the way back".to_owned(),
         Act::Run { argv, .. } => format!("run {}", shown(argv)),
@@ -361,7 +371,8 @@ fn stale(endpoint: &str, act: &Act, found: String) -> WorldError {
         | Act::RemoveFile { path, .. }
         | Act::RemoveDir { path }
         | Act::Keep { path, .. }
-        | Act::Restore { path, .. } => path.clone(),
+        | Act::Restore { path, .. }
+        | Act::Sweep { path, .. } => path.clone(),
         Act::Drop { .. } | Act::Arm { .. } | Act::Disarm { .. } | Act::Run { .. } => title(act),
     };
     WorldError::Stale { endpoint: endpoint.to_owned(), path, found }

@@ -69,7 +69,8 @@ cx_mkdir() {
 cx_kind "$1" || return 1
 case $k in
 absent)
-mkdir -m 00700 -- "$1" || return 1
+case $3 in '') m=00755 ;; *) m=00700 ;; esac
+mkdir -m "$m" -- "$1" || return 1
 cx_perm "$1" "${3:-00755}" "$4" "$5" || return 1
 cx_syncdir "$2" ;;
 directory) cx_perm "$1" "$3" "$4" "$5" || return 1 ;;
@@ -85,9 +86,10 @@ esac
 cx_perm "$1" "$2" "$3" "$4"
 }
 cx_remove() {
+cx_sweep "$3" || return 1
 cx_kind "$1" || return 1
 if [ "$k" = absent ]; then return 0; fi
-cx_expect "$1" "$3" '' || return
+cx_expect "$1" "$4" '' || return
 if [ "$k" = directory ]; then printf '%s\n' 'there is a directory' >&2; return 1; fi
 rm -f -- "$1" || return 1
 cx_syncdir "$2"
@@ -128,6 +130,7 @@ f=$S/$7
 cx_fill() { cat -- "$f"; }
 cx_write "$1" "$2" "$3" "$4" "$5" "$6" any "$7"
 }
+cx_unkept() { cx_store || return 1; cx_sweep "$S/.$1.coxswain-" && cx_sweep "$2"; }
 cx_drop() { cx_store || return 1; rm -f -- "$S/$1"; }
 cx_guards() { cx_store || return 1; G=${S%/*}/guards; (umask 077; mkdir -p -- "$G"); }
 cx_arm() {
