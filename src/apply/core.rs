@@ -56,7 +56,8 @@ impl<'a> Core<'a> {
         let records = Records::new(run.config, run.state);
         let mut results = Results::default();
         for planned in &run.plan.instances {
-            let kept = matches!(planned.action, Action::NoOp | Action::Update | Action::Adopt | Action::Read);
+            // What goes is known until it has gone, so that the arguments of what used it can be evaluated.
+            let kept = !matches!(planned.action, Action::Create | Action::Replace);
             if let (true, Some(record)) = (kept && planned.waiting.is_none(), records.get(&planned.address)) {
                 results.0.insert(planned.address.clone(), known(run, planned, record));
             }
