@@ -37,7 +37,8 @@ const COMMAND_LIMIT: Duration = Duration::from_secs(300);
 /// Runs of a command that takes milliseconds.
 const SHORT_RUNS: usize = 20;
 
-const USAGE: &str = "usage: cargo bench --bench engine -- [--shape NAME]… [--size N]… [--runs N] [--limit SECONDS] [--full]
+const USAGE: &str =
+    "usage: cargo bench --bench engine -- [--shape NAME]… [--size N]… [--runs N] [--limit SECONDS] [--full]
 
   --shape NAME   flat, chain, fan-out, grid, for_each or modules; every one by default
   --size N       a multiple of 50; 1000, 10000 and 100000 by default
@@ -76,8 +77,13 @@ fn main() -> ExitCode {
 }
 
 fn options() -> Result<Options, String> {
-    let mut options =
-        Options { shapes: Vec::new(), sizes: Vec::new(), runs: 3, limit: Duration::from_secs(1800), full: false };
+    let mut options = Options {
+        shapes: Vec::new(),
+        sizes: Vec::new(),
+        runs: 3,
+        limit: Duration::from_secs(1800),
+        full: false,
+    };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("{word} needs a value"));
@@ -126,7 +132,7 @@ impl Program {
 
     fn command(&self, dir: &Path, args: &[&str]) -> Command {
         let mut command = Command::new(&self.path);
-        command.args(args).current_dir(dir).env("NO_COLOR", "1").env("CHECKPOINT_DISABLE", "1");
+        command.args(args).current_dir(dir).env("NO_COLOR", "1").env_remove("TF_CLI_CONFIG_FILE");
         command
     }
 
@@ -140,10 +146,14 @@ impl Program {
                 ("destroy", vec!["destroy", "--yes"], format!("Applied: {n} steps done")),
             ],
             Dialect::OpenTofu => vec![
-                ("plan", vec!["plan", "-input=false"], format!("Plan: {n} to add")),
-                ("apply", vec!["apply", "-input=false", "-auto-approve"], format!("{n} added")),
-                ("no-op plan", vec!["plan", "-input=false"], "No changes.".into()),
-                ("destroy", vec!["destroy", "-input=false", "-auto-approve"], format!("{n} destroyed")),
+                ("plan", vec!["plan", "-no-color", "-input=false"], format!("Plan: {n} to add")),
+                ("apply", vec!["apply", "-no-color", "-input=false", "-auto-approve"], format!("{n} added")),
+                ("no-op plan", vec!["plan", "-no-color", "-input=false"], "No changes.".into()),
+                (
+                    "destroy",
+                    vec!["destroy", "-no-color", "-input=false", "-auto-approve"],
+                    format!("{n} destroyed"),
+                ),
             ],
         }
     }
@@ -168,7 +178,13 @@ impl Bench {
         }
     }
 
-    fn repeat(&mut self, program: &Program, what: (&'static str, &'static str, usize), runs: usize, dir: &Path) {
+    fn repeat(
+        &mut self,
+        program: &Program,
+        what: (&'static str, &'static str, usize),
+        runs: usize,
+        dir: &Path,
+    ) {
         let (shape, word, size) = what;
         let command = program.command(dir, &[word]);
         let costs: Vec<Cost> = (0..runs)
@@ -177,7 +193,14 @@ impl Bench {
             .map(|m| m.cost)
             .collect();
         self.failed |= costs.len() < runs;
-        self.add(Row { program: program.name, shape, size, command: word, runs: costs.len(), cost: measure::median(&costs) });
+        self.add(Row {
+            program: program.name,
+            shape,
+            size,
+            command: word,
+            runs: costs.len(),
+            cost: measure::median(&costs),
+        });
     }
 
     fn shape(&mut self, shape: Shape, size: usize) {
@@ -193,9 +216,18 @@ impl Bench {
             }
         }
         for (program, costs) in programs.iter().zip(costs) {
-            for ((command, _, _), costs) in program.cycle(size).into_iter().zip(costs).filter(|(_, c)| !c.is_empty()) {
+            for ((command, _, _), costs) in
+                program.cycle(size).into_iter().zip(costs).filter(|(_, c)| !c.is_empty())
+            {
                 let cost = measure::median(&costs);
-                self.add(Row { program: program.name, shape: shape.name(), size, command, runs: costs.len(), cost });
+                self.add(Row {
+                    program: program.name,
+                    shape: shape.name(),
+                    size,
+                    command,
+                    runs: costs.len(),
+                    cost,
+                });
             }
         }
     }
@@ -207,7 +239,9 @@ impl Bench {
             measure::measure(&program.command(dir.path(), &["init", "-input=false"]), COMMAND_LIMIT);
         }
         let whole = size <= WHOLE_CYCLE || self.options.full;
-        for (at, (name, args, says)) in program.cycle(size).into_iter().enumerate().take(if whole { 4 } else { 1 }) {
+        for (at, (name, args, says)) in
+            program.cycle(size).into_iter().enumerate().take(if whole { 4 } else { 1 })
+        {
             if self.begun.elapsed() > self.options.limit {
                 println!("skipped: {} {name} of {size} {}: no time left", program.name, shape.name());
                 return;

@@ -102,9 +102,8 @@ pub(crate) fn measure(command: &Command, limit: Duration) -> Measured {
         outer.current_dir(dir);
     }
     let status = outer.status().expect("this program starts");
-    let text = |name: &str| {
-        String::from_utf8_lossy(&std::fs::read(at(name)).unwrap_or_default()).into_owned()
-    };
+    let text =
+        |name: &str| String::from_utf8_lossy(&std::fs::read(at(name)).unwrap_or_default()).into_owned();
     let cost: serde_json::Value = serde_json::from_str(&text("cost")).unwrap_or_default();
     let number = |name: &str| cost.get(name).and_then(serde_json::Value::as_f64).unwrap_or(f64::NAN);
     let code = cost.get("code").and_then(serde_json::Value::as_i64).and_then(|c| i32::try_from(c).ok());

@@ -4,14 +4,16 @@
 
 use std::collections::BTreeMap;
 
-
 use coxswain_model::{Address, ModulePath, ModuleStep};
 
 use super::Pattern;
 
 impl Pattern {
     /// The entries whose addresses it covers.
-    pub fn within<'t, T>(&self, table: &'t BTreeMap<Address, T>) -> impl Iterator<Item = (&'t Address, &'t T)> {
+    pub fn within<'t, T>(
+        &self,
+        table: &'t BTreeMap<Address, T>,
+    ) -> impl Iterator<Item = (&'t Address, &'t T)> {
         let (near, covers) = (self.clone(), self.clone());
         table
             .range(self.first()..)

@@ -190,11 +190,7 @@ pub(crate) fn machine_id(record: &Record) -> Option<String> {
 }
 
 /// The endpoint of a record, with the connection its host's record has.
-pub(crate) fn endpoint_of(
-    records: &Records<'_>,
-    record: &Record,
-    lacks: &mut Lacks,
-) -> Option<Endpoint> {
+pub(crate) fn endpoint_of(records: &Records<'_>, record: &Record, lacks: &mut Lacks) -> Option<Endpoint> {
     let schema_place = crate::resource::find(&record.kind).map(|k| k.schema().placement);
     let uid = match (&record.endpoint, schema_place) {
         (_, Some(Placement::Nowhere)) => return Some(Endpoint::Nowhere),
