@@ -78,7 +78,23 @@ impl<'a> Core<'a> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes the moves, the bookkeeping of instances without steps, and the outputs; then the end of the run.
+    /// Writes the moves: from here on the journal speaks of the new addresses alone.
+    pub(super) fn begin(&self) -> Result<(), String> {
+        let moves = self.run.plan.instances.iter().filter_map(|planned| {
+            Some(Put::Move { from: planned.moved_from.clone()?, to: planned.address.clone() })
+        });
+        let changes: Vec<Put> = moves.collect();
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.run.journal.append(Entry::Edit(coxswain_state::Edit {
+            why: "moved in the configuration".into(),
+            changes,
+            at: self.run.journal.now(),
+        }))
+    }
+
+    /// Writes the bookkeeping of instances without steps, and the outputs; then the end of the run.
     pub(super) fn finish(&self, summary: &Summary) -> Result<(), String> {
         let mut shared = self.lock();
         let mut changes = self.outputs(&mut shared);
@@ -134,9 +150,6 @@ impl<'a> Core<'a> {
             if planned.action != Action::NoOp || planned.waiting.is_some() {
                 continue;
             }
-            if let Some(from) = &planned.moved_from {
-                changes.push(Put::Move { from: from.clone(), to: planned.address.clone() });
-            }
             let before = record.clone();
             if self.run.plan.cut.is_none()
                 && let Some(args) = shared.graph.evaluate_args(&planned.address, &shared.results)
@@ -187,6 +200,7 @@ impl<'a> Shared<'a> {
                 removal: None,
                 expects: planned.expects.clone(),
                 restart: false,
+                resumed: false,
             });
         }
         let Some(args) = self.graph.evaluate_args(&planned.address, &self.results) else {

@@ -9,7 +9,7 @@ use crate::graph::{Args, Graph};
 use crate::plan::decide::Decision;
 use crate::plan::model::InstancePlan;
 use crate::plan::stored;
-use crate::resource::kind::Endpoint;
+use crate::resource::kind::{Endpoint, Kind};
 
 /// The record an instance will have when its steps are done.
 pub(super) fn wanted(
@@ -30,10 +30,13 @@ pub(super) fn wanted(
         Endpoint::Host(host) if host.address != planned.address => Some(host.uid.to_string()),
         Endpoint::Host(_) | Endpoint::Controller | Endpoint::Nowhere => None,
     };
+    // Facts are the machine's own; there is nothing to give back.
+    let schema = (core.run.kinds)(&planned.address.kind).map(Kind::schema);
+    let is_kept = |name: &str| schema.and_then(|s| s.attr(name)).is_none_or(|a| a.class != Class::Fact);
     if record.before.is_none() {
         record.before = Some(match &decision.change.observed {
             None => Before::Absent,
-            Some(observed) => Before::Present(stored::object_to_stored(observed, core.run.digest, |_| true)),
+            Some(observed) => Before::Present(stored::object_to_stored(observed, core.run.digest, is_kept)),
         });
     }
     if let Some(args) = args {

@@ -90,6 +90,7 @@ impl SourceArgs {
     /// What a session is opened with.
     pub fn options(&self, cx: &Cx, hosts: &HostArgs) -> Options {
         Options {
+            world: cx.world.clone(),
             root: cx.root.clone(),
             env: self.env.clone(),
             vars: self.vars.clone(),

@@ -438,9 +438,8 @@ fn number(items: &[Item<'_>], edges: &[order::ItemEdge], stages: &[Stage]) -> (V
             steps.push(PlannedStep {
                 id: format!("{}#{}", item.address, step.name),
                 instance: at,
-                step: step.clone(),
+                step: with_group(step.clone(), item),
                 stage,
-                mutex: item.schema.mutex.map(ToOwned::to_owned),
                 claims: claims.clone(),
             });
         }
@@ -492,4 +491,10 @@ fn instance_plan(request: &Request<'_>, records: &Records<'_>, item: Item<'_>) -
         max_failures: item.args.as_ref().and_then(|a| a.numbers.get("rollout.max_failures").copied()),
         waiting: waiting.map(|r| Waiting { on: r.waiting_on.clone(), since: r.since.clone() }),
     }
+}
+
+/// The step, holding its kind's mutex group on its host.
+fn with_group(mut step: Step, item: &Item<'_>) -> Step {
+    step.holds.extend(item.schema.mutex.map(|group| format!("{group} of {}", item.endpoint)));
+    step
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use coxswain_model::schema::{Attr, Class, Compare, Existing};
+use coxswain_model::schema::{Attr, Class, Compare, Existing, Placement};
 use coxswain_model::{Address, Diagnostic, Object, Schema, Value, json};
 use coxswain_state::{Before, Record, Status};
 use serde_json::{Value as Json, json};
@@ -51,6 +51,8 @@ pub struct Decision {
     pub expects: String,
     /// Whether something restarts although nothing else changes.
     pub restart: bool,
+    /// Whether only an earlier run is taken up: interrupted, running or waiting, and nothing differs.
+    pub resumed: bool,
 }
 
 impl Facts3<'_> {
@@ -74,6 +76,10 @@ impl Facts3<'_> {
         let differs = |attr: &&'static Attr| {
             let want = &self.desired[attr.name];
             match observed.get(attr.name) {
+                // What cannot be seen is what was applied last.
+                Some(have) if !have.is_wholly_known() => {
+                    !stored::same_as_stored(attr, self.stored(attr.name), Some(want), self.digest)
+                }
                 Some(have) if want.is_wholly_known() => !same(attr, have, want),
                 Some(_) | None => true,
             }
@@ -133,6 +139,7 @@ impl Facts3<'_> {
             let reason = if interrupted { "an earlier run was interrupted" } else { "it goes on" };
             let mut decision = self.decision(Action::Update, reason.into(), changes, change);
             decision.restart = false;
+            decision.resumed = true;
             return decision;
         }
         let change = Change { action: Action::NoOp, ..change };
@@ -171,7 +178,11 @@ impl Facts3<'_> {
         }
         let changes = self.changes(&differing, observed);
         let change = self.change(Action::Adopt, Some(observed), &differing);
-        Ok(self.decision(Action::Adopt, "it is there already".into(), changes, change))
+        let reason = match self.schema.placement {
+            Placement::IsHost => "first contact",
+            Placement::Host | Placement::HostOrController | Placement::Nowhere => "it is there already",
+        };
+        Ok(self.decision(Action::Adopt, reason.into(), changes, change))
     }
 
     fn replace(&self, reason: &str, observed: Option<&Object>) -> Decision {
@@ -212,7 +223,7 @@ impl Facts3<'_> {
     fn decision(&self, action: Action, reason: String, changes: Vec<AttrChange>, change: Change) -> Decision {
         let expects = stored::fingerprint(self.schema, change.observed.as_ref(), self.digest);
         let restart = self.restart.is_some();
-        Decision { action, reason, changes, change, removal: None, expects, restart }
+        Decision { action, reason, changes, change, removal: None, expects, restart, resumed: false }
     }
 
     fn changes(&self, attrs: &[&'static Attr], observed: &Object) -> Vec<AttrChange> {
@@ -231,7 +242,7 @@ impl Facts3<'_> {
             None if attr.class == Class::Identity => stored.cloned(),
             None => None,
         };
-        let drifted = observed.is_some()
+        let drifted = observed.is_some_and(Value::is_wholly_known)
             && self.record.is_some()
             && !stored::same_as_stored(attr, stored, observed, self.digest);
         let pending = !stored::same_as_stored(attr, stored, want, self.digest);

@@ -141,9 +141,6 @@ pub struct PlannedStep {
     pub step: Step,
     /// The order on one host: a step starts when no step of an earlier stage is left there.
     pub stage: Stage,
-    /// Steps of one group exclude each other on one host.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mutex: Option<String>,
     /// The claims a claim step moves.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub claims: Vec<ClaimMove>,

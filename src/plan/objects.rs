@@ -15,7 +15,7 @@ use super::moved::Records;
 use super::seen::Lacks;
 use super::{Request, stored};
 use crate::graph::{Args, Graph, Objects};
-use crate::resource::host;
+use crate::resource::connection;
 use crate::resource::kind::{Action, Answers, Endpoint, Facts, HostId, Kind, Observation, PlanCx, Step};
 use crate::resource::probe::Probe;
 
@@ -94,6 +94,11 @@ fn visible(schema: &Schema, verdict: &Verdict, record: Option<&Record>) -> Objec
             _ => recorded.get(attr.name).or_else(|| observed.get(attr.name)).cloned(),
         };
         object.insert(Arc::from(attr.name), known.unwrap_or_else(|| Value::unknown(attr.ty.to_type())));
+    }
+    if let Verdict::Decided(d) = verdict
+        && let Some(desired) = &d.decision.change.desired
+    {
+        stored::mark_derived(schema, desired, &mut object);
     }
     object
 }
@@ -195,7 +200,7 @@ impl<'a> Planner<'a> {
             );
             return Ok(Where::Verdict(Verdict::Deferred { reason, after: DeferredAfter::NextRound }));
         }
-        let mut connection = host::connection(&host_args.object);
+        let mut connection = connection::connection(&host_args.object);
         connection.machine_id =
             self.records.get(address).and_then(|r| r.attributes.get("machine_id")?.as_str().map(Into::into));
         self.lacks.borrow_mut().connections.insert(endpoint.clone(), connection);
@@ -367,10 +372,22 @@ pub(crate) enum Seen3 {
     Unknown(String),
 }
 
-/// Without a world, what was applied last is what is there; what was in the making is not.
+/// Without a world, what was applied last is what is there; what was in the making has no computed attributes yet.
 pub(crate) fn recorded(schema: &Schema, record: Option<&Record>) -> Option<Object> {
     let record = record?;
-    (record.status != Status::Indeterminate).then(|| stored::from_stored(schema, &record.attributes))
+    let is_made = schema.of_class(Class::Computed).all(|a| record.attributes.contains_key(a.name));
+    (record.status != Status::Indeterminate || is_made).then(|| {
+        let mut object = stored::from_stored(schema, &record.attributes);
+        // Kept as digests: there, and not to be seen.
+        for attr in schema.attributes.iter().filter(|a| record.attributes.contains_key(a.name)) {
+            object.entry(Arc::from(attr.name)).or_insert_with(|| Value::unknown(attr.ty.to_type()));
+        }
+        object
+    })
+}
+
+fn is_host(kind: &dyn Kind) -> bool {
+    kind.schema().placement == Placement::IsHost
 }
 
 /// The steps of a decision.
@@ -383,8 +400,19 @@ pub(crate) fn steps_of(
     let change = &decision.change;
     match decision.action {
         Action::NoOp | Action::Read | Action::Forget => Ok(Vec::new()),
-        Action::Adopt if change.differing.is_empty() && !change.restart => {
-            Ok(vec![Step::new("adopt", Verb::Adopt, "take over what is there")])
+        Action::Adopt if change.differing.is_empty() && !change.restart && !is_host(kind) => {
+            let what = decide::identity_text(kind.schema(), cx.address, &change.identity);
+            let what = what.unwrap_or_else(|| cx.address.to_string());
+            Ok(vec![Step::new("adopt", Verb::Adopt, format!("take over {what}"))])
+        }
+        Action::Update if decision.resumed => {
+            let steps = kind.plan(cx, change)?;
+            // It came as far as it should: what is left is to note so.
+            let what = decide::identity_text(kind.schema(), cx.address, &change.identity);
+            let what = what.unwrap_or_else(|| cx.address.to_string());
+            let note =
+                || vec![Step::new("note", Verb::Adopt, format!("note that {what} is as it should be"))];
+            Ok(if steps.is_empty() { note() } else { steps })
         }
         Action::Create | Action::Update | Action::Adopt | Action::Delete => kind.plan(cx, change),
         Action::Replace => {

@@ -15,10 +15,9 @@ use super::seen::Lacks;
 use super::{Progress, Request, Selection, assemble, stored};
 use crate::config::Config;
 use crate::graph::{Graph, Inputs, Objects};
-use crate::resource::host;
+use crate::resource::connection::{self, Connection};
 use crate::resource::kind::{Action, Endpoint, HostId, PlanCx, Step, Verb};
 use crate::resource::probe::Probe;
-use crate::world::Connection;
 
 /// A recorded object that goes, or is forgotten.
 pub(crate) struct Removal<'a> {
@@ -163,7 +162,7 @@ fn configured(config: &Config, inputs: &Inputs, state: &State, records: &Records
     for address in hosts {
         let Some(args) = graph.evaluate_args(&address, &NoObjects) else { continue };
         if args.object.values().all(coxswain_model::Value::is_wholly_known) {
-            let mut connection = host::connection(&args.object);
+            let mut connection = connection::connection(&args.object);
             connection.machine_id = records.get(&address).and_then(machine_id);
             let uid = super::uid(records.get(&address), state, &address).into();
             connections.insert(Endpoint::Host(Arc::new(HostId { address, uid })), connection);
@@ -203,7 +202,7 @@ pub(crate) fn endpoint_of(records: &Records<'_>, record: &Record, lacks: &mut La
     let endpoint = Endpoint::Host(Arc::new(HostId { address: host.clone(), uid: uid.into() }));
     if !lacks.connections.contains_key(&endpoint) {
         let schema = crate::resource::find("host")?.schema();
-        let mut connection = host::connection(&stored::from_stored(schema, &host_record.attributes));
+        let mut connection = connection::connection(&stored::from_stored(schema, &host_record.attributes));
         connection.machine_id = machine_id(host_record);
         lacks.connections.insert(endpoint.clone(), connection);
     }
@@ -315,6 +314,7 @@ fn goes(
         removal: None,
         expects,
         restart: false,
+        resumed: false,
     };
     Fate::Goes { decision: Box::new(decision), steps }
 }

@@ -53,6 +53,16 @@ pub fn object_to_stored(
         .collect()
 }
 
+/// Marks what is made from sensitive arguments.
+pub fn mark_derived(schema: &Schema, args: &Object, object: &mut Object) {
+    for attr in schema.attributes {
+        let marks = attr.derived_from.and_then(|source| args.get(source)).map(Value::deep_marks);
+        if let (Some(marks), Some(value)) = (marks, object.get_mut(attr.name)) {
+            *value = std::mem::replace(value, Value::null()).marked(&marks);
+        }
+    }
+}
+
 /// Whether a stored leaf is a digest.
 pub fn is_digest(stored: &Json) -> bool {
     stored.get("$digest").is_some()

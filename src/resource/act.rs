@@ -109,6 +109,21 @@ pub enum Act {
         /// Which content.
         digest: String,
     },
+    /// Has the host do the acts by itself after a time, unless [`Act::Disarm`] comes first: the guard of a change
+    /// that may cut the way to the host. Arming again replaces.
+    Arm {
+        /// Names the guard at the endpoint: letters, digits and dashes.
+        name: String,
+        /// Seconds until the host acts.
+        after_s: u64,
+        /// What it does then.
+        revert: Vec<Act>,
+    },
+    /// Takes a guard back. The output says what had become of it: `disarmed`, `fired` or `gone`.
+    Disarm {
+        /// Which.
+        name: String,
+    },
     /// Runs a program. Arguments hold nothing secret.
     Run {
         /// Program and arguments.

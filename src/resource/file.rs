@@ -60,7 +60,8 @@ static SCHEMA: Schema = Schema {
         fs::UID,
         fs::GID,
         Attr::new("content_digest", AttrType::Str, Class::Computed, "SHA-256 of the content in hexadecimal.")
-            .restores(),
+            .restores()
+            .derived_from("content"),
         fs::FILE_TYPE,
     ],
     placement: Placement::HostOrController,

@@ -35,9 +35,21 @@ pub use states::{HistoryEntry, read_state, state_history, state_move, state_remo
 /// Most rounds of reading one plan may take: the depth of values that need a read that needs a value.
 const READ_ROUNDS: usize = 64;
 
+/// The world that a caller puts in place of the machines; none for these.
+#[derive(Clone, Default)]
+pub struct GivenWorld(pub Option<Arc<dyn World>>);
+
+impl std::fmt::Debug for GivenWorld {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "a world of the caller's" } else { "the machines" })
+    }
+}
+
 /// What a session is opened with.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// Where reads are answered and acts are done.
+    pub world: GivenWorld,
     /// The root directory.
     pub root: PathBuf,
     /// `--env`.
@@ -115,15 +127,6 @@ pub struct Session {
 impl Session {
     /// Reads and checks everything. The sources are there even on failure.
     pub fn open(options: Options) -> (Sources, Result<Session, Failure>) {
-        let world = states::world(&options);
-        Session::open_in(options, world)
-    }
-
-    /// As [`Session::open`], in a world of the caller's.
-    pub fn open_in(
-        options: Options,
-        world: Result<Arc<dyn World>, Failure>,
-    ) -> (Sources, Result<Session, Failure>) {
         let mut files = Files::default();
         if let Err(failure) = readable(&options.root) {
             return (Sources::default(), Err(failure));
@@ -137,8 +140,14 @@ impl Session {
             return (sources, Err(Failure::Diagnostics(problems)));
         }
         let inputs = Inputs { variables: declared(&config, variables), files: BTreeMap::new() };
-        let session =
-            world.map(|world| Session { options, config, inputs, files, warnings: problems, world });
+        let session = states::world(&options).map(|world| Session {
+            options,
+            config,
+            inputs,
+            files,
+            warnings: problems,
+            world,
+        });
         (sources, session)
     }
 
@@ -275,17 +284,7 @@ impl Session {
 
     /// Reads a saved plan and makes the session it was made in.
     pub fn load_saved(options: Options, path: &Path) -> (Sources, Result<(Session, Plan), Failure>) {
-        let world = states::world(&options);
-        saved::load(options, path, world)
-    }
-
-    /// As [`Session::load_saved`], in a world of the caller's.
-    pub fn load_saved_in(
-        options: Options,
-        path: &Path,
-        world: Arc<dyn World>,
-    ) -> (Sources, Result<(Session, Plan), Failure>) {
-        saved::load(options, path, Ok(world))
+        saved::load(options, path)
     }
 
     /// Carries out a plan.
@@ -407,14 +406,7 @@ fn checked(plan: Plan, request: &PlanRequest) -> Result<Plan, Failure> {
 /// # Errors
 /// When the state cannot be read.
 pub async fn drift(options: &Options) -> Result<DriftReport, Failure> {
-    drift_in(options, states::world(&Options { read_only: true, ..options.clone() })?).await
-}
-
-/// As [`drift`], in a world of the caller's.
-///
-/// # Errors
-/// When the state cannot be read.
-pub async fn drift_in(options: &Options, world: Arc<dyn World>) -> Result<DriftReport, Failure> {
+    let world = states::world(&Options { read_only: true, ..options.clone() })?;
     let (state, digester) = states::load(options)?;
     let digest = |bytes: &[u8]| digester.digest(bytes);
     let mut seen = Seen::default();

@@ -14,7 +14,6 @@ use super::{Failure, Options, Registry, Session, Sources, declared, states, vari
 use crate::config;
 use crate::graph::{Given, GivenValue, Inputs};
 use crate::plan::{Plan, SavedPlan, model::FORMAT};
-use crate::world::World;
 
 /// Most bytes a plan file may have.
 const LIMIT: u64 = 512 * 1024 * 1024;
@@ -99,12 +98,8 @@ fn answer_digest(answer: &FileAnswer) -> String {
 }
 
 /// Reads a plan file and opens the session it was made in.
-pub(super) fn load(
-    options: Options,
-    path: &Path,
-    world: Result<Arc<dyn World>, Failure>,
-) -> (Sources, Result<(Session, Plan), Failure>) {
-    match open(options, path, world) {
+pub(super) fn load(options: Options, path: &Path) -> (Sources, Result<(Session, Plan), Failure>) {
+    match open(options, path) {
         Ok((sources, session, plan)) => (sources, Ok((session, plan))),
         Err((sources, failure)) => (sources, Err(failure)),
     }
@@ -112,7 +107,7 @@ pub(super) fn load(
 
 type Opened = Result<(Sources, Session, Plan), (Sources, Failure)>;
 
-fn open(options: Options, path: &Path, world: Result<Arc<dyn World>, Failure>) -> Opened {
+fn open(options: Options, path: &Path) -> Opened {
     let none = |failure| (Sources::default(), failure);
     let saved = read(path).map_err(none)?;
     let mut files = Files::default();
@@ -130,7 +125,7 @@ fn open(options: Options, path: &Path, world: Result<Arc<dyn World>, Failure>) -
     let digester = states::load(&options).map_err(none)?.1;
     let digest = |bytes: &[u8]| digester.digest(bytes);
     let given = merge(&saved, declared(&config, fresh), &digest).map_err(|f| (sources.clone(), f))?;
-    let world = world.map_err(|f| (sources.clone(), f))?;
+    let world = states::world(&options).map_err(|f| (sources.clone(), f))?;
     let read = reads(&saved, &options.root).map_err(|f| (sources.clone(), f))?;
     let mut session = Session {
         options,

@@ -50,6 +50,9 @@ fn backend(options: &Options) -> LocalBackend {
 
 /// The world of a run.
 pub(super) fn world(options: &Options) -> Result<Arc<dyn World>, Failure> {
+    if let Some(world) = &options.world.0 {
+        return Ok(Arc::clone(world));
+    }
     let mode = if options.read_only { Mode::ReadOnly } else { Mode::ReadWrite };
     let root = std::path::absolute(&options.root).map_err(|e| {
         Failure::other("finding the root directory", super::files::reason(&e), "name it with --chdir")
@@ -138,7 +141,7 @@ impl Writer {
     pub(super) fn open(options: &Options, plan: &Plan, begin: RunBegin) -> Result<Writer, Failure> {
         let mut store = store(options)?;
         store.check_base(&plan.lineage, plan.serial).map_err(|e| {
-            Failure::other("applying the plan", e.to_string(), "the state has moved since: plan again")
+            Failure::other("applying the plan", e.to_string(), "plan again, look at it, and apply that")
         })?;
         let state = store.state().clone();
         let digester = store.digester().clone();

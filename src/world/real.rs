@@ -179,7 +179,10 @@ impl RealWorld {
             | Act::RemoveDir { path }
             | Act::Keep { path, .. }
             | Act::Restore { path, .. } => *path = self.placed(at, path),
-            Act::Drop { .. } | Act::Run { .. } => {}
+            Act::Arm { revert, .. } => {
+                *revert = revert.iter().map(|act| self.placed_act(at, act)).collect();
+            }
+            Act::Drop { .. } | Act::Disarm { .. } | Act::Run { .. } => {}
         }
         act
     }

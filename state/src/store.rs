@@ -162,7 +162,7 @@ impl Store {
                 what: "the plan".to_owned(),
                 expected: serial,
                 found: state.serial,
-                hint: "; make a new plan",
+                hint: "",
             });
         }
         Ok(())

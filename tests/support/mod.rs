@@ -4,6 +4,8 @@
 
 #![expect(dead_code, reason = "each test program uses a part of this module")]
 
+pub(crate) mod engine;
+pub(crate) mod loopback;
 pub(crate) mod sshlab;
 
 use std::fs;

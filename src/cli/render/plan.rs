@@ -151,7 +151,12 @@ pub fn remarks(item: &Item<'_>) -> Vec<String> {
             StepClass::InPlace => {}
             StepClass::Restart => lines.push(format!("restart: {title}")),
             StepClass::Reconnect => {
-                lines.push(format!("goes back by itself unless a new connection works: {title}"));
+                lines.push(match step.step.guard_s {
+                    Some(s) => {
+                        format!("taken back by the host after {s} s unless a new connection works: {title}")
+                    }
+                    None => format!("changes the way to the host: {title}"),
+                });
             }
             StepClass::Reboot => lines.push(format!("reboot: {title}")),
             StepClass::Danger => lines.push(format!("cannot be taken back: {title}")),
@@ -172,7 +177,13 @@ pub fn rest(plan: &Plan) -> Vec<(String, Vec<String>)> {
     waiting.extend(deferred(DeferredAfter::Others));
     let unreadable = plan.unreadable.iter().map(|u| {
         let n = plural(u.instances.len(), "instance");
-        format!("{}  {}  # {n} planned as nothing", one_line(&u.endpoint), one_line(&u.reason))
+        // Most reasons begin with the host's name.
+        let name = if u.reason.starts_with(&u.endpoint) {
+            String::new()
+        } else {
+            format!("{}  ", one_line(&u.endpoint))
+        };
+        format!("{name}{}  # {n} planned as nothing", one_line(&u.reason))
     });
     let outputs = plan.outputs.iter().map(|o| {
         let name = clean(&o.name);
@@ -252,7 +263,11 @@ pub fn last_line(plan: &Plan) -> String {
     if n(Action::Forget) > 0 {
         line += &format!(", {} to forget", n(Action::Forget));
     }
-    line += &format!("; {} unchanged", n(Action::NoOp));
+    let unknown: usize = plan.unreadable.iter().map(|u| u.instances.len()).sum();
+    line += &format!("; {} unchanged", n(Action::NoOp).saturating_sub(unknown));
+    if unknown > 0 {
+        line += &format!(", {unknown} unknown");
+    }
     if !plan.deferred.is_empty() {
         line += &format!(", {} deferred", plan.deferred.len());
     }

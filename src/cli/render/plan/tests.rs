@@ -69,7 +69,6 @@ pub(crate) fn add(plan: &mut Plan, instance: InstancePlan, class: StepClass) {
         instance: plan.instances.len(),
         step,
         stage: Stage::Base,
-        mutex: None,
         claims: Vec::new(),
     });
     plan.instances.push(instance);
@@ -208,7 +207,7 @@ fn everything_else_has_its_part() {
          Outputs\n  + enr: (known after apply)\n\n\
          Left undone by --target file.a\n  file.c\n\n\
          Warnings\n  warning[old-name]: `ports` is deprecated\n    Write `rules`.\n\n\
-         Plan: 0 to create, 0 to change, 0 to replace, 0 to remove, 0 to adopt; 1 unchanged, 2 deferred.\n",
+         Plan: 0 to create, 0 to change, 0 to replace, 0 to remove, 0 to adopt; 0 unchanged, 1 unknown, 2 deferred.\n",
     );
 }
 
