@@ -25,6 +25,8 @@ pub(super) struct Core<'a> {
     pub(super) records: Records<'a>,
     /// The uid of every instance in the plan.
     pub(super) uids: BTreeMap<Address, String>,
+    /// The steps of each instance, in their order.
+    steps: Vec<Vec<usize>>,
     shared: Mutex<Shared<'a>>,
 }
 
@@ -71,7 +73,11 @@ impl<'a> Core<'a> {
         let graph = Graph::new(run.config, run.inputs.clone());
         let shared = Shared { graph, results, now, decided: BTreeMap::new() };
         let uids = run.plan.instances.iter().map(|i| (i.address.clone(), i.uid.clone())).collect();
-        Core { run, records, uids, shared: Mutex::new(shared) }
+        let mut steps = vec![Vec::new(); run.plan.instances.len()];
+        for (at, step) in run.plan.steps.iter().enumerate() {
+            steps[step.instance].push(at);
+        }
+        Core { run, records, uids, steps, shared: Mutex::new(shared) }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Shared<'a>> {
@@ -227,7 +233,8 @@ impl<'a> Shared<'a> {
         let cx = PlanCx { address: &planned.address, endpoint, facts: None };
         let steps = objects::steps_of(kind, &cx, &decision)
             .map_err(|p| p.into_iter().map(|p| p.summary).collect::<Vec<_>>().join("; "))?;
-        let planned_steps = run.plan.steps.iter().filter(|s| s.instance == instance && s.claims.is_empty());
+        let planned_steps =
+            core.steps[instance].iter().map(|at| &run.plan.steps[*at]).filter(|s| s.claims.is_empty());
         let alike = planned_steps.clone().count() == steps.len()
             && planned_steps
                 .zip(&steps)
