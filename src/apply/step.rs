@@ -64,7 +64,10 @@ pub(super) async fn run(core: &Core<'_>, at: usize) -> Result<StepResult, String
         is_first: at == 0 || !same(at - 1),
         is_last: !same(at + 1),
     };
-    match doing.all().await {
+    let ended = doing.all().await;
+    // What is reported is on disk.
+    run.journal.synced().await?;
+    match ended {
         Ok(result) => Ok(result),
         Err(Early::Refused(reason)) => Ok(StepResult::Refused { reason }),
         Err(Early::Failed(error)) => Ok(StepResult::Failed { error }),
@@ -111,6 +114,7 @@ impl Doing<'_, '_> {
             return self.nothing_left(observed, wanted).map_err(Early::Fatal);
         }
         self.intend(&wanted).map_err(Early::Fatal)?;
+        self.core.run.journal.synced().await.map_err(Early::Fatal)?;
         let change = match (&decision.removal, self.planned.step.verb) {
             (Some(removal), Verb::Delete) => removal.clone(),
             _ => decision.change.clone(),
