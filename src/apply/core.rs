@@ -25,6 +25,8 @@ pub(super) struct Core<'a> {
     pub(super) records: Records<'a>,
     /// The uid of every instance in the plan.
     pub(super) uids: BTreeMap<Address, String>,
+    /// The steps of each instance, in their order.
+    steps: Vec<Vec<usize>>,
     shared: Mutex<Shared<'a>>,
 }
 
@@ -56,7 +58,8 @@ impl<'a> Core<'a> {
         let records = Records::new(run.config, run.state);
         let mut results = Results::default();
         for planned in &run.plan.instances {
-            let kept = matches!(planned.action, Action::NoOp | Action::Update | Action::Adopt | Action::Read);
+            // What goes is known until it has gone, so that the arguments of what used it can be evaluated.
+            let kept = !matches!(planned.action, Action::Create | Action::Replace);
             if let (true, Some(record)) = (kept && planned.waiting.is_none(), records.get(&planned.address)) {
                 results.0.insert(planned.address.clone(), known(run, planned, record));
             }
@@ -70,7 +73,11 @@ impl<'a> Core<'a> {
         let graph = Graph::new(run.config, run.inputs.clone());
         let shared = Shared { graph, results, now, decided: BTreeMap::new() };
         let uids = run.plan.instances.iter().map(|i| (i.address.clone(), i.uid.clone())).collect();
-        Core { run, records, uids, shared: Mutex::new(shared) }
+        let mut steps = vec![Vec::new(); run.plan.instances.len()];
+        for (at, step) in run.plan.steps.iter().enumerate() {
+            steps[step.instance].push(at);
+        }
+        Core { run, records, uids, steps, shared: Mutex::new(shared) }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Shared<'a>> {
@@ -228,7 +235,8 @@ impl<'a> Shared<'a> {
         let cx = PlanCx { address: &planned.address, endpoint, facts: None };
         let steps = objects::steps_of(kind, &cx, &decision)
             .map_err(|p| p.into_iter().map(|p| p.summary).collect::<Vec<_>>().join("; "))?;
-        let planned_steps = run.plan.steps.iter().filter(|s| s.instance == instance && s.claims.is_empty());
+        let planned_steps =
+            core.steps[instance].iter().map(|at| &run.plan.steps[*at]).filter(|s| s.claims.is_empty());
         let alike = planned_steps.clone().count() == steps.len()
             && planned_steps.zip(&steps).all(|(a, b)| {
                 a.step.name == b.name && a.step.class == b.class && same_verb(a.step.verb, b.verb)

@@ -86,7 +86,7 @@ fn dependencies(core: &Core<'_>, graph: &Graph<'_>, args: &Args, planned: &Insta
         ids.into_iter().filter_map(|id| core.uids.get(&graph.instance(id).address).cloned()).collect();
     for reference in &graph.resource(id).depends_on {
         if let Some(pattern) = crate::graph::Pattern::of(&planned.address.module, reference) {
-            uids.extend(core.uids.iter().filter(|(a, _)| pattern.covers(a)).map(|(_, uid)| uid.clone()));
+            uids.extend(pattern.within(&core.uids).map(|(_, uid)| uid.clone()));
         }
     }
     uids.sort();

@@ -76,7 +76,10 @@ pub(super) async fn run(core: &Core<'_>, at: usize) -> Result<StepResult, String
         is_first: at == 0 || !same(at - 1),
         is_last: !same(at + 1),
     };
-    match doing.all().await {
+    let ended = doing.all().await;
+    // What is reported is on disk.
+    run.journal.synced().await?;
+    match ended {
         Ok(result) => Ok(result),
         Err(Early::Refused(reason)) => Ok(StepResult::Refused { reason }),
         Err(Early::Failed(error)) => Ok(StepResult::Failed { error }),
@@ -110,7 +113,7 @@ fn former_place(core: &Core<'_>, found: (&PlannedStep, &InstancePlan)) -> Option
     let is_removal = instance.action == Action::Replace && planned.step.verb == Verb::Delete;
     let record = core.records.get(&instance.address).filter(|_| is_removal)?;
     let mut lacks = Lacks::default();
-    endpoint_of(&core.records, &instance.address, record, &mut lacks)
+    endpoint_of(&core.records, record, &mut lacks)
 }
 
 impl Doing<'_, '_> {
@@ -143,6 +146,7 @@ impl Doing<'_, '_> {
             return self.nothing_left(observed, wanted).map_err(Early::Fatal);
         }
         self.intend(&wanted).map_err(Early::Fatal)?;
+        self.core.run.journal.synced().await.map_err(Early::Fatal)?;
         let change = match (&decision.removal, self.planned.step.verb) {
             (Some(removal), Verb::Delete) => removal.clone(),
             _ => decision.change.clone(),

@@ -16,6 +16,7 @@ mod pattern;
 mod scope;
 mod variables;
 mod walk;
+mod within;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -419,7 +420,7 @@ impl<'c> Graph<'c> {
     /// As [`Graph::covered`], seen from a module instance.
     pub fn covered_from(&self, base: &ModulePath, reference: &Reference) -> Vec<InstanceId> {
         let Some(pattern) = Pattern::of(base, reference) else { return Vec::new() };
-        self.instances.iter().filter(|i| pattern.covers(&i.address)).map(|i| i.id).collect()
+        pattern.within(&self.by_address).map(|(_, id)| *id).collect()
     }
 
     /// `depends_on` of the module calls around an instance, with the module instances they stand in.

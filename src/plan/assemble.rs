@@ -59,7 +59,7 @@ pub(crate) fn assemble<'a>(
     planner: Planner<'_>,
     removals: Vec<Removal<'a>>,
 ) -> Progress {
-    let mut verdicts = planner.verdicts.borrow().clone();
+    let mut verdicts = planner.verdicts.take();
     graph.problems.extend(doubles(&graph, &verdicts));
     let depends = hold::depends_on(&graph);
     let waiting = waiting(&graph, records);

@@ -88,7 +88,7 @@ fn compare_one(
         }
     }
     let Some(kind) = (request.kinds)(&record.kind) else { return };
-    let Some(endpoint) = removals::endpoint_of(records, address, record, lacks) else { return };
+    let Some(endpoint) = removals::endpoint_of(records, record, lacks) else { return };
     let facts = request.seen.facts(&endpoint).cloned();
     if facts.is_none() && endpoint != Endpoint::Nowhere && !request.seen.unreadable.contains_key(&endpoint) {
         lacks.probes.entry(endpoint.clone()).or_default().insert(Probe::Facts);

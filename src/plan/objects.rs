@@ -142,7 +142,7 @@ impl<'a> Planner<'a> {
             Seen3::Object(found) => found,
             Seen3::Unknown(reason) => return Ok(Verdict::Unreadable { endpoint: place.endpoint, reason }),
         };
-        let former = match self.former(kind, (&instance.address, record), &args.object, &place.endpoint) {
+        let former = match self.former(kind, record, &args.object, &place.endpoint) {
             Some(Seen3::Lack) => return Err(Stop::Need(Need::Instance(instance.address.clone()))),
             Some(Seen3::Unknown(reason)) => {
                 return Ok(Verdict::Unreadable { endpoint: place.endpoint, reason });
@@ -293,17 +293,17 @@ impl<'a> Planner<'a> {
     fn former(
         &self,
         kind: &dyn Kind,
-        recorded: (&Address, Option<&Record>),
+        record: Option<&Record>,
         desired: &Object,
         endpoint: &Endpoint,
     ) -> Option<Seen3> {
-        let (address, schema) = (recorded.0, kind.schema());
-        let record = recorded.1.filter(|r| r.status != Status::Released)?;
+        let schema = kind.schema();
+        let record = record.filter(|r| r.status != Status::Released)?;
         if !decide::is_elsewhere(schema, record, (desired, endpoint), self.request.digest) {
             return None;
         }
         let mut lacks = self.lacks.borrow_mut();
-        let Some(endpoint) = removals::endpoint_of(self.records, address, record, &mut lacks) else {
+        let Some(endpoint) = removals::endpoint_of(self.records, record, &mut lacks) else {
             return Some(Seen3::Object(None));
         };
         drop(lacks);

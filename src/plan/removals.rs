@@ -54,7 +54,7 @@ pub(crate) fn find<'a>(
             }
         })
     };
-    let gone: Vec<Address> =
+    let gone: BTreeSet<Address> =
         records.by_address.keys().filter(|a| graph.find(a).is_none() && !open(a)).cloned().collect();
     let kept: BTreeSet<&str> = records
         .by_address
@@ -76,7 +76,7 @@ pub(crate) fn find<'a>(
     removals
 }
 
-fn lives_on(records: &Records<'_>, gone: &[Address], uid: &str) -> bool {
+fn lives_on(records: &Records<'_>, gone: &BTreeSet<Address>, uid: &str) -> bool {
     gone.iter().any(|a| {
         records.by_address[a].0.endpoint.as_deref() == Some(uid) && records.removed.get(a) != Some(&false)
     })
@@ -137,8 +137,8 @@ pub fn connections(
 ) -> Vec<(Arc<HostId>, Connection)> {
     let (found, _) = configured(config, inputs, state, records);
     let mut lacks = Lacks { connections: found, ..Lacks::default() };
-    for (address, (record, _)) in records.by_address.iter().filter(|(_, (r, _))| r.kind == "host") {
-        endpoint_of(records, address, record, &mut lacks);
+    for (record, _) in records.hosts.values().filter_map(|host| records.by_address.get(host)) {
+        endpoint_of(records, record, &mut lacks);
     }
     let known = lacks.connections.into_iter().filter_map(|(endpoint, connection)| match endpoint {
         Endpoint::Host(host) => Some((host, connection)),
@@ -189,12 +189,7 @@ pub(crate) fn machine_id(record: &Record) -> Option<String> {
 }
 
 /// The endpoint of a record, with the connection its host's record has.
-pub fn endpoint_of(
-    records: &Records<'_>,
-    address: &Address,
-    record: &Record,
-    lacks: &mut Lacks,
-) -> Option<Endpoint> {
+pub fn endpoint_of(records: &Records<'_>, record: &Record, lacks: &mut Lacks) -> Option<Endpoint> {
     let schema_place = crate::resource::find(&record.kind).map(|k| k.schema().placement);
     let uid = match (&record.endpoint, schema_place) {
         (_, Some(Placement::Nowhere)) => return Some(Endpoint::Nowhere),
@@ -202,9 +197,8 @@ pub fn endpoint_of(
         (None, _) => return Some(Endpoint::Controller),
         (Some(uid), _) => uid.clone(),
     };
-    let (host, (host_record, _)) =
-        records.by_address.iter().find(|(_, (r, _))| r.uid == uid && r.kind == "host")?;
-    let _ = address;
+    let host = records.hosts.get(uid.as_str())?;
+    let (host_record, _) = records.by_address.get(host)?;
     let endpoint = Endpoint::Host(Arc::new(HostId { address: host.clone(), uid: uid.into() }));
     if !lacks.connections.contains_key(&endpoint) {
         let schema = crate::resource::find("host")?.schema();
@@ -222,7 +216,7 @@ fn remove<'a>(
     record: &'a Record,
     lacks: &mut Lacks,
 ) -> Removal<'a> {
-    let endpoint = endpoint_of(records, address, record, lacks).unwrap_or(Endpoint::Nowhere);
+    let endpoint = endpoint_of(records, record, lacks).unwrap_or(Endpoint::Nowhere);
     let fate = fate(request, records, address, record, &endpoint, lacks);
     Removal { address: address.clone(), record, endpoint, fate }
 }

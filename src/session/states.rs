@@ -164,17 +164,22 @@ impl Writer {
     }
 }
 
+#[async_trait::async_trait]
 impl Journal for Writer {
     fn append(&self, entry: Entry) -> Result<(), String> {
         let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
         let done = match entry {
             Entry::RunBegin(begin) => store.begin_run(begin),
-            Entry::Intent(intent) => store.intent(*intent),
-            Entry::Outcome(outcome) => store.outcome(outcome),
+            Entry::Intent(_) | Entry::Outcome(_) => store.stage(&entry),
             Entry::Edit(edit) => store.edit(&edit.why, edit.changes, &edit.at),
             Entry::RunEnd(end) => store.end_run(end.summary, &end.at),
         };
         done.map_err(|e| e.to_string())
+    }
+    async fn synced(&self) -> Result<(), String> {
+        // The other steps of this turn put their entries beside ours; the first to come back syncs them all.
+        tokio::task::yield_now().await;
+        self.store.lock().unwrap_or_else(PoisonError::into_inner).sync().map_err(|e| e.to_string())
     }
     fn now(&self) -> String {
         now()

@@ -29,13 +29,34 @@ impl Kinds for Registry {
     }
 }
 
-/// A journal in memory.
+/// A journal in memory, with how many entries are on its disk.
 #[derive(Default)]
-struct Memory(Mutex<Vec<Entry>>);
+struct Memory(Mutex<(Vec<Entry>, usize)>);
 
+impl Memory {
+    /// Fails where a step is told to have ended that would be forgotten by a crash.
+    fn check_told(&self, event: &Event) {
+        let Event::Finished { step, .. } = event else { return };
+        let inner = self.0.lock().expect("no test panicked here");
+        let (entries, synced) = &*inner;
+        let of = |entry: &Entry| match entry {
+            Entry::Intent(intent) => intent.step == *step,
+            Entry::Outcome(outcome) => outcome.step == *step,
+            Entry::RunBegin(_) | Entry::Edit(_) | Entry::RunEnd(_) => false,
+        };
+        assert!(!entries[*synced..].iter().any(of), "{step} was told before it was on disk");
+    }
+}
+
+#[async_trait::async_trait]
 impl Journal for Memory {
     fn append(&self, entry: Entry) -> Result<(), String> {
-        self.0.lock().expect("no test panicked here").push(entry);
+        self.0.lock().expect("no test panicked here").0.push(entry);
+        Ok(())
+    }
+    async fn synced(&self) -> Result<(), String> {
+        let mut inner = self.0.lock().expect("no test panicked here");
+        inner.1 = inner.0.len();
         Ok(())
     }
     fn now(&self) -> String {
@@ -97,11 +118,12 @@ impl Engine {
         let state = State::new("l");
         let plan = self.plan(&config, &inputs, &state).await;
         let events = Mutex::new(Vec::new());
+        let journal = Memory::default();
         let sink = |event| {
+            journal.check_told(&event);
             self.watch.iter().for_each(|watch| watch(&event));
             events.lock().expect("no test panicked here").push(event);
         };
-        let journal = Memory::default();
         let run = apply::Run {
             plan: &plan,
             config: &config,
@@ -117,7 +139,7 @@ impl Engine {
         };
         let summary = apply::run(&run).await.expect("the journal is in memory");
         let events = events.lock().expect("no test panicked here").clone();
-        let journal = journal.0.lock().expect("no test panicked here").clone();
+        let journal = journal.0.lock().expect("no test panicked here").0.clone();
         Applied { summary, events, journal }
     }
 

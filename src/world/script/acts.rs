@@ -3,6 +3,7 @@
 //! A file is written under `.NAME.coxswain-XXXXXXXX` beside its place, 0600 from its creation; its content is checked
 //! by digest; owner and mode are set; it is synced, renamed over its place, and the directory is synced. A trap
 //! removes the temporary file of a shell that dies; what a killed shell left is removed by the next write or removal there.
+//! The eight letters are of the script's nonce; where the shell cannot make that file, `mktemp` says why or can.
 
 use std::fmt::Write as _;
 use std::time::Duration;

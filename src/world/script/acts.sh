@@ -3,6 +3,9 @@ t=
 trap 'if [ -n "$t" ]; then rm -f -- "$t"; fi' EXIT
 trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 141' PIPE; trap 'exit 143' TERM
 cx_kind() {
+if [ -L "$1" ]; then k=link; return; fi
+if [ -f "$1" ]; then k=file; return; fi
+if [ -d "$1" ]; then k=directory; return; fi
 if x=$(stat -c %f -- "$1" 2>&1); then
 case $x in 8???) k=file ;; 4???) k=directory ;; a???) k=link ;; *) k=other ;; esac
 else
@@ -13,6 +16,10 @@ cx_sum() { s=$(sha256sum -- "$1") || return 1; s=${s#\\}; s=${s%% *}; }
 cx_expect() {
 if [ "$2" = any ]; then return 0; fi
 cx_kind "$1" || return 1
+cx_fits "$@"
+}
+cx_fits() {
+if [ "$2" = any ]; then return 0; fi
 case $k in
 file)
 cx_sum "$1" || return 1
@@ -41,10 +48,17 @@ if [ -e "$l" ] || [ -L "$l" ]; then rm -f -- "$l" || return 1; fi
 done
 }
 cx_syncdir() { sync -- "$1" 2>/dev/null || :; }
+cx_temporary() {
+t=$1${N%"${N#????????}"}
+umask 077; set -C
+{ true >"$t"; } 2>/dev/null || t=$(mktemp -- "$1XXXXXXXX") || t=
+set +C; umask 022
+[ -n "$t" ]
+}
 cx_write() {
-cx_expect "$1" "$7" "$8" || return
-cx_sweep "$3" || return 1
 cx_kind "$1" || return 1
+cx_fits "$1" "$7" "$8" || return
+cx_sweep "$3" || return 1
 m=$4; o=$5; g=$6
 if [ "$k" = directory ]; then printf '%s\n' 'there is a directory' >&2; return 1; fi
 if [ "$k" = file ]; then
@@ -54,7 +68,7 @@ x=${x#* }
 if [ -z "$o" ]; then o=${x%% *}; fi
 if [ -z "$g" ]; then g=${x#* }; fi
 fi
-t=$(umask 077; mktemp -- "$3XXXXXXXX") || return 1
+cx_temporary "$3" || return 1
 cx_fill >"$t" || return 1
 cx_sum "$t" || return 1
 if [ "$s" != "$8" ]; then printf '%s\n' 'the content did not arrive whole' >&2; return 1; fi
@@ -89,7 +103,7 @@ cx_remove() {
 cx_sweep "$3" || return 1
 cx_kind "$1" || return 1
 if [ "$k" = absent ]; then return 0; fi
-cx_expect "$1" "$4" '' || return
+cx_fits "$1" "$4" '' || return
 if [ "$k" = directory ]; then printf '%s\n' 'there is a directory' >&2; return 1; fi
 rm -f -- "$1" || return 1
 cx_syncdir "$2"
@@ -115,7 +129,7 @@ f=$S/$2
 if [ -f "$f" ]; then cx_sum "$f" || return 1; if [ "$s" = "$2" ]; then return 0; fi; fi
 cx_expect "$1" "$2" '' || return
 cx_sweep "$S/.$2.coxswain-" || return 1
-t=$(umask 077; mktemp -- "$S/.$2.coxswain-XXXXXXXX") || return 1
+cx_temporary "$S/.$2.coxswain-" || return 1
 cat -- "$1" >"$t" || return 1
 cx_sum "$t" || return 1
 if [ "$s" != "$2" ]; then printf 'a file that is changing'; return 75; fi
@@ -137,7 +151,7 @@ cx_arm() {
 cx_guards || return 1
 rm -f -- "$G/$1.fired" "$G/$1.log" || return 1
 cx_sweep "$G/.$1.coxswain-" || return 1
-t=$(umask 077; mktemp -- "$G/.$1.coxswain-XXXXXXXX") || return 1
+cx_temporary "$G/.$1.coxswain-" || return 1
 cx_fill >"$t" || return 1
 sync -- "$t" || return 1
 mv -fT -- "$t" "$G/$1" || return 1
