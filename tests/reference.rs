@@ -55,7 +55,7 @@ fn type_name(ty: &AttrType) -> String {
                 fields.iter().map(|f| format!("{}: {}", f.name, type_name(&f.ty))).collect();
             format!("{{ {} }}", fields.join(", "))
         }
-        AttrType::Ref(kinds) if kinds.is_empty() => "any resource".into(),
+        AttrType::Ref([]) => "any resource".into(),
         AttrType::Ref(kinds) => kinds.join(" or "),
         AttrType::OneOf(words) => words.iter().map(|w| format!("\"{w}\"")).collect::<Vec<_>>().join(" or "),
     }
