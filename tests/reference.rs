@@ -87,7 +87,7 @@ fn remarks(attr: &Attr) -> String {
 #[test]
 fn kinds_are_described() {
     let mut page = format!(
-        "{MADE}\n# Resource kinds\n\nEvery kind also takes `for_each`, `count`, `enabled`, `depends_on` and the blocks `lifecycle`, `timeouts`,\n`retry` and `rollout`.\n"
+        "{MADE}\n# Resource kinds\n\nEvery kind also takes `for_each`, `count`, `enabled` (unless it has an attribute of that name), `depends_on` and the\nblocks `lifecycle`, `timeouts`, `retry` and `rollout`.\n"
     );
     for schema in coxswain::resource::KINDS.iter().map(|k| k.schema()).filter(|s| s.documented) {
         write!(
