@@ -3,7 +3,7 @@
 //! A plan holds no sensitive value: such a leaf is `{"$sensitive": true}` for people and its keyed digest in
 //! [`InstancePlan::desired`]. A value that is not known yet is `{"$unknown": true}`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use coxswain_model::schema::Stage;
 use coxswain_model::{Address, Diagnostic};
@@ -288,6 +288,17 @@ impl Plan {
             *counts.entry(instance.action).or_default() += 1;
         }
         counts
+    }
+    /// How many instances cannot be read.
+    pub fn n_unknown(&self) -> usize {
+        self.unreadable.iter().map(|u| u.instances.len()).sum()
+    }
+    /// How many instances are as they should be: those that cannot be read are planned as nothing, but are not
+    /// known to be so.
+    pub fn n_unchanged(&self) -> usize {
+        let unknown: BTreeSet<&Address> = self.unreadable.iter().flat_map(|u| &u.instances).collect();
+        let is_unchanged = |i: &&InstancePlan| i.action == Action::NoOp && !unknown.contains(&i.address);
+        self.instances.iter().filter(is_unchanged).count()
     }
     /// Whether nothing is to be done or deferred, and nothing is hidden.
     pub fn is_empty(&self) -> bool {

@@ -4,6 +4,7 @@
 
 #![expect(dead_code, reason = "each test program uses a part of this module")]
 
+pub(crate) mod site;
 pub(crate) mod sshlab;
 
 use std::fs;

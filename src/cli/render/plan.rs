@@ -7,7 +7,7 @@ use coxswain_model::{Address, Diagnostic, Severity};
 use super::layout::{self, Item, Section};
 use super::value::{DiffLine, Mark, Row, inline, row};
 use super::{Colour, Tone, clean, one_line, plural, row_of};
-use crate::plan::model::DeferredAfter;
+use crate::plan::model::{DeferredAfter, Unreadable};
 use crate::plan::{Deferred, InstancePlan, Mode, Plan};
 use crate::resource::{Action, StepClass};
 
@@ -170,10 +170,7 @@ pub fn rest(plan: &Plan) -> Vec<(String, Vec<String>)> {
     };
     let mut waiting: Vec<String> = plan.instances.iter().filter_map(waiting_line).collect();
     waiting.extend(deferred(DeferredAfter::Others));
-    let unreadable = plan.unreadable.iter().map(|u| {
-        let n = plural(u.instances.len(), "instance");
-        format!("{}  {}  # {n} planned as nothing", one_line(&u.endpoint), one_line(&u.reason))
-    });
+    let unreadable = plan.unreadable.iter().map(|u| unreadable_line(u, "planned as nothing"));
     let outputs = plan.outputs.iter().map(|o| {
         let name = clean(&o.name);
         match (&o.before, &o.after) {
@@ -194,6 +191,18 @@ pub fn rest(plan: &Plan) -> Vec<(String, Vec<String>)> {
     parts.push(("Warnings".to_owned(), plan.warnings.iter().map(warning_line).collect()));
     parts.retain(|(_, lines)| !lines.is_empty());
     parts
+}
+
+/// An endpoint, why it cannot be read, and what is not known because of that.
+pub(super) fn unreadable_line(unreadable: &Unreadable, treated: &str) -> String {
+    let Unreadable { endpoint, reason, instances } = unreadable;
+    // Most reasons begin with the endpoint already.
+    let reason = reason
+        .strip_prefix(endpoint.as_str())
+        .map_or(reason.as_str(), |rest| rest.strip_prefix(':').unwrap_or(rest).trim_start());
+    let names: Vec<String> = instances.iter().map(ToString::to_string).collect();
+    let n = plural(names.len(), "instance");
+    format!("{}  {}  # {n} {treated}: {}", one_line(endpoint), one_line(reason), row_of(&names, NAMES))
 }
 
 fn deferred_line(deferred: &Deferred) -> String {
@@ -252,7 +261,10 @@ pub fn last_line(plan: &Plan) -> String {
     if n(Action::Forget) > 0 {
         line += &format!(", {} to forget", n(Action::Forget));
     }
-    line += &format!("; {} unchanged", n(Action::NoOp));
+    line += &format!("; {} unchanged", plan.n_unchanged());
+    if plan.n_unknown() > 0 {
+        line += &format!(", {} unknown", plan.n_unknown());
+    }
     if !plan.deferred.is_empty() {
         line += &format!(", {} deferred", plan.deferred.len());
     }
