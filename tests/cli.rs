@@ -46,7 +46,8 @@ fn run(dir: &Path, args: &[&str]) -> (i32, String, String) {
 
 fn directory() -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a directory can be made");
-    std::fs::write(dir.path().join("p.coxplan"), SAVED).expect("and written to");
+    let saved: coxswain::plan::SavedPlan = serde_json::from_str(SAVED).expect("it is a plan");
+    std::fs::write(dir.path().join("p.coxplan"), saved.to_bytes().expect("of JSON")).expect("and written to");
     dir
 }
 

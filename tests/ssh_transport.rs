@@ -4,9 +4,9 @@
 use std::fs;
 use std::io::Write as _;
 use std::net::TcpListener;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,163 +14,16 @@ use coxswain::resource::act::{Act, ActDone, Content, Expect, Permissions};
 use coxswain::resource::answer::Answer;
 use coxswain::resource::kind::{Endpoint, HostId};
 use coxswain::resource::probe::Probe;
-use coxswain::world::real::{Mode, Options, RealWorld};
+use coxswain::world::real::RealWorld;
 use coxswain::world::{Connection, Sudo, World, WorldError};
 use coxswain_model::Address;
-use tempfile::TempDir;
 use zeroize::Zeroizing;
 
-const SSHD: &str = "/usr/sbin/sshd";
+mod support;
+
+use support::loopback::{Server, keygen, me, private, server};
+
 const LIMIT: Duration = Duration::from_secs(20);
-
-struct Server {
-    dir: TempDir,
-    port: u16,
-    sshd: Child,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.sshd.kill();
-        let _ = self.sshd.wait();
-    }
-}
-
-fn keygen(path: &Path) -> String {
-    let made = Command::new("ssh-keygen")
-        .args(["-q", "-t", "ed25519", "-N", "", "-f"])
-        .arg(path)
-        .stdin(Stdio::null())
-        .status()
-        .unwrap();
-    assert!(made.success());
-    fs::read_to_string(path.with_extension("pub")).unwrap().trim().to_owned()
-}
-
-fn private(path: &Path, text: &str) {
-    let mut file =
-        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).unwrap();
-    file.write_all(text.as_bytes()).unwrap();
-}
-
-fn me() -> String {
-    let out = Command::new("id").arg("-un").output().unwrap();
-    String::from_utf8(out.stdout).unwrap().trim().to_owned()
-}
-
-/// A server whose users may log in with `key`, and with `noisy` through a shell that prints first.
-fn server() -> Option<Server> {
-    if !Path::new(SSHD).exists() || Command::new("ssh").arg("-V").output().is_err() {
-        eprintln!("skipped: no sshd");
-        return None;
-    }
-    let dir = TempDir::new().unwrap();
-    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    if rustix::process::getuid().is_root() {
-        // Where Debian's sshd separates privileges.
-        fs::create_dir_all("/run/sshd").unwrap();
-    }
-    let at = |name: &str| dir.path().join(name);
-    let host_key = keygen(&at("host"));
-    let (key, noisy) = (keygen(&at("key")), keygen(&at("noisy")));
-    let noise =
-        r#"command="echo Welcome; echo noise >&2; yes noise | head -n 5000; eval \"$SSH_ORIGINAL_COMMAND\"""#;
-    fs::write(at("authorized"), format!("{key}\n{noise} {noisy}\n")).unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let config = format!(
-        "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\nUsePAM no\nPermitRootLogin yes\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nLogLevel VERBOSE\nUseDNS no\n",
-        at("host").display(),
-        at("authorized").display()
-    );
-    fs::write(at("sshd_config"), config).unwrap();
-    let words: Vec<&str> = host_key.split(' ').collect();
-    let known = format!("[127.0.0.1]:{port} {0} {1}\n[localhost]:{port} {0} {1}\n", words[0], words[1]);
-    fs::write(at("known_hosts"), known).unwrap();
-    let client = format!(
-        "Host *\n  UserKnownHostsFile {}\n  GlobalKnownHostsFile /dev/null\n  IdentityFile {}\n  IdentitiesOnly yes\n",
-        at("known_hosts").display(),
-        at("key").display()
-    );
-    fs::write(at("ssh_config"), client).unwrap();
-    let sshd = Command::new(SSHD)
-        .arg("-D")
-        .arg("-f")
-        .arg(at("sshd_config"))
-        .arg("-E")
-        .arg(at("log"))
-        .stdin(Stdio::null())
-        .spawn()
-        .unwrap();
-    let server = Server { dir, port, sshd };
-    let start = Instant::now();
-    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(start.elapsed() < Duration::from_secs(5), "{}", server.log());
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    fs::create_dir(server.at("run")).unwrap();
-    Some(server)
-}
-
-impl Server {
-    fn at(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-    fn log(&self) -> String {
-        fs::read_to_string(self.at("log")).unwrap_or_default()
-    }
-    fn count(&self, text: &str) -> usize {
-        self.log().lines().filter(|line| line.contains(text)).count()
-    }
-    fn host_key(&self) -> String {
-        fs::read_to_string(self.at("host.pub")).unwrap()
-    }
-    fn connection(&self) -> Connection {
-        Connection {
-            address: "127.0.0.1".into(),
-            port: Some(self.port),
-            user: Some(me()),
-            sudo: Sudo::No,
-            jump: None,
-            host_key: None,
-            identity_file: None,
-            machine_id: None,
-            timeout: Duration::from_secs(5),
-        }
-    }
-    fn world(&self) -> RealWorld {
-        let mut options = Options::new(Mode::ReadWrite, self.at("store"));
-        options.runtime = Some(self.at("run"));
-        options.ssh_config = Some(self.at("ssh_config"));
-        RealWorld::new(options)
-    }
-    /// Processes of connections: the monitor and, where it has one, its child.
-    fn children(&self) -> Vec<i32> {
-        let mut found = Vec::<i32>::new();
-        let mut parents = vec![self.sshd.id().to_string()];
-        while let Some(parent) = parents.pop() {
-            for entry in fs::read_dir("/proc").unwrap().flatten() {
-                let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<i32>().ok()) else {
-                    continue;
-                };
-                let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-                let (name, after) = stat.rsplit_once(") ").unwrap_or_default();
-                let mut words = after.split(' ');
-                let is_alive = words.next().is_some_and(|state| state != "Z");
-                if is_alive && name.contains("(sshd") && words.next() == Some(parent.as_str()) {
-                    found.push(pid);
-                    parents.push(pid.to_string());
-                }
-            }
-        }
-        found
-    }
-    fn kill_connections(&self) {
-        for pid in self.children() {
-            let pid = rustix::process::Pid::from_raw(pid).unwrap();
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-        }
-    }
-}
 
 fn host() -> Endpoint {
     Endpoint::Host(Arc::new(HostId { address: Address::root("host", "a"), uid: "u1".into() }))

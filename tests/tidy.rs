@@ -40,7 +40,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Modules of `src/resource` that are vocabulary, not kinds.
-const VOCABULARY: &[&str] = &["act", "answer", "kind", "probe", "find", "KINDS"];
+const VOCABULARY: &[&str] = &["act", "answer", "connection", "kind", "probe", "find", "KINDS"];
 
 /// Where there is no IO, clock, environment or randomness.
 const PURE: &[&str] = &["crates/model/src/", "crates/lang/src/", "src/config/", "src/graph/", "src/plan/"];

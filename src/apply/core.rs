@@ -17,7 +17,7 @@ use crate::graph::{Graph, Objects};
 use crate::plan::decide::{self, Decision, Facts3};
 use crate::plan::model::InstancePlan;
 use crate::plan::{Records, objects, stored};
-use crate::resource::kind::{Action, Endpoint, PlanCx};
+use crate::resource::kind::{Action, Endpoint, PlanCx, Verb};
 
 /// See the module.
 pub(super) struct Core<'a> {
@@ -25,6 +25,8 @@ pub(super) struct Core<'a> {
     pub(super) records: Records<'a>,
     /// The uid of every instance in the plan.
     pub(super) uids: BTreeMap<Address, String>,
+    /// The steps of each instance, in their order.
+    steps: Vec<Vec<usize>>,
     shared: Mutex<Shared<'a>>,
 }
 
@@ -56,7 +58,8 @@ impl<'a> Core<'a> {
         let records = Records::new(run.config, run.state);
         let mut results = Results::default();
         for planned in &run.plan.instances {
-            let kept = matches!(planned.action, Action::NoOp | Action::Update | Action::Adopt | Action::Read);
+            // What goes is known until it has gone, so that the arguments of what used it can be evaluated.
+            let kept = !matches!(planned.action, Action::Create | Action::Replace);
             if let (true, Some(record)) = (kept && planned.waiting.is_none(), records.get(&planned.address)) {
                 results.0.insert(planned.address.clone(), known(run, planned, record));
             }
@@ -70,14 +73,34 @@ impl<'a> Core<'a> {
         let graph = Graph::new(run.config, run.inputs.clone());
         let shared = Shared { graph, results, now, decided: BTreeMap::new() };
         let uids = run.plan.instances.iter().map(|i| (i.address.clone(), i.uid.clone())).collect();
-        Core { run, records, uids, shared: Mutex::new(shared) }
+        let mut steps = vec![Vec::new(); run.plan.instances.len()];
+        for (at, step) in run.plan.steps.iter().enumerate() {
+            steps[step.instance].push(at);
+        }
+        Core { run, records, uids, steps, shared: Mutex::new(shared) }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Shared<'a>> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes the moves, the bookkeeping of instances without steps, and the outputs; then the end of the run.
+    /// Writes the moves: from here on the journal speaks of the new addresses alone.
+    pub(super) fn begin(&self) -> Result<(), String> {
+        let moves = self.run.plan.instances.iter().filter_map(|planned| {
+            Some(Put::Move { from: planned.moved_from.clone()?, to: planned.address.clone() })
+        });
+        let changes: Vec<Put> = moves.collect();
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.run.journal.append(Entry::Edit(coxswain_state::Edit {
+            why: "moved in the configuration".into(),
+            changes,
+            at: self.run.journal.now(),
+        }))
+    }
+
+    /// Writes the bookkeeping of instances without steps, and the outputs; then the end of the run.
     pub(super) fn finish(&self, summary: &Summary) -> Result<(), String> {
         let mut shared = self.lock();
         let mut changes = self.outputs(&mut shared);
@@ -130,11 +153,8 @@ impl<'a> Core<'a> {
         let mut changes = Vec::new();
         for planned in &self.run.plan.instances {
             let Some(mut record) = self.records.get(&planned.address).cloned() else { continue };
-            if planned.action != Action::NoOp || planned.waiting.is_some() {
+            if planned.action != Action::NoOp || planned.waiting.is_some() || planned.identity.is_empty() {
                 continue;
-            }
-            if let Some(from) = &planned.moved_from {
-                changes.push(Put::Move { from: from.clone(), to: planned.address.clone() });
             }
             let before = record.clone();
             if self.run.plan.cut.is_none()
@@ -167,9 +187,10 @@ impl<'a> Shared<'a> {
         &mut self,
         core: &Core<'a>,
         instance: usize,
-        observed: Option<&Object>,
+        seen: (Option<&Object>, Option<Option<&Object>>),
         endpoint: &Endpoint,
     ) -> Result<Decision, String> {
+        let (observed, former) = seen;
         let run = core.run;
         let planned = &run.plan.instances[instance];
         let kind = (run.kinds)(&planned.address.kind).ok_or("its kind is not known to this version")?;
@@ -186,6 +207,7 @@ impl<'a> Shared<'a> {
                 removal: None,
                 expects: planned.expects.clone(),
                 restart: false,
+                resumed: false,
             });
         }
         let Some(args) = self.graph.evaluate_args(&planned.address, &self.results) else {
@@ -196,6 +218,7 @@ impl<'a> Shared<'a> {
             return Err("a value it needs is still not known".into());
         }
         let facts = Facts3 {
+            former,
             schema,
             address: &planned.address,
             desired: &args.object,
@@ -212,11 +235,12 @@ impl<'a> Shared<'a> {
         let cx = PlanCx { address: &planned.address, endpoint, facts: None };
         let steps = objects::steps_of(kind, &cx, &decision)
             .map_err(|p| p.into_iter().map(|p| p.summary).collect::<Vec<_>>().join("; "))?;
-        let planned_steps = run.plan.steps.iter().filter(|s| s.instance == instance && s.claims.is_empty());
+        let planned_steps =
+            core.steps[instance].iter().map(|at| &run.plan.steps[*at]).filter(|s| s.claims.is_empty());
         let alike = planned_steps.clone().count() == steps.len()
-            && planned_steps
-                .zip(&steps)
-                .all(|(a, b)| a.step.name == b.name && a.step.class == b.class && a.step.verb == b.verb);
+            && planned_steps.zip(&steps).all(|(a, b)| {
+                a.step.name == b.name && a.step.class == b.class && same_verb(a.step.verb, b.verb)
+            });
         if !alike && decision.action != Action::NoOp {
             return Err("with the values that are known now it takes other steps than planned".into());
         }
@@ -232,10 +256,17 @@ impl<'a> Shared<'a> {
     }
 }
 
+/// What was to be made and is there by now is changed instead.
+fn same_verb(planned: Verb, now: Verb) -> bool {
+    planned == now || (planned == Verb::Create && now == Verb::Update)
+}
+
 /// Whether the decision is the planned one, with unknown values filled in and nothing else.
 fn same_as_planned(run: &Run<'_>, planned: &InstancePlan, decision: &Decision) -> Result<(), String> {
+    // What came with something this run made is taken over where it was to be made.
     let same = decision.action == planned.action
-        || (decision.action == Action::NoOp && planned.action == Action::Update);
+        || (decision.action == Action::NoOp && planned.action == Action::Update)
+        || (decision.action == Action::Adopt && planned.action == Action::Create);
     if !same {
         return Err(format!(
             "with the values that are known now it would be {} instead of {}; plan again",

@@ -87,6 +87,11 @@ pub enum StepResult {
         /// Which.
         because: String,
     },
+    /// Something before it runs or waits.
+    Held {
+        /// Which.
+        by: String,
+    },
 }
 
 /// A run as a whole.
@@ -104,6 +109,8 @@ pub struct Summary {
     pub refused: Vec<(String, String)>,
     /// Steps that did not start, with the reason.
     pub not_started: Vec<(String, String)>,
+    /// Steps that did not start because of one that runs or waits, with that one.
+    pub held: Vec<(String, String)>,
     /// Whether the run was interrupted by a person.
     pub interrupted: bool,
 }

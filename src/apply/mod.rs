@@ -18,6 +18,7 @@ mod step;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use async_trait::async_trait;
 use coxswain_state::{Entry, State};
 
 pub use event::{Event, StepResult, Summary};
@@ -30,12 +31,18 @@ use crate::resource::kind::Kind;
 use crate::world::World;
 
 /// Where intents and outcomes go.
+#[async_trait]
 pub trait Journal: Send + Sync {
-    /// Appends an entry; it is on disk when this returns.
+    /// Appends an entry. It counts once [`Journal::synced`] has returned.
     ///
     /// # Errors
-    /// When it could not be written; nothing may go on then.
+    /// When it does not fit, or could not be written; nothing may go on then.
     fn append(&self, entry: Entry) -> Result<(), String>;
+    /// Returns when everything appended so far is on disk. Steps that come here in one turn share one sync.
+    ///
+    /// # Errors
+    /// When it may not be on disk; nothing may go on then.
+    async fn synced(&self) -> Result<(), String>;
     /// The time, as the journal writes it.
     fn now(&self) -> String;
 }

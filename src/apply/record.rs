@@ -2,14 +2,14 @@
 
 use coxswain_model::Object;
 use coxswain_model::schema::{Class, Placement};
-use coxswain_state::{Before, OnDestroy, Record, Status};
+use coxswain_state::{Before, Record, Status};
 
 use super::core::Core;
 use crate::graph::{Args, Graph};
-use crate::plan::decide::Decision;
+use crate::plan::decide::{self, Decision};
 use crate::plan::model::InstancePlan;
 use crate::plan::stored;
-use crate::resource::kind::Endpoint;
+use crate::resource::kind::{Endpoint, Kind};
 
 /// The record an instance will have when its steps are done.
 pub(super) fn wanted(
@@ -22,6 +22,10 @@ pub(super) fn wanted(
     let (planned, args) = found;
     let old = core.records.get(&planned.address);
     let mut record = match old {
+        // What was before is a fact of one object.
+        Some(old) if is_elsewhere(core, planned, old, (args, endpoint)) => {
+            Record { before: None, ..old.clone() }
+        }
         Some(old) => old.clone(),
         None => Record::new(&planned.uid, planned.address.kind.as_ref(), &planned.identity),
     };
@@ -30,10 +34,13 @@ pub(super) fn wanted(
         Endpoint::Host(host) if host.address != planned.address => Some(host.uid.to_string()),
         Endpoint::Host(_) | Endpoint::Controller | Endpoint::Nowhere => None,
     };
+    // Facts are the machine's own; there is nothing to give back.
+    let schema = (core.run.kinds)(&planned.address.kind).map(Kind::schema);
+    let is_kept = |name: &str| schema.and_then(|s| s.attr(name)).is_none_or(|a| a.class != Class::Fact);
     if record.before.is_none() {
         record.before = Some(match &decision.change.observed {
             None => Before::Absent,
-            Some(observed) => Before::Present(stored::object_to_stored(observed, core.run.digest, |_| true)),
+            Some(observed) => Before::Present(stored::object_to_stored(observed, core.run.digest, is_kept)),
         });
     }
     if let Some(args) = args {
@@ -46,6 +53,17 @@ pub(super) fn wanted(
     record
 }
 
+/// Whether the record is of another object than the one that is wanted.
+fn is_elsewhere(
+    core: &Core<'_>,
+    planned: &InstancePlan,
+    old: &Record,
+    wanted: (Option<&Args>, &Endpoint),
+) -> bool {
+    let (Some(kind), Some(args)) = ((core.run.kinds)(&planned.address.kind), wanted.0) else { return false };
+    decide::is_elsewhere(kind.schema(), old, (&args.object, wanted.1), core.run.digest)
+}
+
 /// Brings everything that comes from the configuration into a record.
 pub(super) fn settle(core: &Core<'_>, graph: &Graph<'_>, found: (&InstancePlan, &Args), record: &mut Record) {
     let (planned, args) = found;
@@ -56,11 +74,7 @@ pub(super) fn settle(core: &Core<'_>, graph: &Graph<'_>, found: (&InstancePlan, 
     let from_configuration = |name: &str| schema.attr(name).is_some_and(coxswain_model::Attr::is_argument);
     record.attributes.retain(|name, _| !from_configuration(name));
     record.attributes.extend(stored::object_to_stored(&args.object, core.run.digest, from_configuration));
-    record.on_destroy = match args.on_destroy.as_ref().and_then(|v| v.as_str()) {
-        Some("retain") => OnDestroy::Retain,
-        Some("forbid") => OnDestroy::Forbid,
-        Some(_) | None => OnDestroy::Destroy,
-    };
+    record.on_destroy = decide::on_destroy(args.on_destroy.as_ref());
     record.depends_on = dependencies(core, graph, args, planned);
 }
 
@@ -72,7 +86,7 @@ fn dependencies(core: &Core<'_>, graph: &Graph<'_>, args: &Args, planned: &Insta
         ids.into_iter().filter_map(|id| core.uids.get(&graph.instance(id).address).cloned()).collect();
     for reference in &graph.resource(id).depends_on {
         if let Some(pattern) = crate::graph::Pattern::of(&planned.address.module, reference) {
-            uids.extend(core.uids.iter().filter(|(a, _)| pattern.covers(a)).map(|(_, uid)| uid.clone()));
+            uids.extend(pattern.within(&core.uids).map(|(_, uid)| uid.clone()));
         }
     }
     uids.sort();

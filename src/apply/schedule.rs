@@ -21,6 +21,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// When the journal cannot be written; what was running is left to the next plan.
 pub async fn run(run: &Run<'_>) -> Result<Summary, String> {
     let core = Core::new(run);
+    core.begin()?;
     let mut table = Table::new(run);
     let mut running = FuturesUnordered::new();
     let mut summary = Summary::default();
@@ -54,8 +55,7 @@ pub async fn run(run: &Run<'_>) -> Result<Summary, String> {
     }
     summary.interrupted = run.interrupt.level() > 0;
     for at in 0..run.plan.steps.len() {
-        if let Some(because) = table.why_not(run, at) {
-            let result = StepResult::NotStarted { because };
+        if let Some(result) = table.why_not(run, at) {
             note(&mut summary, run.plan.steps[at].id.clone(), result);
         }
     }
@@ -78,6 +78,7 @@ fn note(summary: &mut Summary, id: String, result: StepResult) {
         StepResult::Failed { error } => summary.failed.push((id, error)),
         StepResult::Refused { reason } => summary.refused.push((id, reason)),
         StepResult::NotStarted { because } => summary.not_started.push((id, because)),
+        StepResult::Held { by } => summary.held.push((id, by)),
     }
 }
 
@@ -87,6 +88,8 @@ enum Phase {
     Running,
     Good,
     Bad,
+    /// It runs or waits, or something before it does.
+    Later,
 }
 
 struct Table {
@@ -98,6 +101,10 @@ struct Table {
     /// The lane of each step: a host or this machine; none where nothing excludes it.
     lanes: Vec<Option<String>>,
     busy: BTreeSet<String>,
+    /// Names that running steps hold, with the step.
+    held: BTreeMap<String, usize>,
+    /// Steps that were said to wait for a name.
+    told: BTreeSet<usize>,
     /// Steps not ended, by lane and stage.
     left: BTreeMap<String, BTreeMap<Stage, usize>>,
     failures: BTreeMap<String, u64>,
@@ -114,6 +121,8 @@ impl Table {
             ready: BTreeSet::new(),
             lanes: Vec::with_capacity(n),
             busy: BTreeSet::new(),
+            held: BTreeMap::new(),
+            told: BTreeSet::new(),
             left: BTreeMap::new(),
             failures: BTreeMap::new(),
         };
@@ -136,13 +145,27 @@ impl Table {
     }
 
     /// The next step that may start.
-    fn next(&self, run: &Run<'_>) -> Option<usize> {
-        self.ready.iter().copied().find(|at| {
-            let Some(lane) = &self.lanes[*at] else { return true };
-            let stage = run.plan.steps[*at].stage;
-            let earlier = self.left[lane].range(..stage).any(|(_, n)| *n > 0);
-            !self.busy.contains(lane) && !earlier
-        })
+    fn next(&mut self, run: &Run<'_>) -> Option<usize> {
+        let mut waits = Vec::new();
+        let found = self.ready.iter().copied().find(|at| {
+            let is_free = self.lanes[*at].as_ref().is_none_or(|lane| {
+                let stage = run.plan.steps[*at].stage;
+                let earlier = self.left[lane].range(..stage).any(|(_, n)| *n > 0);
+                !self.busy.contains(lane) && !earlier
+            });
+            let holder =
+                run.plan.steps[*at].step.holds.iter().find_map(|name| Some((name, self.held.get(name)?)));
+            if let (true, Some((name, holder))) = (is_free, holder) {
+                waits.push((*at, format!("waiting for {name}, held by {}", run.plan.steps[*holder].id)));
+            }
+            is_free && holder.is_none()
+        });
+        for (at, why) in waits {
+            if self.told.insert(at) {
+                (run.sink)(Event::Blocked { step: run.plan.steps[at].id.clone(), why });
+            }
+        }
+        found
     }
 
     fn start(&mut self, run: &Run<'_>, at: usize) {
@@ -152,6 +175,7 @@ impl Table {
             self.busy.insert(lane.clone());
         }
         let planned = &run.plan.steps[at];
+        self.held.extend(planned.step.holds.iter().map(|name| (name.clone(), at)));
         let instance = &run.plan.instances[planned.instance];
         (run.sink)(Event::Started {
             step: planned.id.clone(),
@@ -162,15 +186,23 @@ impl Table {
     }
 
     fn finish(&mut self, run: &Run<'_>, at: usize, result: &StepResult) {
-        let good = *result == StepResult::Done;
-        if !good {
+        let phase = match result {
+            StepResult::Done => Phase::Good,
+            StepResult::Running | StepResult::Waiting { .. } => Phase::Later,
+            StepResult::Failed { .. }
+            | StepResult::Refused { .. }
+            | StepResult::NotStarted { .. }
+            | StepResult::Held { .. } => Phase::Bad,
+        };
+        if phase == Phase::Bad {
             let set = run.plan.instances[run.plan.steps[at].instance].address.resource().to_string();
             *self.failures.entry(set).or_default() += 1;
         }
         if let Some(lane) = &self.lanes[at] {
             self.busy.remove(lane);
         }
-        self.end(run, at, if good { Phase::Good } else { Phase::Bad });
+        self.held.retain(|_, holder| *holder != at);
+        self.end(run, at, phase);
     }
 
     /// Ends a step, and with it everything that can never start because of it.
@@ -188,9 +220,9 @@ impl Table {
                 if self.phase[to] != Phase::Open {
                     continue;
                 }
-                if self.blocker(run, to).is_some() {
+                if let Some(blocker) = self.blocker(run, to) {
                     self.ready.remove(&to);
-                    open.push((to, Phase::Bad));
+                    open.push((to, self.phase[blocker]));
                 } else if self.missing[to] == 0 {
                     self.ready.insert(to);
                 }
@@ -205,25 +237,32 @@ impl Table {
             let failures = self.failures.get(&instance.address.resource().to_string()).copied().unwrap_or(0);
             why == Why::Rollout && failures <= instance.max_failures.unwrap_or(0)
         };
-        self.before[at]
-            .iter()
-            .find(|(from, why)| self.phase[*from] == Phase::Bad && !forgiven(*from, *why))
-            .map(|(from, _)| *from)
+        let is_in_the_way = |phase: Phase| {
+            let found = self.before[at].iter().find(|(f, w)| self.phase[*f] == phase && !forgiven(*f, *w));
+            found.map(|(from, _)| *from)
+        };
+        is_in_the_way(Phase::Bad).or_else(|| is_in_the_way(Phase::Later))
     }
 
     /// Why a step that never started did not.
-    fn why_not(&self, run: &Run<'_>, at: usize) -> Option<String> {
-        let started = self.phase[at] != Phase::Open
-            && !(self.phase[at] == Phase::Bad && self.blocker(run, at).is_some());
-        if started {
-            return (self.phase[at] == Phase::Running)
-                .then(|| "the run was stopped while it was running".to_owned());
+    fn why_not(&self, run: &Run<'_>, at: usize) -> Option<StepResult> {
+        let because = |text: &str| Some(StepResult::NotStarted { because: text.to_owned() });
+        let blocker = self.blocker(run, at);
+        match (self.phase[at], blocker) {
+            (Phase::Good, _) | (Phase::Bad | Phase::Later, None) => None,
+            (Phase::Running, _) => because("the run was stopped while it was running"),
+            (Phase::Open | Phase::Bad | Phase::Later, Some(blocker)) => {
+                let id = &run.plan.steps[blocker].id;
+                match self.phase[blocker] {
+                    Phase::Later => Some(StepResult::Held { by: id.clone() }),
+                    Phase::Open | Phase::Running | Phase::Good | Phase::Bad => {
+                        because(&format!("{id} did not end well"))
+                    }
+                }
+            }
+            (Phase::Open, None) if run.interrupt.level() > 0 => because("the run was stopped"),
+            (Phase::Open, None) => because("its turn did not come"),
         }
-        Some(match self.blocker(run, at) {
-            Some(blocker) => format!("{} did not end well", run.plan.steps[blocker].id),
-            None if run.interrupt.level() > 0 => "the run was stopped".to_owned(),
-            None => "its turn did not come".to_owned(),
-        })
     }
 }
 

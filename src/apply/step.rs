@@ -1,34 +1,27 @@
 //! One step, from its precondition to its outcome on disk.
 
+mod outcome;
+mod way;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use coxswain_model::{Object, Schema};
-use coxswain_state::{
-    Change as Put, Claim, ClaimKey, Entry, Intent, Outcome as Ended, Phase, Record, Status, StepEnd,
-};
+use coxswain_state::{Entry, Intent, Record, Status, StepEnd};
 
-use super::core::{Core, computed, has_world};
+use super::core::{Core, has_world};
 use super::event::{Event, StepResult};
 use super::record;
-use crate::plan::model::{InstancePlan, PlannedStep};
-use crate::plan::{decide, objects, stored};
+use crate::plan::model::{Edge, InstancePlan, PlannedStep, Why};
+use crate::plan::{Lacks, decide, endpoint_of, objects, stored};
 use crate::resource::answer::Answer;
 use crate::resource::kind::{
     Action, Answers, Change, Endpoint, Facts, HostId, Kind, KindError, OBSERVE_DEPTH, Observation, Outcome,
     Retry, StepClass, StepCx, Verb,
 };
-use crate::resource::probe::Probe;
 
 /// Limit on one step where `timeouts` says nothing.
 const STEP_LIMIT: Duration = Duration::from_secs(600);
-/// Limit on the way back after a reboot.
-const REBOOT_LIMIT: Duration = Duration::from_secs(900);
-/// Limit on the new connection that confirms a step that changes the way to the host.
-const RECONNECT_LIMIT: Duration = Duration::from_secs(60);
-/// Pause between two looks at a host that is away.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
-
 struct Doing<'c, 'a> {
     core: &'c Core<'a>,
     planned: &'a PlannedStep,
@@ -36,9 +29,19 @@ struct Doing<'c, 'a> {
     index: usize,
     kind: &'static dyn Kind,
     schema: &'static Schema,
+    /// Where the instance lives.
+    home: Endpoint,
+    /// Where the step acts: the former place, where it removes what is there.
     endpoint: Endpoint,
     is_first: bool,
     is_last: bool,
+}
+
+/// When an object is looked at: of a contribution, what was applied before is of interest only before the step.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    Before,
+    After,
 }
 
 /// How a step ended before it was tried.
@@ -60,6 +63,7 @@ pub(super) async fn run(core: &Core<'_>, at: usize) -> Result<StepResult, String
         return Ok(StepResult::Refused { reason: "its kind is not known to this version".into() });
     };
     let same = |other: usize| run.plan.steps.get(other).is_some_and(|s| s.instance == planned.instance);
+    let home = endpoint(core, instance, kind.schema());
     let doing = Doing {
         core,
         planned,
@@ -67,18 +71,18 @@ pub(super) async fn run(core: &Core<'_>, at: usize) -> Result<StepResult, String
         index: planned.instance,
         kind,
         schema: kind.schema(),
-        endpoint: endpoint(core, instance, kind.schema()),
+        endpoint: former_place(core, (planned, instance)).unwrap_or_else(|| home.clone()),
+        home,
         is_first: at == 0 || !same(at - 1),
         is_last: !same(at + 1),
     };
-    match doing.all().await {
+    let ended = doing.all().await;
+    // What is reported is on disk.
+    run.journal.synced().await?;
+    match ended {
         Ok(result) => Ok(result),
-        Err(Early::Refused(reason)) => {
-            doing.early(StepEnd::Refused { message: reason.clone() }, StepResult::Refused { reason })
-        }
-        Err(Early::Failed(error)) => {
-            doing.early(StepEnd::Failed { message: error.clone() }, StepResult::Failed { error })
-        }
+        Err(Early::Refused(reason)) => Ok(StepResult::Refused { reason }),
+        Err(Early::Failed(error)) => Ok(StepResult::Failed { error }),
         Err(Early::Fatal(reason)) => Err(reason),
     }
 }
@@ -95,17 +99,24 @@ fn endpoint(core: &Core<'_>, instance: &InstancePlan, schema: &Schema) -> Endpoi
     Endpoint::Host(Arc::new(HostId { address: host.clone(), uid: uid.unwrap_or_default().into() }))
 }
 
-impl Doing<'_, '_> {
-    fn early(&self, end: StepEnd, result: StepResult) -> Result<StepResult, String> {
-        self.append(Entry::Outcome(Ended {
-            step: self.planned.id.clone(),
-            result: end,
-            changes: Vec::new(),
-            at: self.now(),
-        }))?;
-        Ok(result)
+/// What a program said about a change, without the sensitive values it was given.
+fn shown(change: &Change, text: &str) -> String {
+    match &change.desired {
+        Some(desired) => stored::without_secrets(text, desired),
+        None => text.to_owned(),
     }
+}
 
+/// Where the object is that a replacement removes.
+fn former_place(core: &Core<'_>, found: (&PlannedStep, &InstancePlan)) -> Option<Endpoint> {
+    let (planned, instance) = found;
+    let is_removal = instance.action == Action::Replace && planned.step.verb == Verb::Delete;
+    let record = core.records.get(&instance.address).filter(|_| is_removal)?;
+    let mut lacks = Lacks::default();
+    endpoint_of(&core.records, record, &mut lacks)
+}
+
+impl Doing<'_, '_> {
     fn now(&self) -> String {
         self.core.run.journal.now()
     }
@@ -115,22 +126,27 @@ impl Doing<'_, '_> {
     }
 
     async fn all(&self) -> Result<StepResult, Early> {
-        let observed = self.observe().await.map_err(Early::Failed)?;
+        self.pass_gates().await?;
+        let asked = self.asked_now(Look::Before);
+        let observed = self.observe(&self.endpoint, &asked).await.map_err(Early::Failed)?;
+        let (wanted_is, former) = self.former(observed.clone()).await.map_err(Early::Failed)?;
         if self.is_first && self.instance.action != Action::Forget {
-            let seen = stored::fingerprint(self.schema, observed.as_ref(), self.core.run.digest);
+            let seen = self.fingerprints(wanted_is.as_ref(), former.as_ref());
             let taken_up = self.instance.waiting.is_some();
-            if seen != self.instance.expects && !taken_up {
+            if seen != self.instance.expects && !taken_up && !self.is_brought_by_this_run() {
                 return Err(Early::Refused(self.changed(observed.as_ref())));
             }
         }
-        let (decision, wanted) = self.decide(observed.as_ref())?;
+        let former = former.as_ref().map(Option::as_ref);
+        let (decision, wanted) = self.decide((wanted_is.as_ref(), former))?;
         if decision.action == Action::NoOp
             && self.instance.action != Action::NoOp
             && self.planned.claims.is_empty()
         {
-            return self.done(&Object::new(), observed, wanted).map_err(Early::Fatal);
+            return self.nothing_left(observed, wanted).map_err(Early::Fatal);
         }
         self.intend(&wanted).map_err(Early::Fatal)?;
+        self.core.run.journal.synced().await.map_err(Early::Fatal)?;
         let change = match (&decision.removal, self.planned.step.verb) {
             (Some(removal), Verb::Delete) => removal.clone(),
             _ => decision.change.clone(),
@@ -147,8 +163,51 @@ impl Doing<'_, '_> {
                 wanted,
                 StepEnd::Refused { message: format!("{path} is not what the plan saw ({found})") },
             ),
-            Err(error) => self.failed(wanted, StepEnd::Failed { message: error.to_string() }),
+            Err(error) => {
+                self.failed(wanted, StepEnd::Failed { message: shown(&change, &error.to_string()) })
+            }
         }
+    }
+
+    /// Of what was observed: the wanted object, and the recorded one where that is another.
+    async fn former(
+        &self,
+        observed: Option<Object>,
+    ) -> Result<(Option<Object>, Option<Option<Object>>), String> {
+        let Some(record) = self.core.records.get(&self.instance.address).filter(|_| self.is_first) else {
+            return Ok((observed, None));
+        };
+        let Some(args) = self.core.lock().args_of(&self.instance.address) else {
+            return Ok((observed, None));
+        };
+        let wanted = (&args.object, &self.home);
+        if !decide::is_elsewhere(self.schema, record, wanted, self.core.run.digest) {
+            return Ok((observed, None));
+        }
+        if self.instance.action != Action::Replace {
+            return Ok((observed, Some(None)));
+        }
+        let wanted = decide::identity_of(self.schema, &args.object);
+        Ok((self.observe(&self.home, &wanted).await?, Some(observed)))
+    }
+
+    /// What the plan expects: the wanted object, after the one that it replaces where that is another.
+    fn fingerprints(&self, wanted: Option<&Object>, former: Option<&Option<Object>>) -> String {
+        let print = |object| stored::fingerprint(self.schema, object, self.core.run.digest);
+        match former {
+            Some(Some(former)) => format!("{} {}", print(Some(former)), print(wanted)),
+            Some(None) | None => print(wanted),
+        }
+    }
+
+    /// Whether an object that was not there has come with something this run made: a unit with its file.
+    fn is_brought_by_this_run(&self) -> bool {
+        let plan = self.core.run.plan;
+        let needs = |why| matches!(why, Why::Implied | Why::Restart | Why::Value | Why::DependsOn);
+        let brings = |edge: &Edge| needs(edge.why) && plan.steps[edge.to].id == self.planned.id;
+        self.instance.action == Action::Create
+            && self.instance.expects == "absent"
+            && plan.edges.iter().any(brings)
     }
 
     fn changed(&self, observed: Option<&Object>) -> String {
@@ -160,13 +219,16 @@ impl Doing<'_, '_> {
     }
 
     /// Decides again with all values known, and makes the record the instance will have.
-    fn decide(&self, observed: Option<&Object>) -> Result<(decide::Decision, Option<Record>), Early> {
+    fn decide(
+        &self,
+        seen: (Option<&Object>, Option<Option<&Object>>),
+    ) -> Result<(decide::Decision, Option<Record>), Early> {
         let mut shared = self.core.lock();
         let decision = match shared.decided.get(&self.index) {
             Some(decision) => decision.clone(),
             None => {
                 let decision =
-                    shared.decide(self.core, self.index, observed, &self.endpoint).map_err(Early::Refused)?;
+                    shared.decide(self.core, self.index, seen, &self.home).map_err(Early::Refused)?;
                 shared.decided.insert(self.index, decision.clone());
                 decision
             }
@@ -180,7 +242,7 @@ impl Doing<'_, '_> {
             shared.graph(),
             (self.instance, args.as_deref()),
             &decision,
-            &self.endpoint,
+            &self.home,
         );
         Ok((decision, Some(wanted)))
     }
@@ -201,11 +263,41 @@ impl Doing<'_, '_> {
         })))
     }
 
-    /// Runs the step with its limit, tries again where that is harmless, and brings the host back.
+    /// Waits for the gates, runs the step under its guard, and brings the host back.
     async fn carry_out(&self, change: &Change) -> Result<Outcome, KindError> {
         if matches!(self.planned.step.verb, Verb::Adopt | Verb::Forget) {
             return Ok(Outcome::Done(Object::new()));
         }
+        let boot = self.boot_id().await;
+        let guard = self.arm(change).await?;
+        let outcome = match self.attempts(change).await {
+            Ok(outcome) => outcome,
+            Err(_) if self.planned.step.class == StepClass::Reboot && boot.is_some() => {
+                Outcome::Done(Object::new())
+            }
+            // The connection may be what was changed: only a new one tells.
+            Err(error) if guard.is_some() && self.is_cut(&error) => Outcome::Done(Object::new()),
+            Err(error) => {
+                if let Some(guard) = guard {
+                    self.take_back(change, &guard).await;
+                }
+                return Err(error);
+            }
+        };
+        match self.planned.step.class {
+            StepClass::Reboot if self.endpoint != Endpoint::Nowhere => self.back_from_reboot(boot).await?,
+            StepClass::Reconnect if self.endpoint != Endpoint::Nowhere => self.confirm(guard).await?,
+            StepClass::InPlace
+            | StepClass::Restart
+            | StepClass::Danger
+            | StepClass::Reboot
+            | StepClass::Reconnect => {}
+        }
+        Ok(outcome)
+    }
+
+    /// Runs the step with its limit, and again where that is harmless.
+    async fn attempts(&self, change: &Change) -> Result<Outcome, KindError> {
         let numbers =
             self.core.lock().args_of(&self.instance.address).map(|a| a.numbers.clone()).unwrap_or_default();
         let action = match self.planned.step.verb {
@@ -217,39 +309,29 @@ impl Doing<'_, '_> {
             numbers.get(&format!("timeouts.{action}")).map_or(STEP_LIMIT, |s| Duration::from_secs(*s));
         let attempts = numbers.get("retry.attempts").copied().unwrap_or(1).max(1);
         let wait = Duration::from_secs(numbers.get("retry.wait").copied().unwrap_or(1));
-        let boot = self.boot_id().await;
         let mut tried = 0;
-        let outcome = loop {
+        loop {
             tried += 1;
             match self.once(change, limit).await {
-                Ok(outcome) => break outcome,
                 Err(error) if tried < attempts && error.retry() != Retry::Never => {
-                    let why = format!("attempt {tried} of {attempts} failed: {error}");
-                    (self.core.run.sink)(Event::Blocked { step: self.planned.id.clone(), why });
+                    let why = shown(change, &error.to_string());
+                    self.say_blocked(format!("attempt {tried} of {attempts} failed: {why}"));
                     tokio::time::sleep(wait).await;
                 }
-                Err(_) if self.planned.step.class == StepClass::Reboot && boot.is_some() => {
-                    break Outcome::Done(Object::new());
-                }
-                Err(error) => return Err(error),
+                result => return result,
             }
-        };
-        match self.planned.step.class {
-            StepClass::Reboot if self.endpoint != Endpoint::Nowhere => self.back_from_reboot(boot).await?,
-            StepClass::Reconnect if self.endpoint != Endpoint::Nowhere => self.confirm().await?,
-            StepClass::InPlace
-            | StepClass::Restart
-            | StepClass::Danger
-            | StepClass::Reboot
-            | StepClass::Reconnect => {}
         }
-        Ok(outcome)
+    }
+
+    fn say_blocked(&self, why: String) {
+        (self.core.run.sink)(Event::Blocked { step: self.planned.id.clone(), why });
     }
 
     async fn once(&self, change: &Change, limit: Duration) -> Result<Outcome, KindError> {
         let id = self.planned.id.clone();
         let sink = self.core.run.sink;
-        let progress = move |line: &str| sink(Event::Progress { step: id.clone(), line: line.to_owned() });
+        let progress =
+            move |line: &str| sink(Event::Progress { step: id.clone(), line: shown(change, line) });
         let handle = self.core.records.get(&self.instance.address).and_then(|r| r.handle.clone());
         let cx = StepCx {
             address: &self.instance.address,
@@ -266,70 +348,16 @@ impl Doing<'_, '_> {
         }
     }
 
-    async fn facts(&self) -> Option<Facts> {
-        match self.core.run.world.read(&self.endpoint, &[Probe::Facts]).await.ok()?.into_iter().next()? {
-            Answer::Facts(facts) => Some(facts),
-            _ => None,
-        }
-    }
-
-    async fn boot_id(&self) -> Option<String> {
-        if self.planned.step.class != StepClass::Reboot || self.endpoint == Endpoint::Nowhere {
-            return None;
-        }
-        self.facts().await.map(|f| f.boot_id)
-    }
-
-    /// Waits until the same machine is back with another boot id.
-    async fn back_from_reboot(&self, before: Option<String>) -> Result<(), KindError> {
-        let back = async {
-            loop {
-                self.core.run.world.disconnect(&self.endpoint).await;
-                if let Some(facts) = self.facts().await
-                    && before.as_ref().is_some_and(|b| *b != facts.boot_id)
-                {
-                    return;
-                }
-                tokio::time::sleep(LOOK_AGAIN).await;
-            }
-        };
-        tokio::time::timeout(REBOOT_LIMIT, back).await.map_err(|_| {
-            KindError::Failed(format!(
-                "{} did not come back from its reboot within {} s",
-                self.endpoint,
-                REBOOT_LIMIT.as_secs()
-            ))
-        })
-    }
-
-    /// Makes a new connection, so that a step that cut the way to the host does not count as done.
-    async fn confirm(&self) -> Result<(), KindError> {
-        let again = async {
-            self.core.run.world.disconnect(&self.endpoint).await;
-            while self.facts().await.is_none() {
-                tokio::time::sleep(LOOK_AGAIN).await;
-            }
-        };
-        tokio::time::timeout(RECONNECT_LIMIT, again).await.map_err(|_| {
-            KindError::Failed(format!(
-                "no new connection to {} within {} s",
-                self.endpoint,
-                RECONNECT_LIMIT.as_secs()
-            ))
-        })
-    }
-
     /// What is there now.
-    async fn observe(&self) -> Result<Option<Object>, String> {
+    async fn observe(&self, at: &Endpoint, asked: &Object) -> Result<Option<Object>, String> {
         let record = self.core.lock().now.instances.get(&self.instance.address).cloned();
         if self.planned.step.verb == Verb::Forget {
             return Ok(None);
         }
-        let asked = self.asked(record.as_ref());
         let mut got = Answers::new();
         let mut facts = Facts::default();
         for _ in 0..=OBSERVE_DEPTH {
-            let need = match self.kind.observe(&asked, &facts, &got) {
+            let need = match self.kind.observe(asked, &facts, &got) {
                 Observation::Recorded => return Ok(objects::recorded(self.schema, record.as_ref())),
                 Observation::Present(object) => return Ok(Some(object)),
                 Observation::Absent => return Ok(None),
@@ -339,7 +367,7 @@ impl Doing<'_, '_> {
             if !has_world(self.schema.placement) {
                 return Err("it asks for reads, and has no world".into());
             }
-            let answers = self.core.run.world.read(&self.endpoint, &need).await.map_err(|e| e.to_string())?;
+            let answers = self.core.run.world.read(at, &need).await.map_err(|e| e.to_string())?;
             for (probe, answer) in need.into_iter().zip(answers) {
                 if let Answer::Facts(found) = &answer {
                     facts = found.clone();
@@ -350,8 +378,13 @@ impl Doing<'_, '_> {
         Err("it asks for the same reads again and again".into())
     }
 
+    fn asked_now(&self, look: Look) -> Object {
+        let record = self.core.lock().now.instances.get(&self.instance.address).cloned();
+        self.asked(record.as_ref(), look)
+    }
+
     /// The attributes that name the object: the recorded ones while the old object is still there.
-    fn asked(&self, record: Option<&Record>) -> Object {
+    fn asked(&self, record: Option<&Record>, look: Look) -> Object {
         let prior = record.map(|r| stored::from_stored(self.schema, &r.attributes));
         let old = matches!(self.instance.action, Action::Delete)
             || (self.instance.action == Action::Replace
@@ -359,7 +392,7 @@ impl Doing<'_, '_> {
         let args = self.core.lock().args_of(&self.instance.address).map(|a| a.object.clone());
         match (old, prior, args) {
             (true, Some(prior), _) | (false, Some(prior), None) => decide::identity_of(self.schema, &prior),
-            (_, _, Some(args)) => decide::identity_of(self.schema, &args),
+            (_, _, Some(args)) => decide::asked(self.schema, &args, record.filter(|_| look == Look::Before)),
             (_, None, None) => Object::new(),
         }
     }
@@ -372,7 +405,9 @@ impl Doing<'_, '_> {
         wanted: Option<Record>,
     ) -> Result<StepResult, Early> {
         if !self.is_last {
-            return self.ended(Vec::new()).map_err(Early::Fatal);
+            let is_removed = self.instance.action == Action::Replace && change.desired.is_none();
+            let changes = self.in_the_making(wanted.filter(|_| is_removed));
+            return self.ended(&made, changes).map_err(Early::Fatal);
         }
         let observed = match self.observe_after(change).await {
             Ok(observed) => observed,
@@ -394,7 +429,7 @@ impl Doing<'_, '_> {
         if change.desired.is_none() {
             return Ok(None);
         }
-        self.observe().await
+        self.observe(&self.endpoint, &self.asked_now(Look::After)).await
     }
 
     /// The first attribute that is not what the plan said.
@@ -408,195 +443,4 @@ impl Doing<'_, '_> {
             (!same).then(|| format!("`{name}` is not what it was set to; something else changes it, or the host refused silently"))
         })
     }
-
-    fn done(
-        &self,
-        made: &Object,
-        observed: Option<Object>,
-        wanted: Option<Record>,
-    ) -> Result<StepResult, String> {
-        let address = &self.instance.address;
-        let mut changes = Vec::new();
-        match wanted {
-            Some(mut record) => {
-                if let Some(from) = &self.instance.moved_from {
-                    changes.push(Put::Move { from: from.clone(), to: address.clone() });
-                }
-                record::complete(self.core, self.instance, made, observed.as_ref(), &mut record);
-                let mut visible = observed.as_ref().map(|o| computed(self.schema, o)).unwrap_or_default();
-                visible.extend(stored::from_stored(self.schema, &record.attributes));
-                visible.extend(made.clone());
-                self.core.lock().resolved(address, visible);
-                changes.extend(self.claims_held(&record));
-                changes.push(Put::Put { address: address.clone(), record: Box::new(record) });
-            }
-            None => {
-                changes.extend(self.claims_gone());
-                changes.push(Put::Remove {
-                    address: self.instance.moved_from.clone().unwrap_or_else(|| address.clone()),
-                });
-            }
-        }
-        self.ended(changes)
-    }
-
-    /// Claims the instance holds from now on, where nobody else does.
-    fn claims_held(&self, record: &Record) -> Vec<Put> {
-        let claims = &self.core.lock().now.claims;
-        let mut changes = Vec::new();
-        for attr in self.schema.attributes {
-            let (Some(name), Some(value)) = (attr.claim, record.attributes.get(attr.name)) else { continue };
-            let single = vec![value.clone()];
-            for value in value.as_array().unwrap_or(&single) {
-                let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
-                let key = ClaimKey::new(name, &text);
-                if !claims.contains_key(&key) {
-                    changes.push(Put::Claim { key, claim: claim(&record.uid, Phase::Held) });
-                }
-            }
-        }
-        changes
-    }
-
-    /// Claims of an object that was removed: its removal is the proof.
-    fn claims_gone(&self) -> Vec<Put> {
-        if self.planned.step.verb != Verb::Delete {
-            return Vec::new();
-        }
-        let uid = &self.instance.uid;
-        let held = self
-            .core
-            .lock()
-            .now
-            .claims
-            .iter()
-            .filter(|(_, c)| c.holder == *uid)
-            .map(|(k, c)| (k.clone(), c.clone()))
-            .collect::<Vec<_>>();
-        held.into_iter()
-            .map(|(key, old)| {
-                let evidence = Some(serde_json::json!({ "removed": self.now() }));
-                Put::Claim { key, claim: Claim { phase: Phase::ProvedGone, evidence, ..old } }
-            })
-            .collect()
-    }
-
-    /// The outcome, with the claims a claim step moves.
-    fn ended(&self, mut changes: Vec<Put>) -> Result<StepResult, String> {
-        for moved in &self.planned.claims {
-            let Ok(key) = moved.key.parse::<ClaimKey>() else { continue };
-            let (holder, phase, to) = match self.planned.step.verb {
-                Verb::ClaimStop => (&moved.from, Phase::Stopping, Some(moved.to.clone())),
-                Verb::ClaimProve => (&moved.from, Phase::ProvedGone, Some(moved.to.clone())),
-                Verb::ClaimExport => (&moved.from, Phase::Exported, Some(moved.to.clone())),
-                Verb::ClaimStart => (&moved.to, Phase::Held, None),
-                _ => (&moved.from, Phase::Importing, Some(moved.to.clone())),
-            };
-            changes.retain(|c| !matches!(c, Put::Claim { key: k, .. } if *k == key));
-            changes.push(Put::Claim { key, claim: Claim { to, ..claim(holder, phase) } });
-        }
-        self.apply_to_now(&changes);
-        self.append(Entry::Outcome(Ended {
-            step: self.planned.id.clone(),
-            result: StepEnd::Done,
-            changes,
-            at: self.now(),
-        }))?;
-        Ok(StepResult::Done)
-    }
-
-    fn goes_on(
-        &self,
-        wanted: Option<Record>,
-        on: Vec<String>,
-        handle: serde_json::Value,
-        status: Status,
-    ) -> Result<StepResult, String> {
-        let old = self
-            .core
-            .records
-            .get(&self.instance.address)
-            .filter(|r| r.status == status)
-            .and_then(|r| r.since.clone());
-        let changes = wanted.map(|record| {
-            let since = old.or_else(|| Some(self.now()));
-            let record =
-                Record { status, since, waiting_on: on.clone(), handle: Some(handle.clone()), ..record };
-            Put::Put { address: self.instance.address.clone(), record: Box::new(record) }
-        });
-        let changes: Vec<Put> = changes.into_iter().collect();
-        let waits = status == Status::Waiting;
-        let result = if waits {
-            StepEnd::Waiting { on: on.clone(), resume: handle }
-        } else {
-            StepEnd::Running { handle }
-        };
-        self.apply_to_now(&changes);
-        self.append(Entry::Outcome(Ended {
-            step: self.planned.id.clone(),
-            result,
-            changes,
-            at: self.now(),
-        }))?;
-        Ok(if waits { StepResult::Waiting { on } } else { StepResult::Running })
-    }
-
-    /// A step that was tried: whether it left something is for the next plan to see.
-    fn failed(&self, wanted: Option<Record>, end: StepEnd) -> Result<StepResult, Early> {
-        let nothing_done = matches!(end, StepEnd::Refused { .. });
-        let known = self.core.records.get(&self.instance.address);
-        let mut changes = Vec::new();
-        match (wanted, known) {
-            (Some(_), None) if nothing_done => {
-                changes.push(Put::Remove { address: self.instance.address.clone() })
-            }
-            (Some(record), None) => {
-                let record = Box::new(Record { status: Status::Indeterminate, ..record });
-                changes.push(Put::Put { address: self.instance.address.clone(), record });
-            }
-            (_, Some(known)) => {
-                let status = if nothing_done { known.status } else { Status::Indeterminate };
-                let record = Box::new(Record { status, ..known.clone() });
-                let address =
-                    self.instance.moved_from.clone().unwrap_or_else(|| self.instance.address.clone());
-                changes.push(Put::Put { address, record });
-            }
-            (None, None) => {}
-        }
-        let result = match &end {
-            StepEnd::Refused { message } => StepResult::Refused { reason: message.clone() },
-            StepEnd::Failed { message } => StepResult::Failed { error: message.clone() },
-            StepEnd::Done | StepEnd::Running { .. } | StepEnd::Waiting { .. } => StepResult::Done,
-        };
-        self.append(Entry::Outcome(Ended {
-            step: self.planned.id.clone(),
-            result: end,
-            changes,
-            at: self.now(),
-        }))
-        .map_err(Early::Fatal)?;
-        Ok(result)
-    }
-
-    fn apply_to_now(&self, changes: &[Put]) {
-        let mut shared = self.core.lock();
-        for change in changes {
-            match change {
-                Put::Put { address, record } => {
-                    shared.now.instances.insert(address.clone(), (**record).clone());
-                }
-                Put::Remove { address } => {
-                    shared.now.instances.remove(address);
-                }
-                Put::Claim { key, claim } => {
-                    shared.now.claims.insert(key.clone(), claim.clone());
-                }
-                Put::Move { .. } | Put::Output { .. } => {}
-            }
-        }
-    }
-}
-
-fn claim(holder: &str, phase: Phase) -> Claim {
-    Claim { holder: holder.to_owned(), phase, to: None, evidence: None, not_before_epoch: None }
 }

@@ -16,7 +16,7 @@ const MAX_PARALLELISM: i64 = 256;
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct SourceArgs {
     /// Use env/NAME.hclvars and a state of its own
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = parse_env)]
     pub env: Option<String>,
     /// Set a variable of the root module; may be repeated
     #[arg(long = "var", value_name = "KEY=VALUE", value_parser = parse_var)]
@@ -30,8 +30,17 @@ pub struct SourceArgs {
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct StateArgs {
     /// Use the state of this environment
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", global = true, value_parser = parse_env)]
     pub env: Option<String>,
+}
+
+/// The name of an environment is a part of paths.
+fn parse_env(text: &str) -> Result<String, String> {
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if text.is_empty() || text.starts_with('.') || !text.chars().all(is_plain) {
+        return Err("a name is made of letters, digits, `-`, `_` and `.`".into());
+    }
+    Ok(text.to_owned())
 }
 
 /// What a plan is restricted to.
@@ -90,6 +99,7 @@ impl SourceArgs {
     /// What a session is opened with.
     pub fn options(&self, cx: &Cx, hosts: &HostArgs) -> Options {
         Options {
+            world: cx.world.clone(),
             root: cx.root.clone(),
             env: self.env.clone(),
             vars: self.vars.clone(),

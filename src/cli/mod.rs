@@ -37,6 +37,7 @@ use clap::{ArgMatches, Args as _, Command, Parser};
 
 use self::error::CliError;
 use self::terminal::Terminal;
+use crate::session::GivenWorld;
 
 /// How a command ended, as its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,6 +110,8 @@ pub struct Cx {
     pub format: Format,
     /// Where to.
     pub terminal: Arc<Terminal>,
+    /// The world instead of the machines, where there is one.
+    pub world: GivenWorld,
 }
 
 impl Cx {
@@ -196,17 +199,28 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { Exit::Error as u8 } else { Exit::Done as u8 });
         }
     };
-    ExitCode::from(dispatch(&matches) as u8)
+    let wanted =
+        if matches.get_flag("no_color") { terminal::Wanted::Plain } else { terminal::Wanted::Detect };
+    ExitCode::from(dispatch(&matches, Arc::new(Terminal::detect(wanted)), GivenWorld::default()) as u8)
 }
 
-fn dispatch(matches: &ArgMatches) -> Exit {
-    let (json, no_color) = (matches.get_flag("json"), matches.get_flag("no_color"));
-    let terminal =
-        Terminal::detect(if no_color { terminal::Wanted::Plain } else { terminal::Wanted::Detect });
+/// Runs the command line with another terminal, in another world.
+pub fn run_in(args: impl IntoIterator<Item = OsString>, terminal: Arc<Terminal>, world: GivenWorld) -> Exit {
+    match command().try_get_matches_from(args) {
+        Ok(matches) => dispatch(&matches, terminal, world),
+        Err(error) => {
+            terminal.err(&error.to_string());
+            if error.use_stderr() { Exit::Error } else { Exit::Done }
+        }
+    }
+}
+
+fn dispatch(matches: &ArgMatches, terminal: Arc<Terminal>, world: GivenWorld) -> Exit {
     let cx = Cx {
         root: matches.get_one::<PathBuf>("chdir").cloned().unwrap_or_else(|| PathBuf::from(".")),
-        format: if json { Format::Json } else { Format::Text },
-        terminal: Arc::new(terminal),
+        format: if matches.get_flag("json") { Format::Json } else { Format::Text },
+        terminal,
+        world,
     };
     let exit = run_named(matches, &cx).unwrap_or_else(|error| error::report(&cx, &error));
     match cx.terminal.failure() {

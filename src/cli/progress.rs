@@ -144,6 +144,9 @@ impl Lines {
             StepResult::Refused { reason } => {
                 format!("{}: {}", paint(Tone::Warn, "refused"), one_line(reason))
             }
+            StepResult::Held { by } => {
+                format!("{}: after {}", paint(Tone::Warn, "left for later"), one_line(by))
+            }
             StepResult::NotStarted { because } => {
                 format!("{}: {}", paint(Tone::Warn, "not started"), one_line(because))
             }

@@ -1,7 +1,7 @@
 //! Rounds of `apply`: plan → show → confirm → apply, until nothing is left or nothing moves.
 //!
-//! What is decided here is decided by pure functions ([`plan_exit`], [`run_exit`], [`goes_on`],
-//! [`must_ask`]); the rest is talk. Never: a destructive step of a later round that nobody agreed to.
+//! What is decided here is decided by pure functions (`plan_exit`, `run_exit`, `goes_on`,
+//! `must_ask`); the rest is talk. Never: a destructive step of a later round that nobody agreed to.
 
 use std::sync::Arc;
 
@@ -52,6 +52,16 @@ fn waits(plan: &Plan) -> bool {
         || plan.deferred.iter().any(|d| d.after == DeferredAfter::Others)
 }
 
+/// Whether everything that the plan found waiting or running was brought to its end by this run.
+fn came_to_its_end(plan: &Plan, summary: &Summary) -> bool {
+    let mut waited = plan.instances.iter().enumerate().filter(|(_, i)| i.waiting.is_some()).peekable();
+    waited.peek().is_some()
+        && waited.all(|(at, _)| {
+            let mut steps = plan.steps.iter().filter(|s| s.instance == at).peekable();
+            steps.peek().is_some() && steps.all(|s| summary.done.contains(&s.id))
+        })
+}
+
 fn has_next_round(plan: &Plan) -> bool {
     plan.deferred.iter().any(|d| d.after == DeferredAfter::NextRound)
 }
@@ -60,12 +70,13 @@ fn has_next_round(plan: &Plan) -> bool {
 fn has_work(plan: &Plan) -> bool {
     !plan.steps.is_empty()
         || !plan.outputs.is_empty()
-        || plan.instances.iter().any(|i| i.moved_from.is_some())
+        || plan.instances.iter().any(|i| i.moved_from.is_some() || i.settles)
 }
 
 /// How `plan` ends.
 pub(super) fn plan_exit(plan: &Plan, request: &PlanRequest) -> Exit {
-    let is_pending = !plan.steps.is_empty() || !plan.outputs.is_empty() || has_next_round(plan);
+    let is_pending =
+        !plan.steps.is_empty() || !plan.outputs.is_empty() || plan.settled() > 0 || has_next_round(plan);
     [(blocked(plan, request), Exit::Error), (waits(plan), Exit::Waiting), (is_pending, Exit::Pending)]
         .into_iter()
         .filter_map(|(holds, exit)| holds.then_some(exit))
@@ -74,9 +85,14 @@ pub(super) fn plan_exit(plan: &Plan, request: &PlanRequest) -> Exit {
 
 /// How a run ends whose last round carried out `plan` with this result.
 fn run_exit(plan: &Plan, summary: &Summary) -> Exit {
-    let is_partly = !summary.failed.is_empty() || !summary.not_started.is_empty() || summary.interrupted;
-    let is_waiting = !summary.waiting.is_empty() || !summary.running.is_empty() || waits(plan);
-    let is_left = !summary.refused.is_empty() || has_next_round(plan);
+    let is_partly = !summary.failed.is_empty()
+        || !summary.refused.is_empty()
+        || !summary.not_started.is_empty()
+        || summary.interrupted;
+    let is_waiting = !summary.waiting.is_empty()
+        || !summary.running.is_empty()
+        || (waits(plan) && !came_to_its_end(plan, summary));
+    let is_left = !plan.deferred.is_empty() || !summary.held.is_empty();
     [(is_partly, Exit::Partly), (is_waiting, Exit::Waiting), (is_left, Exit::Pending)]
         .into_iter()
         .filter_map(|(holds, exit)| holds.then_some(exit))
@@ -86,7 +102,7 @@ fn run_exit(plan: &Plan, summary: &Summary) -> Exit {
 /// Whether another round may bring more: something is left that a round of this run can bring, something moved,
 /// and nothing went wrong.
 fn goes_on(plan: &Plan, summary: &Summary) -> bool {
-    let is_left = has_next_round(plan) || !summary.refused.is_empty();
+    let is_left = has_next_round(plan) || !summary.refused.is_empty() || came_to_its_end(plan, summary);
     let moved = !summary.done.is_empty();
     is_left && moved && summary.failed.is_empty() && !summary.interrupted
 }

@@ -38,30 +38,33 @@ pub struct Terminal {
     pub width: usize,
     /// The first failed write of standard output. Shared by the threads that report progress.
     failed: Mutex<Option<io::Error>>,
-    /// Where a test keeps what is written, and what it answers.
-    #[cfg(test)]
+    /// Where what is written is kept instead, and what is answered.
     kept: Option<Mutex<Kept>>,
 }
 
-/// What was written in a test, and the answers that are still to be given.
-#[cfg(test)]
+/// What was written where nobody looks on, and the answers that are still to be given.
 #[derive(Debug, Default)]
 pub struct Kept {
     /// Both outputs, in order.
     pub text: String,
     /// Answers, the next one first.
-    pub answers: std::collections::VecDeque<&'static str>,
+    pub answers: std::collections::VecDeque<String>,
 }
 
-#[cfg(test)]
 impl Terminal {
     /// A terminal that keeps what is written; with answers, somebody is there to be asked.
-    pub fn kept(answers: &[&'static str]) -> Terminal {
+    pub fn kept(answers: &[&str]) -> Terminal {
         Terminal {
             can_ask: !answers.is_empty(),
             err_is_terminal: false,
-            kept: Some(Mutex::new(Kept { text: String::new(), answers: answers.iter().copied().collect() })),
-            ..Terminal::detect(Wanted::Plain)
+            kept: Some(Mutex::new(Kept {
+                text: String::new(),
+                answers: answers.iter().map(|a| (*a).to_owned()).collect(),
+            })),
+            out_colour: Colour::Off,
+            err_colour: Colour::Off,
+            width: DEFAULT_WIDTH,
+            failed: Mutex::new(None),
         }
     }
 
@@ -69,13 +72,13 @@ impl Terminal {
     pub fn text(&self) -> String {
         self.kept
             .as_ref()
-            .map(|kept| kept.lock().expect("no test panicked here").text.clone())
+            .map(|kept| kept.lock().unwrap_or_else(PoisonError::into_inner).text.clone())
             .unwrap_or_default()
     }
 
     fn keep(&self, text: &str) -> bool {
         let Some(kept) = &self.kept else { return false };
-        kept.lock().expect("no test panicked here").text += text;
+        kept.lock().unwrap_or_else(PoisonError::into_inner).text += text;
         true
     }
 }
@@ -98,14 +101,12 @@ impl Terminal {
                 Ok(_) | Err(_) => DEFAULT_WIDTH,
             },
             failed: Mutex::new(None),
-            #[cfg(test)]
             kept: None,
         }
     }
 
     /// Writes to standard output.
     pub fn out(&self, text: &str) {
-        #[cfg(test)]
         if self.keep(text) {
             return;
         }
@@ -121,7 +122,6 @@ impl Terminal {
 
     /// Writes to standard error; if that fails, nobody is left to be told.
     pub fn err(&self, text: &str) {
-        #[cfg(test)]
         if self.keep(text) {
             return;
         }
@@ -138,11 +138,10 @@ impl Terminal {
     /// Asks a question and reads a line; blocks. Empty at the end of the input.
     pub fn ask(&self, question: &str) -> String {
         self.err(question);
-        #[cfg(test)]
         if let Some(kept) = &self.kept {
-            let answer = kept.lock().expect("no test panicked here").answers.pop_front();
+            let answer = kept.lock().unwrap_or_else(PoisonError::into_inner).answers.pop_front();
             self.keep("\n");
-            return answer.unwrap_or_default().to_owned();
+            return answer.unwrap_or_default();
         }
         let mut line = String::new();
         // An unreadable answer is no answer.

@@ -1,6 +1,8 @@
 //! What can be said of a configuration without evaluating it: references that lead nowhere, arguments that are
 //! missing.
 
+use std::collections::BTreeMap;
+
 use coxswain_lang::ast::RefStep;
 use coxswain_lang::references;
 use coxswain_lang::{Expr, Reference};
@@ -8,7 +10,7 @@ use coxswain_model::diagnostic::suggest;
 use coxswain_model::schema::{Placement, Presence};
 use coxswain_model::{Diagnostic, Diagnostics};
 
-use super::{Config, Kinds, Module, Repeat, Resource, meta};
+use super::{Config, Kinds, Module, Name, Repeat, Resource, meta};
 
 /// Finds every such problem.
 pub(super) fn check(config: &Config, kinds: &dyn Kinds, problems: &mut Diagnostics) {
@@ -147,22 +149,17 @@ impl Checker<'_> {
     fn reference(&mut self, reference: &Reference, each: Each) {
         let module = self.module;
         match reference.root.as_ref() {
-            "var" => self.named(reference, "variable", module.variables.keys().map(AsRef::as_ref).collect()),
-            "local" => self.named(reference, "local", module.locals.keys().map(AsRef::as_ref).collect()),
-            "module" => self.named(reference, "module", module.calls.keys().map(AsRef::as_ref).collect()),
-            "path" => self.named(reference, "path", vec!["module", "root"]),
+            "var" => self.named(reference, "variable", &module.variables),
+            "local" => self.named(reference, "local", &module.locals),
+            "module" => self.named(reference, "module", &module.calls),
+            "path" => self.named(reference, "path", &["module", "root"]),
             "each" if each != Each::Key => self.misplaced(reference, "for_each"),
             "count" if each != Each::Count => self.misplaced(reference, "count"),
-            "each" => self.named(reference, "each", vec!["key", "value"]),
-            "count" => self.named(reference, "count", vec!["index"]),
+            "each" => self.named(reference, "each", &["key", "value"]),
+            "count" => self.named(reference, "count", &["index"]),
             kind if self.kinds.schema(kind).is_some() => {
-                let names = module
-                    .resources
-                    .keys()
-                    .filter(|(k, _)| k.as_ref() == kind)
-                    .map(|(_, n)| n.as_ref())
-                    .collect();
-                self.named(reference, kind, names);
+                let names = OfKind { resources: &module.resources, kind: &reference.root };
+                self.named(reference, kind, &names);
             }
             root => {
                 let known = self.kinds.names();
@@ -188,7 +185,7 @@ impl Checker<'_> {
         );
     }
 
-    fn named(&mut self, reference: &Reference, what: &str, names: Vec<&str>) {
+    fn named(&mut self, reference: &Reference, what: &str, names: &dyn Names) {
         let Some(RefStep::Attr(name)) = reference.steps.first() else {
             if !matches!(what, "local" | "variable" | "module") || !reference.steps.is_empty() {
                 self.problems.push(
@@ -202,9 +199,10 @@ impl Checker<'_> {
             }
             return;
         };
-        if names.contains(&name.as_ref()) {
+        if names.has(name) {
             return;
         }
+        let names = names.all();
         let full = format!("{}.{name}", reference.root);
         let mut problem = Diagnostic::error("unknown-reference", format!("there is no `{full}`"));
         problem = match suggest(name, names.iter().copied()) {
@@ -213,6 +211,45 @@ impl Checker<'_> {
             None => problem.detail(format!("There are: {}.", names.join(", "))),
         };
         self.problems.push(problem.at(reference.span, "leads nowhere"));
+    }
+}
+
+/// The names that mean something after a root: each reference looks one up, and only a problem lists them.
+trait Names {
+    fn has(&self, name: &Name) -> bool;
+    fn all(&self) -> Vec<&str>;
+}
+
+impl<T> Names for BTreeMap<Name, T> {
+    fn has(&self, name: &Name) -> bool {
+        self.contains_key(name)
+    }
+    fn all(&self) -> Vec<&str> {
+        self.keys().map(AsRef::as_ref).collect()
+    }
+}
+
+impl<const N: usize> Names for [&'static str; N] {
+    fn has(&self, name: &Name) -> bool {
+        self.contains(&name.as_ref())
+    }
+    fn all(&self) -> Vec<&str> {
+        self.to_vec()
+    }
+}
+
+/// The resources of one kind.
+struct OfKind<'a> {
+    resources: &'a BTreeMap<(Name, Name), Resource>,
+    kind: &'a Name,
+}
+
+impl Names for OfKind<'_> {
+    fn has(&self, name: &Name) -> bool {
+        self.resources.contains_key(&(self.kind.clone(), name.clone()))
+    }
+    fn all(&self) -> Vec<&str> {
+        self.resources.keys().filter(|(kind, _)| kind == self.kind).map(|(_, name)| name.as_ref()).collect()
     }
 }
 

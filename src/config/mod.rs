@@ -204,8 +204,14 @@ pub trait Kinds {
 
 /// Reads the configuration below the root directory.
 pub fn load(fetch: &mut Fetch<'_>, kinds: &dyn Kinds) -> (Config, Diagnostics) {
-    let mut loader =
-        Loader { fetch, kinds, config: Config::default(), by_dir: BTreeMap::new(), problems: Vec::new() };
+    let mut loader = Loader {
+        fetch,
+        kinds,
+        config: Config::default(),
+        by_dir: BTreeMap::new(),
+        open: Vec::new(),
+        problems: Vec::new(),
+    };
     loader.module("", None, 0);
     let Loader { config, mut problems, .. } = loader;
     check::check(&config, kinds, &mut problems);
@@ -217,6 +223,8 @@ struct Loader<'a, 'f> {
     kinds: &'a dyn Kinds,
     config: Config,
     by_dir: BTreeMap<String, usize>,
+    /// The directories whose modules are being read, each called by the one before it.
+    open: Vec<String>,
     problems: Diagnostics,
 }
 
@@ -231,6 +239,15 @@ impl Loader<'_, '_> {
             self.problems.push(call.iter().fold(problem, |p, s| p.at(*s, "this call")));
             return None;
         }
+        if let Some(from) = self.open.iter().position(|open| open == dir) {
+            let shown =
+                |dir: &String| if dir.is_empty() { "the root module".to_owned() } else { format!("`{dir}`") };
+            let circle: Vec<String> = self.open[from..].iter().chain([&self.open[from]]).map(shown).collect();
+            let problem = Diagnostic::error("module-cycle", "modules call each other in a circle")
+                .detail(format!("{}: that never ends.", circle.join(" calls ")));
+            self.problems.push(call.iter().fold(problem, |p, s| p.at(*s, "this call")));
+            return None;
+        }
         if let Some(done) = self.by_dir.get(dir) {
             return Some(*done);
         }
@@ -239,15 +256,17 @@ impl Loader<'_, '_> {
             Err(reason) => {
                 let problem =
                     Diagnostic::error("unreadable-module", format!("the module cannot be read: {reason}"));
+                let problem = match call {
+                    Some(_) => problem.detail("A source is the path of a directory, relative to the module that names it."),
+                    None => problem.detail("Name the directory of your configuration with --chdir, or start one with `coxswain init`."),
+                };
                 self.problems.push(call.iter().fold(problem, |p, s| p.at(*s, "called here")));
                 return None;
             }
         };
         let at = self.config.modules.len();
         self.config.modules.push(Module::default());
-        if depth == 0 {
-            self.by_dir.insert(dir.to_owned(), at);
-        }
+        self.open.push(dir.to_owned());
         let mut decoder = decode::Decoder::new(dir, self.kinds);
         for file in &files {
             let (body, problems) = coxswain_lang::parse(file.source.id, &file.bytes);
@@ -264,6 +283,7 @@ impl Loader<'_, '_> {
                 module.calls.insert(name, call);
             }
         }
+        self.open.pop();
         self.by_dir.insert(dir.to_owned(), at);
         self.config.modules[at] = module;
         Some(at)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use coxswain_lang::convert::convert;
 use coxswain_lang::eval::{FileAnswer, Need, Scope, Stop};
 use coxswain_lang::{Attribute, Expr, evaluate};
-use coxswain_model::schema::{Attr, AttrType};
+use coxswain_model::schema::{Attr, AttrType, Class};
 use coxswain_model::{Diagnostic, Diagnostics, InstanceId, Key, Marks, Node, Object, Span, Value};
 
 use super::scope::Within;
@@ -33,6 +33,9 @@ pub struct Args {
     /// Every instance a value was made from.
     pub marks: Marks,
 }
+
+/// What stands for a sensitive value in an error.
+const SENSITIVE: &str = "(sensitive value)";
 
 pub(crate) fn repeat_expr(repeat: &Repeat) -> Option<&Expr> {
     match repeat {
@@ -251,13 +254,23 @@ impl Reader<'_> {
     }
 
     fn check_value(&mut self, attr: &Attr, value: &Value, span: Span) {
+        if (attr.class == Class::Identity || attr.fills.is_some()) && value.is_sensitive() {
+            self.problems.push(
+                Diagnostic::error("sensitive-name", format!("`{}` cannot be sensitive", attr.name))
+                    .detail("It is a name, and names are shown everywhere. Use nonsensitive(…) if it is no secret.")
+                    .at(span, "this value"),
+            );
+        }
+        let shown =
+            |text: &str| if value.is_sensitive() { SENSITIVE.to_owned() } else { format!("`{text}`") };
         match (&attr.ty, value.as_str()) {
             (AttrType::OneOf(words), Some(text)) if !words.contains(&text) => {
                 let mut problem = Diagnostic::error(
                     "invalid-word",
-                    format!("`{}` is not a value of `{}`", text, attr.name),
+                    format!("{} is not a value of `{}`", shown(text), attr.name),
                 );
-                problem = match coxswain_model::diagnostic::suggest(text, words.iter().copied()) {
+                let near = coxswain_model::diagnostic::suggest(text, words.iter().copied());
+                problem = match near.filter(|_| !value.is_sensitive()) {
                     Some(near) => problem.detail(format!("Did you mean \"{near}\"?")),
                     None => problem.detail(format!("It is one of {}.", words.join(", "))),
                 };
@@ -265,7 +278,7 @@ impl Reader<'_> {
             }
             (AttrType::Mode, Some(text)) if !is_mode(text) => {
                 self.problems.push(
-                    Diagnostic::error("invalid-mode", format!("`{text}` is not a file mode"))
+                    Diagnostic::error("invalid-mode", format!("{} is not a file mode", shown(text)))
                         .detail("A mode is three or four octal digits in quotes: \"0644\".")
                         .at(span, "this mode"),
                 );
@@ -287,7 +300,8 @@ impl Reader<'_> {
         for attr in schema.attributes {
             let (Some(target), Some(path)) = (attr.fills, object.get(attr.name).cloned()) else { continue };
             let span = resource.arguments.get(attr.name).map_or(resource.span, |a| a.expr.span);
-            let Some(text) = path.as_str() else {
+            // Of a sensitive one it has been said that it cannot be.
+            let Some(text) = path.as_str().filter(|_| !path.is_sensitive()) else {
                 object.insert(target.into(), Value::unknown(coxswain_model::Type::Str).marked(&path.marks));
                 continue;
             };

@@ -1,23 +1,20 @@
 //! From verdicts to the plan: items, their steps, the edges, and what is shown beside them.
 
+mod finish;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use coxswain_model::schema::Stage;
-use coxswain_model::{Address, Diagnostic, InstanceId, Object, Schema, json};
+use coxswain_model::{Address, Diagnostic, InstanceId, Object, Schema};
 use coxswain_state::{Record, Status};
-use serde_json::Value as Json;
 
 use super::claims::{self, Fences};
 use super::decide::Decision;
-use super::model::{
-    ClaimMove, Cut, Deferred, DeferredAfter, Edge, FORMAT, InstancePlan, OutputChange, Plan, PlannedStep,
-    Unreadable, Waiting, Why,
-};
+use super::model::{ClaimMove, Cut, Deferred, DeferredAfter};
 use super::moved::Records;
 use super::objects::{Planner, Verdict};
 use super::removals::{Fate, Removal};
-use super::{Progress, Request, hold, order, stored};
+use super::{Progress, Request, hold, order};
 use crate::graph::{Args, Graph};
 use crate::resource::kind::{Action, Endpoint, Step};
 
@@ -62,7 +59,7 @@ pub(crate) fn assemble<'a>(
     planner: Planner<'_>,
     removals: Vec<Removal<'a>>,
 ) -> Progress {
-    let mut verdicts = planner.verdicts.borrow().clone();
+    let mut verdicts = planner.verdicts.take();
     graph.problems.extend(doubles(&graph, &verdicts));
     let depends = hold::depends_on(&graph);
     let waiting = waiting(&graph, records);
@@ -93,9 +90,15 @@ pub(crate) fn assemble<'a>(
         graph.problems.push(problem);
         return Progress::Wrong(std::mem::take(&mut graph.problems));
     }
-    let outputs = outputs(request, &graph);
+    let outputs = finish::outputs(request, &graph);
     let warnings = std::mem::take(&mut graph.problems);
-    Progress::Ready(Box::new(finish(request, records, (items, edges), shown, (outputs, cut, warnings))))
+    Progress::Ready(Box::new(finish::finish(
+        request,
+        records,
+        (items, edges),
+        shown,
+        (outputs, cut, warnings),
+    )))
 }
 
 /// Two instances with one identity.
@@ -349,147 +352,4 @@ fn ring_problem(items: &[Item<'_>], edges: &[order::ItemEdge]) -> Option<Diagnos
         Diagnostic::error("cycle", format!("{} must each come before the other", members.join(" and ")))
             .detail("Their order follows from depends_on, values, claims and rollout; one of these must give way.")
     })
-}
-
-fn outputs(request: &Request<'_>, graph: &Graph<'_>) -> Vec<OutputChange> {
-    let mut changes = Vec::new();
-    let now = graph.outputs();
-    for (name, value) in &now {
-        let stored = stored::to_stored(value, request.digest);
-        let was = request.state.outputs.get(name.as_ref());
-        if was.map(|w| &w.value) != Some(&stored) {
-            let shown = |v: &Json, sensitive: bool| {
-                if sensitive { serde_json::json!({ "$sensitive": true }) } else { v.clone() }
-            };
-            changes.push(OutputChange {
-                name: name.to_string(),
-                before: was.map(|w| shown(&w.value, w.sensitive || value.is_sensitive())),
-                after: Some(json::to_json(value)),
-            });
-        }
-    }
-    let gone =
-        request.state.outputs.keys().filter(|n| !now.iter().any(|(name, _)| name.as_ref() == n.as_str()));
-    changes.extend(gone.map(|name| OutputChange {
-        name: name.clone(),
-        before: Some(request.state.outputs[name].value.clone()),
-        after: None,
-    }));
-    changes
-}
-
-type Beside = (Vec<OutputChange>, Option<Cut>, Vec<Diagnostic>);
-
-fn finish(
-    request: &Request<'_>,
-    records: &Records<'_>,
-    planned: (Vec<Item<'_>>, Vec<order::ItemEdge>),
-    shown: Shown,
-    beside: Beside,
-) -> Plan {
-    let (items, edges) = planned;
-    let stages = order::stages(&items, &edges);
-    let (steps, edges) = number(&items, &edges, &stages);
-    let instances = items.into_iter().map(|item| instance_plan(request, records, item)).collect();
-    let mut deferred = shown.deferred;
-    deferred.sort_by(|a, b| a.address.cmp(&b.address));
-    let (outputs, cut, warnings) = beside;
-    Plan {
-        format: FORMAT,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        mode: request.mode,
-        lineage: request.state.lineage.clone(),
-        serial: request.state.serial,
-        config_digest: request.config_digest.to_owned(),
-        instances,
-        steps,
-        edges,
-        deferred,
-        unreadable: shown
-            .unreadable
-            .into_iter()
-            .map(|(endpoint, (reason, instances))| Unreadable { endpoint, reason, instances })
-            .collect(),
-        outputs,
-        cut,
-        warnings,
-    }
-}
-
-/// Gives every step its number, in an order in which they can run one after the other.
-fn number(items: &[Item<'_>], edges: &[order::ItemEdge], stages: &[Stage]) -> (Vec<PlannedStep>, Vec<Edge>) {
-    let mut before = vec![0usize; items.len()];
-    let mut after: Vec<Vec<usize>> = vec![Vec::new(); items.len()];
-    for (from, to, _) in edges {
-        before[*to] += 1;
-        after[*from].push(*to);
-    }
-    let mut ready: BTreeSet<(Stage, usize)> =
-        (0..items.len()).filter(|i| before[*i] == 0).map(|i| (stages[i], i)).collect();
-    let (mut steps, mut out) = (Vec::new(), BTreeSet::new());
-    let mut ends = vec![(0usize, 0usize); items.len()];
-    while let Some((stage, at)) = ready.pop_first() {
-        let item = &items[at];
-        let start = steps.len();
-        for (step, claims) in &item.steps {
-            if steps.len() > start {
-                out.insert(Edge { from: steps.len() - 1, to: steps.len(), why: Why::Sequence });
-            }
-            steps.push(PlannedStep {
-                id: format!("{}#{}", item.address, step.name),
-                instance: at,
-                step: step.clone(),
-                stage,
-                mutex: item.schema.mutex.map(ToOwned::to_owned),
-                claims: claims.clone(),
-            });
-        }
-        ends[at] = (start, steps.len().saturating_sub(1).max(start));
-        for to in &after[at] {
-            before[*to] -= 1;
-            if before[*to] == 0 {
-                ready.insert((stages[*to], *to));
-            }
-        }
-    }
-    for (from, to, why) in edges {
-        if !items[*from].steps.is_empty() && !items[*to].steps.is_empty() {
-            out.insert(Edge { from: ends[*from].1, to: ends[*to].0, why: *why });
-        }
-    }
-    (steps, out.into_iter().collect())
-}
-
-fn instance_plan(request: &Request<'_>, records: &Records<'_>, item: Item<'_>) -> InstancePlan {
-    let host = match &item.endpoint {
-        Endpoint::Host(host) if host.address != item.address => Some(host.address.clone()),
-        Endpoint::Nowhere => {
-            item.args.as_ref().and_then(|a| a.host.as_ref()?.as_ref().map(|r| r.address.clone()))
-        }
-        Endpoint::Host(_) | Endpoint::Controller => None,
-    };
-    let waiting = item.record.filter(|r| matches!(r.status, Status::Waiting | Status::Running));
-    let desired = item
-        .args
-        .as_ref()
-        .map(|args| Json::Object(stored::object_to_stored(&args.object, request.digest, |_| true)));
-    let (action, reason, changes, expects, restart) = match item.decision {
-        Some(d) => (d.action, d.reason, d.changes, d.expects, d.restart),
-        None => (Action::NoOp, String::new(), Vec::new(), String::new(), false),
-    };
-    InstancePlan {
-        moved_from: records.by_address.get(&item.address).and_then(|(_, from)| from.clone()),
-        address: item.address,
-        uid: item.uid,
-        host,
-        identity: item.identity,
-        action,
-        reason,
-        changes,
-        expects,
-        desired,
-        restart,
-        max_failures: item.args.as_ref().and_then(|a| a.numbers.get("rollout.max_failures").copied()),
-        waiting: waiting.map(|r| Waiting { on: r.waiting_on.clone(), since: r.since.clone() }),
-    }
 }

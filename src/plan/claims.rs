@@ -13,7 +13,7 @@ use super::assemble::Item;
 use super::model::{ClaimMove, DeferredAfter};
 use super::{Request, Why};
 use crate::graph::Graph;
-use crate::resource::kind::{Step, StepClass, Verb};
+use crate::resource::kind::{Gate, Step, StepClass, Verb};
 
 /// What must happen to the items because of claims.
 #[derive(Default)]
@@ -131,7 +131,11 @@ impl Fences {
         // The least advanced claim decides; the steps are idempotent, so one that is further loses nothing.
         let phase = claims.iter().map(|(_, p)| rank(*p)).min().unwrap_or(0);
         let step = |name: &str, verb, title: String| {
-            (Step::new(name, verb, title).class(StepClass::Danger), keys.clone())
+            let mut step = Step::new(name, verb, title).class(StepClass::Danger);
+            if !matches!(verb, Verb::ClaimStop | Verb::ClaimProve) {
+                step.gates = keys.iter().map(|k| Gate::ClaimProved(k.key.clone())).collect();
+            }
+            (step, keys.clone())
         };
         let what = keys.iter().map(|k| k.key.clone()).collect::<Vec<_>>().join(", ");
         let old: Vec<(u8, (Step, Vec<ClaimMove>))> = vec![

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use coxswain_model::schema::{Attr, Class, Compare, Existing};
+use coxswain_model::schema::{Attr, AttrType, Class, Compare, Existing, Placement};
 use coxswain_model::{Address, Diagnostic, Object, Schema, Value, json};
-use coxswain_state::{Before, Record, Status};
+use coxswain_state::{Before, OnDestroy, Record, Status};
 use serde_json::{Value as Json, json};
 
 use super::compare::same;
 use super::model::{AttrChange, Cause};
 use super::stored::{self, Digest};
-use crate::resource::kind::{Action, Change};
+use crate::resource::kind::{Action, Change, Endpoint};
 
 /// What is known of an instance when it is decided.
 pub struct Facts3<'a> {
@@ -24,6 +24,9 @@ pub struct Facts3<'a> {
     pub record: Option<&'a Record>,
     /// What is there; `None` for absent.
     pub observed: Option<&'a Object>,
+    /// Where the record is of another object than the wanted one (another name, another host): what is there of
+    /// that one.
+    pub former: Option<Option<&'a Object>>,
     /// Attributes that are left alone (`ignore_changes`).
     pub ignore: &'a [Arc<str>],
     /// Whether somebody asked for a replacement (`--replace`, `replace_triggered_by`), and who.
@@ -51,11 +54,15 @@ pub struct Decision {
     pub expects: String,
     /// Whether something restarts although nothing else changes.
     pub restart: bool,
+    /// Whether only an earlier run is taken up: interrupted, running or waiting, and nothing differs.
+    pub resumed: bool,
 }
 
 impl Facts3<'_> {
+    /// Last applied attributes of the wanted object.
     fn prior(&self) -> Object {
-        self.record.map_or_else(Object::new, |r| stored::from_stored(self.schema, &r.attributes))
+        let record = self.record.filter(|_| self.former.is_none());
+        record.map_or_else(Object::new, |r| stored::prior(self.schema, &r.attributes))
     }
 
     fn stored(&self, name: &str) -> Option<&Json> {
@@ -74,6 +81,10 @@ impl Facts3<'_> {
         let differs = |attr: &&'static Attr| {
             let want = &self.desired[attr.name];
             match observed.get(attr.name) {
+                // What cannot be seen is what was applied last.
+                Some(have) if !have.is_wholly_known() => {
+                    !stored::same_as_stored(attr, self.stored(attr.name), Some(want), self.digest)
+                }
                 Some(have) if want.is_wholly_known() => !same(attr, have, want),
                 Some(_) | None => true,
             }
@@ -90,6 +101,9 @@ impl Facts3<'_> {
     /// # Errors
     /// When an existing object may not be taken over.
     pub fn decide(&self) -> Result<Decision, Box<Diagnostic>> {
+        if let (Some(record), Some(former)) = (self.record, self.former) {
+            return self.elsewhere(record, former);
+        }
         match (self.record, self.observed) {
             (None, None) => Ok(self.create("it is not there yet")),
             (None, Some(observed)) => self.adopt(observed),
@@ -108,35 +122,90 @@ impl Facts3<'_> {
         if let Some(why) = &self.replace {
             return self.replace(why, Some(observed));
         }
-        let moved = self
-            .schema
-            .of_class(Class::Identity)
-            .find(|a| !stored::same_as_stored(a, self.stored(a.name), self.desired.get(a.name), self.digest));
-        if let Some(attr) = moved {
-            return self.replace(&format!("`{}` names the object and changes", attr.name), Some(observed));
-        }
         let differing = self.differing(observed);
         if let Some(attr) = differing.iter().find(|a| a.replaces && self.desired[a.name].is_wholly_known()) {
             return self.replace(&format!("`{}` cannot be changed in place", attr.name), Some(observed));
         }
-        let changes = self.changes(&differing, observed);
+        let mut changes = self.changes(&differing, observed);
+        changes.extend(self.settled());
         let change = self.change(Action::Update, Some(observed), &differing);
+        let interrupted = record.status == Status::Indeterminate;
         if !differing.is_empty() {
-            let reason = reason_for(&changes);
+            let reason = if interrupted { INTERRUPTED.into() } else { reason_for(&changes) };
             return self.decision(Action::Update, reason, changes, change);
         }
         if let Some(why) = &self.restart {
             return self.decision(Action::Update, why.clone(), changes, change);
         }
-        let interrupted = record.status == Status::Indeterminate;
         if interrupted || matches!(record.status, Status::Running | Status::Waiting) {
-            let reason = if interrupted { "an earlier run was interrupted" } else { "it goes on" };
+            let reason = if interrupted { INTERRUPTED } else { "it goes on" };
             let mut decision = self.decision(Action::Update, reason.into(), changes, change);
             decision.restart = false;
+            decision.resumed = true;
             return decision;
         }
         let change = Change { action: Action::NoOp, ..change };
         self.decision(Action::NoOp, String::new(), changes, change)
+    }
+
+    /// The record is of another object: that one goes, unless it is gone, and the wanted one is made or taken over.
+    fn elsewhere(&self, record: &Record, former: Option<&Object>) -> Result<Decision, Box<Diagnostic>> {
+        let mut decision = match self.observed {
+            None => self.create("it is not there yet"),
+            Some(observed) => self.adopt(observed)?,
+        };
+        let named = renamed(self.schema, record, self.desired, self.digest);
+        decision.reason = match named {
+            Some(attr) => format!("`{}` names the object and changes", attr.name),
+            None => "it changes its place".into(),
+        };
+        if former.is_some() {
+            decision.action = Action::Replace;
+            decision.removal = Some(removal(self.schema, record, former));
+            decision.expects =
+                format!("{} {}", stored::fingerprint(self.schema, former, self.digest), decision.expects);
+        }
+        let is_shown = |attr: &Attr| decision.changes.iter().any(|c| c.name == attr.name);
+        if let Some(attr) = named.filter(|attr| !is_shown(attr)) {
+            decision.changes.insert(0, self.attr_change(attr, None));
+        }
+        for change in &mut decision.changes {
+            change.replaces = named.is_some_and(|attr| attr.name == change.name);
+        }
+        Ok(decision)
+    }
+
+    /// What only the record changes: settings, and owned attributes that are not given any more.
+    fn settled(&self) -> Vec<AttrChange> {
+        let mut changes = Vec::new();
+        for attr in self.schema.attributes.iter().filter(|a| a.is_argument()) {
+            let (stored, wanted) = (self.stored(attr.name), self.desired.get(attr.name));
+            match attr.class {
+                Class::Setting if !stored::same_as_stored(attr, stored, wanted, self.digest) => {
+                    let mut change = self.attr_change(attr, None);
+                    change.before = stored.map(|s| self.shown_stored(attr, s));
+                    changes.push(change);
+                }
+                Class::Owned if wanted.is_none() && stored.is_some() => changes.push(AttrChange {
+                    name: attr.name.to_owned(),
+                    before: stored.map(|s| self.shown_stored(attr, s)),
+                    after: None,
+                    cause: Cause::Released,
+                    lines: false,
+                    replaces: false,
+                }),
+                Class::Setting | Class::Owned | Class::Identity | Class::Computed | Class::Fact => {}
+            }
+        }
+        changes
+    }
+
+    fn shown_stored(&self, attr: &Attr, stored: &Json) -> Json {
+        if attr.sensitive || stored::is_digest(stored) {
+            json!({ "$sensitive": true })
+        } else {
+            stored.clone()
+        }
     }
 
     fn create(&self, reason: &str) -> Decision {
@@ -171,7 +240,11 @@ impl Facts3<'_> {
         }
         let changes = self.changes(&differing, observed);
         let change = self.change(Action::Adopt, Some(observed), &differing);
-        Ok(self.decision(Action::Adopt, "it is there already".into(), changes, change))
+        let reason = match self.schema.placement {
+            Placement::IsHost => "first contact",
+            Placement::Host | Placement::HostOrController | Placement::Nowhere => "it is there already",
+        };
+        Ok(self.decision(Action::Adopt, reason.into(), changes, change))
     }
 
     fn replace(&self, reason: &str, observed: Option<&Object>) -> Decision {
@@ -200,7 +273,10 @@ impl Facts3<'_> {
         Change {
             action,
             identity: self.identity(),
-            before: self.record.map_or_else(|| Some(observed.cloned()), |r| before_of(self.schema, r)),
+            before: match self.record.filter(|_| self.former.is_none()) {
+                Some(record) => before_of(self.schema, record),
+                None => Some(observed.cloned()),
+            },
             prior: self.prior(),
             observed: observed.cloned(),
             desired: Some(self.desired.clone()),
@@ -212,28 +288,42 @@ impl Facts3<'_> {
     fn decision(&self, action: Action, reason: String, changes: Vec<AttrChange>, change: Change) -> Decision {
         let expects = stored::fingerprint(self.schema, change.observed.as_ref(), self.digest);
         let restart = self.restart.is_some();
-        Decision { action, reason, changes, change, removal: None, expects, restart }
+        Decision { action, reason, changes, change, removal: None, expects, restart, resumed: false }
     }
 
     fn changes(&self, attrs: &[&'static Attr], observed: &Object) -> Vec<AttrChange> {
         attrs.iter().map(|attr| self.attr_change(attr, observed.get(attr.name))).collect()
     }
 
+    /// Whether what was applied last is still there. Of a contribution, what others have beside it does not count.
+    fn is_as_applied(&self, attr: &Attr, stored: Option<&Json>, observed: Option<&Value>) -> bool {
+        let is_contribution = self.schema.of_class(Class::Identity).next().is_none();
+        match (stored, observed.and_then(Value::as_items)) {
+            (Some(Json::Array(applied)), Some(there)) if is_contribution => {
+                applied.iter().all(|a| there.iter().any(|t| json::to_json(t) == *a))
+            }
+            _ => stored::same_as_stored(attr, stored, observed, self.digest),
+        }
+    }
+
     fn attr_change(&self, attr: &'static Attr, observed: Option<&Value>) -> AttrChange {
         let want = self.desired.get(attr.name);
         let stored = self.stored(attr.name);
-        let was_secret = stored.is_some_and(stored::is_digest)
+        let was_secret = stored.is_some_and(stored::holds_digest)
             && want.is_none_or(|w| w.as_str().is_none_or(|s| s.len() < 1024));
-        let secret = attr.sensitive || was_secret || want.is_some_and(Value::is_sensitive);
+        let secret = attr.sensitive || was_secret || want.is_some_and(|w| w.deep_marks().sensitive);
         let shown = |value: &Value| if secret { json!({ "$sensitive": true }) } else { json::to_json(value) };
         let before = match observed {
             Some(value) => Some(shown(value)),
-            None if attr.class == Class::Identity => stored.cloned(),
+            None if attr.class == Class::Identity => {
+                stored.filter(|_| !stored::same_as_stored(attr, stored, want, self.digest)).cloned()
+            }
             None => None,
         };
-        let drifted = observed.is_some()
-            && self.record.is_some()
-            && !stored::same_as_stored(attr, stored, observed, self.digest);
+        let drifted = observed.is_some_and(Value::is_wholly_known)
+            && self.record.is_some_and(|r| r.status != Status::Indeterminate)
+            && self.former.is_none()
+            && !self.is_as_applied(attr, stored, observed);
         let pending = !stored::same_as_stored(attr, stored, want, self.digest);
         let cause = match (drifted && attr.class == Class::Owned, pending) {
             (true, true) => Cause::Both,
@@ -252,13 +342,44 @@ impl Facts3<'_> {
     }
 }
 
+const INTERRUPTED: &str = "an earlier run was interrupted";
+
 fn reason_for(changes: &[AttrChange]) -> String {
-    let drifted = changes.iter().filter(|c| c.cause != Cause::Pending).count();
+    let drifted = changes.iter().filter(|c| matches!(c.cause, Cause::Drifted | Cause::Both)).count();
     match (drifted, changes.len()) {
         (0, _) => String::new(),
         (d, all) if d == all => "it was changed by someone else".into(),
         _ => "it was changed by someone else, and the configuration changed".into(),
     }
+}
+
+/// The attribute by which the record is of another object than the wanted one.
+pub fn renamed(
+    schema: &Schema,
+    record: &Record,
+    desired: &Object,
+    digest: &Digest<'_>,
+) -> Option<&'static Attr> {
+    let same =
+        |a: &&Attr| stored::same_as_stored(a, record.attributes.get(a.name), desired.get(a.name), digest);
+    schema.of_class(Class::Identity).find(|a| !same(a))
+}
+
+/// Whether the record is of another object than the wanted one, or of one at another place.
+pub fn is_elsewhere(
+    schema: &Schema,
+    record: &Record,
+    wanted: (&Object, &Endpoint),
+    digest: &Digest<'_>,
+) -> bool {
+    if matches!(schema.placement, Placement::Nowhere | Placement::IsHost) {
+        return renamed(schema, record, wanted.0, digest).is_some() && schema.placement == Placement::Nowhere;
+    }
+    let place = match wanted.1 {
+        Endpoint::Host(host) => Some(host.uid.as_ref()),
+        Endpoint::Controller | Endpoint::Nowhere => None,
+    };
+    record.endpoint.as_deref() != place || renamed(schema, record, wanted.0, digest).is_some()
 }
 
 /// The identity attributes of an object; all of it where the kind has none (contributions).
@@ -268,6 +389,34 @@ pub fn identity_of(schema: &Schema, object: &Object) -> Object {
         .filter_map(|a| object.get(a.name).map(|v| (Arc::from(a.name), v.clone())))
         .collect();
     if schema.of_class(Class::Identity).next().is_none() { object.clone() } else { named }
+}
+
+/// What `lifecycle.on_destroy` means.
+pub fn on_destroy(word: Option<&Value>) -> OnDestroy {
+    match word.and_then(Value::as_str) {
+        Some("retain") => OnDestroy::Retain,
+        Some("forbid") => OnDestroy::Forbid,
+        Some(_) | None => OnDestroy::Destroy,
+    }
+}
+
+/// What a kind is asked about: the identity; of a contribution everything, with what was applied last, so that what
+/// is not wanted any more is seen too.
+pub fn asked(schema: &Schema, object: &Object, record: Option<&Record>) -> Object {
+    let mut asked = identity_of(schema, object);
+    if schema.of_class(Class::Identity).next().is_some() {
+        return asked;
+    }
+    let applied = record.map_or_else(Object::new, |r| stored::from_stored(schema, &r.attributes));
+    for attr in schema.of_class(Class::Owned) {
+        let AttrType::Set(of) = attr.ty else { continue };
+        let items = |object: &Object| object.get(attr.name).and_then(Value::as_items).map(<[Value]>::to_vec);
+        if let (Some(mut wanted), Some(had)) = (items(&asked), items(&applied)) {
+            wanted.extend(had);
+            asked.insert(Arc::from(attr.name), Value::set(of.to_type(), wanted));
+        }
+    }
+    asked
 }
 
 /// The identity as text, unique with kind and endpoint; `None` while a part is unknown. Contributions are named by
@@ -305,7 +454,7 @@ pub fn before_of(schema: &Schema, record: &Record) -> Option<Option<Object>> {
 
 /// The change that removes a recorded object.
 pub fn removal(schema: &Schema, record: &Record, observed: Option<&Object>) -> Change {
-    let prior = stored::from_stored(schema, &record.attributes);
+    let prior = stored::prior(schema, &record.attributes);
     Change {
         action: Action::Delete,
         identity: identity_of(schema, &prior),

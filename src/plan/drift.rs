@@ -88,7 +88,7 @@ fn compare_one(
         }
     }
     let Some(kind) = (request.kinds)(&record.kind) else { return };
-    let Some(endpoint) = removals::endpoint_of(records, address, record, lacks) else { return };
+    let Some(endpoint) = removals::endpoint_of(records, record, lacks) else { return };
     let facts = request.seen.facts(&endpoint).cloned();
     if facts.is_none() && endpoint != Endpoint::Nowhere && !request.seen.unreadable.contains_key(&endpoint) {
         lacks.probes.entry(endpoint.clone()).or_default().insert(Probe::Facts);
@@ -148,7 +148,7 @@ fn differences(
         {
             continue;
         }
-        let secret = attr.sensitive || stored::is_digest(applied);
+        let secret = attr.sensitive || stored::holds_digest(applied);
         let mark = || serde_json::json!({ "$sensitive": true });
         changes.push(AttrChange {
             name: attr.name.to_owned(),

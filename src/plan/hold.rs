@@ -8,7 +8,6 @@ use coxswain_model::{InstanceId, Object};
 use super::model::DeferredAfter;
 use super::objects::Verdict;
 use crate::graph::Graph;
-use crate::resource::kind::Action;
 
 /// The instances each instance depends on by `depends_on`, its own or that of a module around it.
 pub(crate) fn depends_on(graph: &Graph<'_>) -> BTreeMap<InstanceId, BTreeSet<InstanceId>> {
@@ -38,13 +37,15 @@ pub(crate) fn hold(
     depends: &BTreeMap<InstanceId, BTreeSet<InstanceId>>,
     waiting: &BTreeSet<InstanceId>,
 ) {
-    // Every pass holds at least one more, or ends; the number of passes is the depth of the chain.
-    loop {
-        let held: Vec<(InstanceId, Verdict)> = verdicts
+    let users = users(verdicts, depends);
+    let mut open: BTreeSet<InstanceId> = verdicts.keys().copied().collect();
+    // Every pass holds at least one more, or ends; only what uses one that was just held can be next.
+    while !open.is_empty() {
+        let held: Vec<(InstanceId, Verdict)> = open
             .iter()
-            .filter_map(|(id, verdict)| match verdict {
+            .filter_map(|id| match verdicts.get(id)? {
                 Verdict::Decided(d) if !d.steps.is_empty() => {
-                    reason(graph, verdicts, depends.get(id), waiting, &d.args.object, d.decision.action)
+                    reason(graph, verdicts, depends.get(id), waiting, &d.args.object)
                         .map(|(reason, after)| (*id, Verdict::Deferred { reason, after }))
                 }
                 Verdict::Decided(_)
@@ -53,11 +54,25 @@ pub(crate) fn hold(
                 | Verdict::Wrong => None,
             })
             .collect();
-        if held.is_empty() {
-            return;
-        }
+        open = held.iter().flat_map(|(id, _)| users.get(id).into_iter().flatten().copied()).collect();
         verdicts.extend(held);
     }
+}
+
+/// Who uses an instance, by a value or by `depends_on`.
+fn users(
+    verdicts: &BTreeMap<InstanceId, Verdict>,
+    depends: &BTreeMap<InstanceId, BTreeSet<InstanceId>>,
+) -> BTreeMap<InstanceId, Vec<InstanceId>> {
+    let mut users: BTreeMap<InstanceId, Vec<InstanceId>> = BTreeMap::new();
+    for (id, verdict) in verdicts {
+        let Verdict::Decided(decided) = verdict else { continue };
+        let values = decided.args.marks.from.iter().flat_map(|ids| ids.iter());
+        for used in values.chain(depends.get(id).into_iter().flatten()) {
+            users.entry(*used).or_default().push(*id);
+        }
+    }
+    users
 }
 
 fn reason(
@@ -66,9 +81,7 @@ fn reason(
     depends: Option<&BTreeSet<InstanceId>>,
     waiting: &BTreeSet<InstanceId>,
     desired: &Object,
-    action: Action,
 ) -> Option<(String, DeferredAfter)> {
-    let _ = action;
     for on in depends.into_iter().flatten() {
         if let Some((why, after)) = unavailable(verdicts, waiting, *on) {
             return Some((format!("it depends on {}, which {why}", graph.instance(*on).address), after));

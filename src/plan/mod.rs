@@ -19,6 +19,7 @@ mod moved;
 pub mod objects;
 mod order;
 mod removals;
+mod saved;
 pub mod seen;
 pub mod stored;
 
@@ -31,7 +32,7 @@ use crate::graph::{Graph, Inputs};
 use crate::resource::kind::Kind;
 pub use model::{AttrChange, Cause, Deferred, Edge, InstancePlan, Mode, Plan, PlannedStep, SavedPlan, Why};
 pub use moved::Records;
-pub use removals::connections;
+pub use removals::{connections, endpoint_of};
 pub use seen::{Lacks, Seen, Unreached};
 
 /// What is planned at all.

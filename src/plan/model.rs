@@ -3,7 +3,7 @@
 //! A plan holds no sensitive value: such a leaf is `{"$sensitive": true}` for people and its keyed digest in
 //! [`InstancePlan::desired`]. A value that is not known yet is `{"$unknown": true}`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use coxswain_model::schema::Stage;
 use coxswain_model::{Address, Diagnostic};
@@ -90,6 +90,9 @@ pub struct InstancePlan {
     /// Whether `restart_on` fires.
     #[serde(default, skip_serializing_if = "is_false")]
     pub restart: bool,
+    /// Whether the record changes although no step is due: settings, attributes that are left alone from now on.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub settles: bool,
     /// How many instances of its set may fail before `rollout` stops the rest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_failures: Option<u64>,
@@ -127,6 +130,8 @@ pub enum Cause {
     Drifted,
     /// Both.
     Both,
+    /// It is not in the configuration any more: left as it is from now on.
+    Released,
 }
 
 /// One step in the plan.
@@ -141,9 +146,6 @@ pub struct PlannedStep {
     pub step: Step,
     /// The order on one host: a step starts when no step of an earlier stage is left there.
     pub stage: Stage,
-    /// Steps of one group exclude each other on one host.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mutex: Option<String>,
     /// The claims a claim step moves.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub claims: Vec<ClaimMove>,
@@ -289,16 +291,9 @@ impl Plan {
         }
         counts
     }
-    /// How many instances cannot be read.
+    /// How many instances cannot be read: planned as nothing, and not known to be unchanged.
     pub fn n_unknown(&self) -> usize {
         self.unreadable.iter().map(|u| u.instances.len()).sum()
-    }
-    /// How many instances are as they should be: those that cannot be read are planned as nothing, but are not
-    /// known to be so.
-    pub fn n_unchanged(&self) -> usize {
-        let unknown: BTreeSet<&Address> = self.unreadable.iter().flat_map(|u| &u.instances).collect();
-        let is_unchanged = |i: &&InstancePlan| i.action == Action::NoOp && !unknown.contains(&i.address);
-        self.instances.iter().filter(is_unchanged).count()
     }
     /// Whether nothing is to be done or deferred, and nothing is hidden.
     pub fn is_empty(&self) -> bool {
@@ -306,5 +301,10 @@ impl Plan {
             && self.deferred.is_empty()
             && self.unreadable.is_empty()
             && self.outputs.is_empty()
+            && self.settled() == 0
+    }
+    /// The number of instances of which only the record changes.
+    pub fn settled(&self) -> usize {
+        self.instances.iter().filter(|i| i.settles).count()
     }
 }

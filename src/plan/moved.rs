@@ -15,6 +15,8 @@ const MOVES: usize = 16;
 pub struct Records<'a> {
     /// Record and former address, if it was another.
     pub by_address: BTreeMap<Address, (&'a Record, Option<Address>)>,
+    /// The addresses of the hosts among them, by uid.
+    pub hosts: BTreeMap<&'a str, Address>,
     /// What `removed` blocks say of an address: whether the object goes too.
     pub removed: BTreeMap<Address, bool>,
     /// Moves onto an address that is taken.
@@ -24,8 +26,12 @@ pub struct Records<'a> {
 impl<'a> Records<'a> {
     /// Applies the blocks of the configuration to the state.
     pub fn new(config: &Config, state: &'a State) -> Records<'a> {
-        let mut records =
-            Records { by_address: BTreeMap::new(), removed: BTreeMap::new(), problems: Vec::new() };
+        let mut records = Records {
+            by_address: BTreeMap::new(),
+            hosts: BTreeMap::new(),
+            removed: BTreeMap::new(),
+            problems: Vec::new(),
+        };
         let blocks = Blocks::of(config);
         for (address, record) in &state.instances {
             let now = blocks.moved(address);
@@ -44,6 +50,9 @@ impl<'a> Records<'a> {
                     .of(&now),
                 );
                 continue;
+            }
+            if record.kind == "host" {
+                records.hosts.insert(&record.uid, now.clone());
             }
             records.by_address.insert(now, (record, former));
         }

@@ -13,9 +13,9 @@ use super::decide::{self, Decision, Facts3};
 use super::model::DeferredAfter;
 use super::moved::Records;
 use super::seen::Lacks;
-use super::{Request, stored};
+use super::{Request, removals, stored};
 use crate::graph::{Args, Graph, Objects};
-use crate::resource::host;
+use crate::resource::connection;
 use crate::resource::kind::{Action, Answers, Endpoint, Facts, HostId, Kind, Observation, PlanCx, Step};
 use crate::resource::probe::Probe;
 
@@ -95,6 +95,11 @@ fn visible(schema: &Schema, verdict: &Verdict, record: Option<&Record>) -> Objec
         };
         object.insert(Arc::from(attr.name), known.unwrap_or_else(|| Value::unknown(attr.ty.to_type())));
     }
+    if let Verdict::Decided(d) = verdict
+        && let Some(desired) = &d.decision.change.desired
+    {
+        stored::mark_derived(schema, desired, &mut object);
+    }
     object
 }
 
@@ -121,19 +126,32 @@ impl<'a> Planner<'a> {
         };
         let kind = (self.request.kinds)(instance.schema.kind).expect("every schema comes from a kind");
         let wrong = kind.check(&as_written(instance.schema, &args.object));
+        let place_of = |mut p: Diagnostic| {
+            p.summary = stored::without_secrets(&p.summary, &args.object);
+            p.detail = stored::without_secrets(&p.detail, &args.object);
+            let placed = if p.labels.is_empty() { p.at(graph.span(id), "this resource") } else { p };
+            placed.of(&instance.address)
+        };
         if wrong.iter().any(Diagnostic::is_error) {
-            let place =
-                |p: Diagnostic| if p.labels.is_empty() { p.at(graph.span(id), "this resource") } else { p };
-            return Err(Stop::Error(wrong.into_iter().map(|p| place(p).of(&instance.address)).collect()));
+            return Err(Stop::Error(wrong.into_iter().map(place_of).collect()));
         }
         let record = self.records.get(&instance.address);
-        let asked = decide::identity_of(instance.schema, &args.object);
+        let asked = decide::asked(instance.schema, &args.object, record);
         let observed = match self.observe(kind, &asked, &place, record) {
             Seen3::Lack => return Err(Stop::Need(Need::Instance(instance.address.clone()))),
             Seen3::Object(found) => found,
             Seen3::Unknown(reason) => return Ok(Verdict::Unreadable { endpoint: place.endpoint, reason }),
         };
+        let former = match self.former(kind, record, &args.object, &place.endpoint) {
+            Some(Seen3::Lack) => return Err(Stop::Need(Need::Instance(instance.address.clone()))),
+            Some(Seen3::Unknown(reason)) => {
+                return Ok(Verdict::Unreadable { endpoint: place.endpoint, reason });
+            }
+            Some(Seen3::Object(found)) => Some(found),
+            None => None,
+        };
         let facts = Facts3 {
+            former: former.as_ref().map(Option::as_ref),
             schema: instance.schema,
             address: &instance.address,
             desired: &args.object,
@@ -151,11 +169,8 @@ impl<'a> Planner<'a> {
         };
         let cx =
             PlanCx { address: &instance.address, endpoint: &place.endpoint, facts: place.facts.as_ref() };
-        let steps = steps_of(kind, &cx, &decision).map_err(|problems| {
-            let mend =
-                |p: Diagnostic| if p.labels.is_empty() { p.at(graph.span(id), "this resource") } else { p };
-            Stop::Error(problems.into_iter().map(|p| mend(p).of(&instance.address)).collect())
-        })?;
+        let steps = steps_of(kind, &cx, &decision)
+            .map_err(|problems| Stop::Error(problems.into_iter().map(place_of).collect()))?;
         let decided = Decided { endpoint: place.endpoint, identity, decision, steps, args };
         Ok(Verdict::Decided(Box::new(decided)))
     }
@@ -164,14 +179,16 @@ impl<'a> Planner<'a> {
     fn place(&self, graph: &Graph<'_>, id: InstanceId, args: &Args) -> Result<Where, Stop> {
         let instance = graph.instance(id);
         let host = match (instance.schema.placement, &args.host) {
-            (Placement::Nowhere, _) => {
+            (Placement::Nowhere, None) => {
                 return Ok(Where::At(Place { endpoint: Endpoint::Nowhere, facts: None }));
             }
             (Placement::IsHost, _) => id,
             (Placement::HostOrController | Placement::Host, None) => {
                 return Ok(Where::At(self.controller()));
             }
-            (Placement::HostOrController | Placement::Host, Some(value)) => match &value.node {
+            (Placement::HostOrController | Placement::Host | Placement::Nowhere, Some(value)) => match &value
+                .node
+            {
                 Node::Ref(found) => found.id,
                 _ => {
                     let reason =
@@ -195,7 +212,7 @@ impl<'a> Planner<'a> {
             );
             return Ok(Where::Verdict(Verdict::Deferred { reason, after: DeferredAfter::NextRound }));
         }
-        let mut connection = host::connection(&host_args.object);
+        let mut connection = connection::connection(&host_args.object);
         connection.machine_id =
             self.records.get(address).and_then(|r| r.attributes.get("machine_id")?.as_str().map(Into::into));
         self.lacks.borrow_mut().connections.insert(endpoint.clone(), connection);
@@ -215,6 +232,14 @@ impl<'a> Planner<'a> {
         let facts = self.request.seen.facts(&endpoint).cloned();
         if facts.is_none() {
             self.lack(&endpoint, [Probe::Facts]);
+        }
+        // Without a world of its own it still needs its host to be there.
+        if instance.schema.placement == Placement::Nowhere {
+            let there = facts.is_some() || self.request.seen.answers.contains_key(&endpoint);
+            return match there {
+                true => Ok(Where::At(Place { endpoint: Endpoint::Nowhere, facts: None })),
+                false => Err(Stop::Need(Need::Instance(instance.address.clone()))),
+            };
         }
         Ok(Where::At(Place { endpoint, facts }))
     }
@@ -262,6 +287,32 @@ impl<'a> Planner<'a> {
             Observation::Recorded => Seen3::Object(recorded(kind.schema(), record)),
             Observation::Unknown(reason) => Seen3::Unknown(reason),
         }
+    }
+
+    /// What is there of the recorded object, where that is another than the wanted one.
+    fn former(
+        &self,
+        kind: &dyn Kind,
+        record: Option<&Record>,
+        desired: &Object,
+        endpoint: &Endpoint,
+    ) -> Option<Seen3> {
+        let schema = kind.schema();
+        let record = record.filter(|r| r.status != Status::Released)?;
+        if !decide::is_elsewhere(schema, record, (desired, endpoint), self.request.digest) {
+            return None;
+        }
+        let mut lacks = self.lacks.borrow_mut();
+        let Some(endpoint) = removals::endpoint_of(self.records, record, &mut lacks) else {
+            return Some(Seen3::Object(None));
+        };
+        drop(lacks);
+        let facts = self.request.seen.facts(&endpoint).cloned();
+        if facts.is_none() && endpoint != Endpoint::Nowhere {
+            self.lack(&endpoint, [Probe::Facts]);
+        }
+        let identity = decide::removal(schema, record, None).identity;
+        Some(self.observe(kind, &identity, &Place { endpoint, facts }, Some(record)))
     }
 
     /// The uid of an instance: the recorded one, or a new one that depends on nothing but state and address.
@@ -367,10 +418,22 @@ pub(crate) enum Seen3 {
     Unknown(String),
 }
 
-/// Without a world, what was applied last is what is there; what was in the making is not.
+/// Without a world, what was applied last is what is there; what was in the making has no computed attributes yet.
 pub(crate) fn recorded(schema: &Schema, record: Option<&Record>) -> Option<Object> {
     let record = record?;
-    (record.status != Status::Indeterminate).then(|| stored::from_stored(schema, &record.attributes))
+    let is_made = schema.of_class(Class::Computed).all(|a| record.attributes.contains_key(a.name));
+    (record.status != Status::Indeterminate || is_made).then(|| {
+        let mut object = stored::from_stored(schema, &record.attributes);
+        // Kept as digests: there, and not to be seen.
+        for attr in schema.attributes.iter().filter(|a| record.attributes.contains_key(a.name)) {
+            object.entry(Arc::from(attr.name)).or_insert_with(|| Value::unknown(attr.ty.to_type()));
+        }
+        object
+    })
+}
+
+fn is_host(kind: &dyn Kind) -> bool {
+    kind.schema().placement == Placement::IsHost
 }
 
 /// The steps of a decision.
@@ -383,8 +446,21 @@ pub(crate) fn steps_of(
     let change = &decision.change;
     match decision.action {
         Action::NoOp | Action::Read | Action::Forget => Ok(Vec::new()),
-        Action::Adopt if change.differing.is_empty() && !change.restart => {
-            Ok(vec![Step::new("adopt", Verb::Adopt, "take over what is there")])
+        Action::Adopt if change.differing.is_empty() && !change.restart && !is_host(kind) => {
+            // The kind says whether it can be taken over at all; nothing is left to be done.
+            kind.plan(cx, change)?;
+            let what = decide::identity_text(kind.schema(), cx.address, &change.identity);
+            let what = what.unwrap_or_else(|| cx.address.to_string());
+            Ok(vec![Step::new("adopt", Verb::Adopt, format!("take over {what}"))])
+        }
+        Action::Update if decision.resumed => {
+            let steps = kind.plan(cx, change)?;
+            // It came as far as it should: what is left is to note so.
+            let what = decide::identity_text(kind.schema(), cx.address, &change.identity);
+            let what = what.unwrap_or_else(|| cx.address.to_string());
+            let note =
+                || vec![Step::new("note", Verb::Adopt, format!("note that {what} is as it should be"))];
+            Ok(if steps.is_empty() { note() } else { steps })
         }
         Action::Create | Action::Update | Action::Adopt | Action::Delete => kind.plan(cx, change),
         Action::Replace => {

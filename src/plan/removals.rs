@@ -15,10 +15,9 @@ use super::seen::Lacks;
 use super::{Progress, Request, Selection, assemble, stored};
 use crate::config::Config;
 use crate::graph::{Graph, Inputs, Objects};
-use crate::resource::host;
+use crate::resource::connection::{self, Connection};
 use crate::resource::kind::{Action, Endpoint, HostId, PlanCx, Step, Verb};
 use crate::resource::probe::Probe;
-use crate::world::Connection;
 
 /// A recorded object that goes, or is forgotten.
 pub(crate) struct Removal<'a> {
@@ -55,7 +54,7 @@ pub(crate) fn find<'a>(
             }
         })
     };
-    let gone: Vec<Address> =
+    let gone: BTreeSet<Address> =
         records.by_address.keys().filter(|a| graph.find(a).is_none() && !open(a)).cloned().collect();
     let kept: BTreeSet<&str> = records
         .by_address
@@ -77,7 +76,7 @@ pub(crate) fn find<'a>(
     removals
 }
 
-fn lives_on(records: &Records<'_>, gone: &[Address], uid: &str) -> bool {
+fn lives_on(records: &Records<'_>, gone: &BTreeSet<Address>, uid: &str) -> bool {
     gone.iter().any(|a| {
         records.by_address[a].0.endpoint.as_deref() == Some(uid) && records.removed.get(a) != Some(&false)
     })
@@ -138,8 +137,8 @@ pub fn connections(
 ) -> Vec<(Arc<HostId>, Connection)> {
     let (found, _) = configured(config, inputs, state, records);
     let mut lacks = Lacks { connections: found, ..Lacks::default() };
-    for (address, (record, _)) in records.by_address.iter().filter(|(_, (r, _))| r.kind == "host") {
-        endpoint_of(records, address, record, &mut lacks);
+    for (record, _) in records.hosts.values().filter_map(|host| records.by_address.get(host)) {
+        endpoint_of(records, record, &mut lacks);
     }
     let known = lacks.connections.into_iter().filter_map(|(endpoint, connection)| match endpoint {
         Endpoint::Host(host) => Some((host, connection)),
@@ -163,7 +162,7 @@ fn configured(config: &Config, inputs: &Inputs, state: &State, records: &Records
     for address in hosts {
         let Some(args) = graph.evaluate_args(&address, &NoObjects) else { continue };
         if args.object.values().all(coxswain_model::Value::is_wholly_known) {
-            let mut connection = host::connection(&args.object);
+            let mut connection = connection::connection(&args.object);
             connection.machine_id = records.get(&address).and_then(machine_id);
             let uid = super::uid(records.get(&address), state, &address).into();
             connections.insert(Endpoint::Host(Arc::new(HostId { address, uid })), connection);
@@ -190,12 +189,7 @@ pub(crate) fn machine_id(record: &Record) -> Option<String> {
 }
 
 /// The endpoint of a record, with the connection its host's record has.
-pub(crate) fn endpoint_of(
-    records: &Records<'_>,
-    address: &Address,
-    record: &Record,
-    lacks: &mut Lacks,
-) -> Option<Endpoint> {
+pub fn endpoint_of(records: &Records<'_>, record: &Record, lacks: &mut Lacks) -> Option<Endpoint> {
     let schema_place = crate::resource::find(&record.kind).map(|k| k.schema().placement);
     let uid = match (&record.endpoint, schema_place) {
         (_, Some(Placement::Nowhere)) => return Some(Endpoint::Nowhere),
@@ -203,13 +197,12 @@ pub(crate) fn endpoint_of(
         (None, _) => return Some(Endpoint::Controller),
         (Some(uid), _) => uid.clone(),
     };
-    let (host, (host_record, _)) =
-        records.by_address.iter().find(|(_, (r, _))| r.uid == uid && r.kind == "host")?;
-    let _ = address;
+    let host = records.hosts.get(uid.as_str())?;
+    let (host_record, _) = records.by_address.get(host)?;
     let endpoint = Endpoint::Host(Arc::new(HostId { address: host.clone(), uid: uid.into() }));
     if !lacks.connections.contains_key(&endpoint) {
         let schema = crate::resource::find("host")?.schema();
-        let mut connection = host::connection(&stored::from_stored(schema, &host_record.attributes));
+        let mut connection = connection::connection(&stored::from_stored(schema, &host_record.attributes));
         connection.machine_id = machine_id(host_record);
         lacks.connections.insert(endpoint.clone(), connection);
     }
@@ -223,7 +216,7 @@ fn remove<'a>(
     record: &'a Record,
     lacks: &mut Lacks,
 ) -> Removal<'a> {
-    let endpoint = endpoint_of(records, address, record, lacks).unwrap_or(Endpoint::Nowhere);
+    let endpoint = endpoint_of(records, record, lacks).unwrap_or(Endpoint::Nowhere);
     let fate = fate(request, records, address, record, &endpoint, lacks);
     Removal { address: address.clone(), record, endpoint, fate }
 }
@@ -281,8 +274,11 @@ fn fate(
         Seen3::Unknown(reason) => return Fate::Unreadable(reason),
         Seen3::Object(observed) => observed,
     };
-    let Some(observed) = observed else { return forget(none, "it is gone already") };
-    let change = decide::removal(schema, record, Some(&observed));
+    // What was in the making may have left something beside its place, which its removal takes along.
+    if observed.is_none() && record.status != Status::Indeterminate {
+        return forget(none, "it is gone already");
+    }
+    let change = decide::removal(schema, record, observed.as_ref());
     let cx = PlanCx { address, endpoint, facts: place.facts.as_ref() };
     match kind.plan(&cx, &change) {
         Ok(steps) => {
@@ -290,7 +286,7 @@ fn fate(
                 super::Mode::Destroy => "everything is destroyed",
                 super::Mode::Apply => "it is not in the configuration any more",
             };
-            let expects = stored::fingerprint(schema, Some(&observed), request.digest);
+            let expects = stored::fingerprint(schema, observed.as_ref(), request.digest);
             goes(Action::Delete, reason, change, (steps, expects))
         }
         Err(problems) => {
@@ -321,6 +317,7 @@ fn goes(
         removal: None,
         expects,
         restart: false,
+        resumed: false,
     };
     Fate::Goes { decision: Box::new(decision), steps }
 }

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use coxswain_lang::eval::Need;
 
 use crate::resource::answer::Answer;
+use crate::resource::connection::Connection;
 use crate::resource::kind::{Answers, Endpoint, Facts};
 use crate::resource::probe::Probe;
-use crate::world::Connection;
 
 /// Answers by endpoint.
 #[derive(Debug, Clone, Default)]

@@ -53,6 +53,16 @@ pub fn object_to_stored(
         .collect()
 }
 
+/// Marks what is made from sensitive arguments.
+pub fn mark_derived(schema: &Schema, args: &Object, object: &mut Object) {
+    for attr in schema.attributes {
+        let marks = attr.derived_from.and_then(|source| args.get(source)).map(Value::deep_marks);
+        if let (Some(marks), Some(value)) = (marks, object.get_mut(attr.name)) {
+            *value = std::mem::replace(value, Value::null()).marked(&marks);
+        }
+    }
+}
+
 /// Whether a stored leaf is a digest.
 pub fn is_digest(stored: &Json) -> bool {
     stored.get("$digest").is_some()
@@ -73,7 +83,44 @@ pub fn from_stored(schema: &Schema, stored: &Map<String, Json>) -> Object {
     object
 }
 
-fn holds_digest(json: &Json) -> bool {
+/// As [`from_stored`], for a kind's eyes: of what is kept as a digest it sees that it was given, not what it was.
+pub fn prior(schema: &Schema, stored: &Map<String, Json>) -> Object {
+    let mut object = from_stored(schema, stored);
+    for attr in schema.attributes {
+        if stored.get(attr.name).is_some_and(holds_digest) {
+            object.insert(Arc::from(attr.name), Value::unknown(attr.ty.to_type()));
+        }
+    }
+    object
+}
+
+/// A text for people without the sensitive values of an object that a program or a check may have put in it.
+pub fn without_secrets(text: &str, object: &Object) -> String {
+    let mut secrets = Vec::new();
+    for value in object.values() {
+        gather_secrets(value, &mut secrets);
+    }
+    // The longest first: one may be a part of another.
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    secrets.into_iter().fold(text.to_owned(), |text, secret| text.replace(secret, "(sensitive value)"))
+}
+
+/// The texts in the sensitive parts of a value.
+fn gather_secrets<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
+    if value.is_sensitive() {
+        gather_texts(value, found);
+    } else {
+        value.children().into_iter().for_each(|child| gather_secrets(child, found));
+    }
+}
+
+fn gather_texts<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
+    found.extend(value.as_str().filter(|text| !text.is_empty()));
+    value.children().into_iter().for_each(|child| gather_texts(child, found));
+}
+
+/// Whether anything in what is stored is a digest.
+pub fn holds_digest(json: &Json) -> bool {
     match json {
         Json::Object(fields) => is_digest(json) || fields.values().any(holds_digest),
         Json::Array(items) => items.iter().any(holds_digest),

@@ -106,8 +106,31 @@ pub enum Act {
     },
     /// Forgets a kept content; fine if it is gone.
     Drop {
+        /// Its digest.
+        digest: String,
+    },
+    /// Removes what a run that was cut off has left of keeping the content of a path and of writing it; the kept
+    /// content and what is at the path stay.
+    Sweep {
+        /// Whose.
+        path: String,
         /// Which content.
         digest: String,
+    },
+    /// Has the host do the acts by itself after a time, unless [`Act::Disarm`] comes first: the guard of a change
+    /// that may cut the way to the host. Arming again replaces.
+    Arm {
+        /// Names the guard at the endpoint: letters, digits and dashes.
+        name: String,
+        /// Seconds until the host acts.
+        after_s: u64,
+        /// What it does then.
+        revert: Vec<Act>,
+    },
+    /// Takes a guard back. The output says what had become of it: `disarmed`, `fired` or `gone`.
+    Disarm {
+        /// Which.
+        name: String,
     },
     /// Runs a program. Arguments hold nothing secret.
     Run {

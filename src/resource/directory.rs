@@ -42,6 +42,7 @@ static SCHEMA: Schema = Schema {
         fs::UID,
         fs::GID,
         fs::FILE_TYPE,
+        fs::MTIME,
     ],
     placement: Placement::HostOrController,
     stage: Stage::Base,
@@ -147,7 +148,7 @@ mod tests {
 
     fn there() -> serde_json::Value {
         json!({ "path": PATH, "file_type": "directory", "mode": "0755", "owner": "root", "group": "root",
-                "uid": 0, "gid": 0 })
+                "uid": 0, "gid": 0, "mtime": 1 })
     }
 
     fn mode(mode: &str) -> Permissions {

@@ -60,8 +60,10 @@ static SCHEMA: Schema = Schema {
         fs::UID,
         fs::GID,
         Attr::new("content_digest", AttrType::Str, Class::Computed, "SHA-256 of the content in hexadecimal.")
-            .restores(),
+            .restores()
+            .derived_from("content"),
         fs::FILE_TYPE,
+        fs::MTIME,
     ],
     placement: Placement::HostOrController,
     stage: Stage::Base,
@@ -312,7 +314,11 @@ fn remove_title(path: &str, change: &Change) -> String {
 
 fn remove_acts(change: &Change) -> Result<Vec<Act>, KindError> {
     let path = required(&change.identity, "path")?.to_owned();
-    Ok(match removal(change) {
+    let mut acts = Vec::new();
+    if let Some(digest) = never_overwritten(change) {
+        acts.push(Act::Sweep { path: path.clone(), digest: digest.to_owned() });
+    }
+    acts.extend(match removal(change) {
         Removal::Restore { digest, permissions } => {
             vec![Act::Restore { path, digest: digest.to_string(), permissions }]
         }
@@ -325,7 +331,15 @@ fn remove_acts(change: &Change) -> Result<Vec<Act>, KindError> {
             vec![Act::RemoveFile { path, expects }]
         }
         Removal::Leave => Vec::new(),
-    })
+    });
+    Ok(acts)
+}
+
+/// The first content, where it is still there: a run may have been cut off while keeping it.
+fn never_overwritten(change: &Change) -> Option<&str> {
+    let now = change.observed.as_ref().and_then(|o| text(o, "content_digest"));
+    let kept = before(change).and_then(|b| text(b, "content_digest"));
+    kept.filter(|_| owns_content(&change.prior) && now == kept)
 }
 
 #[cfg(test)]
@@ -385,7 +399,7 @@ mod tests {
             (Probe::Content, Answer::Content(b"old".into())),
         ]);
         let expected = obj(json!({ "path": PATH, "file_type": "file", "mode": "0644", "owner": "root",
-            "group": "root", "uid": 0, "gid": 0, "content": "old", "content_digest": digest(b"old") }));
+            "group": "root", "uid": 0, "gid": 0, "content": "old", "content_digest": digest(b"old"), "mtime": 1 }));
         assert_eq!(found, Observation::Present(expected));
     }
 
@@ -529,7 +543,8 @@ mod tests {
 
         let equal = delete().was(old()).sees(old(), &[]);
         let acts = check(&File, &equal, &[("restore the permissions of /etc/motd", InPlace)]);
-        assert_eq!(acts, [Act::SetPermissions { path: PATH.into(), permissions }]);
+        let sweep = Act::Sweep { path: PATH.into(), digest: digest(b"old") };
+        assert_eq!(acts, [sweep, Act::SetPermissions { path: PATH.into(), permissions }]);
 
         let gone = delete().was(json!(null));
         let remove = Act::RemoveFile { path: PATH.into(), expects: Expect::Absent };

@@ -41,6 +41,10 @@ pub(super) const FILE_TYPE: Attr = Attr::new(
     "What the path is now: `file`, `directory`, `symlink` or `other`.",
 );
 
+pub(super) const MTIME: Attr =
+    Attr::new("mtime", AttrType::Num, Class::Fact, "When it was changed last, in seconds since 1970.")
+        .volatile();
+
 /// The attributes that a change of permissions alone can mend.
 pub(super) const PERMISSIONS: [&str; 5] = ["mode", "owner", "group", "uid", "gid"];
 
@@ -69,6 +73,7 @@ pub(super) fn stat_object(path: &str, stat: &StatAnswer) -> Object {
         ("group".into(), Value::from(stat.group.as_str())),
         ("uid".into(), Value::from(i64::from(stat.uid))),
         ("gid".into(), Value::from(i64::from(stat.gid))),
+        ("mtime".into(), Value::from(stat.mtime)),
     ])
 }
 

@@ -1,27 +1,19 @@
 //! `host`: a machine that coxswain reaches over SSH. It owns nothing on it.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use coxswain_model::schema::{AttrType, Existing, Placement, Stage};
 use coxswain_model::{Attr, Class, Diagnostic, Diagnostics, Object, Schema, Value};
-use zeroize::Zeroizing;
 
 use super::answer::{Answer, FactsAnswer};
+use super::connection::CONNECT_TIMEOUT_MAX_S;
 use super::kind::{
     Action, Answers, Change, Facts, Kind, KindError, Observation, Outcome, PlanCx, Step, StepCx, Verb,
 };
 use super::probe::Probe;
-use super::reading::{flag, given, got, observed, text, whole};
-use crate::world::{Connection, Sudo};
+use super::reading::{given, got, observed, text};
 
 /// The kind.
 pub struct Host;
-
-/// Seconds to wait for a connection where none are given; as in the schema.
-const CONNECT_TIMEOUT_S: i128 = 10;
-/// Longest wait for a connection: an hour.
-const CONNECT_TIMEOUT_MAX_S: i128 = 3600;
 
 const fn setting(name: &'static str, ty: AttrType, doc: &'static str) -> Attr {
     Attr::new(name, ty, Class::Setting, doc)
@@ -73,29 +65,6 @@ static SCHEMA: Schema = Schema {
     mutex: None,
     documented: true,
 };
-
-/// How to reach the host that these arguments describe. The machine id is the state's to add. What is not known
-/// counts as not given.
-pub fn connection(args: &Object) -> Connection {
-    let owned = |name: &str| text(args, name).map(str::to_owned);
-    let sudo = match text(args, "sudo_password") {
-        Some(password) => Sudo::Password(Zeroizing::new(password.to_owned())),
-        None if flag(args, "sudo") == Some(true) => Sudo::Passwordless,
-        None => Sudo::No,
-    };
-    let seconds = whole(args, "connect_timeout").unwrap_or(CONNECT_TIMEOUT_S).clamp(1, CONNECT_TIMEOUT_MAX_S);
-    Connection {
-        address: owned("address").unwrap_or_default(),
-        port: whole(args, "port").and_then(|p| u16::try_from(p).ok()),
-        user: owned("user"),
-        sudo,
-        jump: owned("jump"),
-        host_key: owned("host_key"),
-        identity_file: owned("identity_file"),
-        machine_id: None,
-        timeout: Duration::from_secs(u64::try_from(seconds).expect("the number was clamped")),
-    }
-}
 
 /// The facts as attributes.
 pub fn facts_object(facts: &FactsAnswer) -> Object {
@@ -211,19 +180,6 @@ mod tests {
         assert_eq!(titles(&wanted(Action::Adopt)), ["connect to 192.0.2.1"]);
         assert_eq!(titles(&wanted(Action::Update)), Vec::<String>::new());
         assert_eq!(titles(&wanted(Action::Read)), Vec::<String>::new());
-    }
-
-    #[test]
-    fn connection_from_arguments() {
-        let plain = connection(&obj(json!({ "address": "a" })));
-        assert!(plain.sudo == Sudo::No && plain.port.is_none());
-        assert_eq!(plain.timeout, Duration::from_secs(10));
-        let full = json!({ "address": "a", "port": 2222, "user": "u", "sudo": true, "connect_timeout": 3 });
-        let full = connection(&obj(full));
-        assert!(full.sudo == Sudo::Passwordless && full.port == Some(2222));
-        assert_eq!((full.user.as_deref(), full.timeout), (Some("u"), Duration::from_secs(3)));
-        let secret = connection(&obj(json!({ "address": "a", "sudo_password": "p" })));
-        assert!(secret.sudo == Sudo::Password(Zeroizing::new("p".into())));
     }
 
     #[test]

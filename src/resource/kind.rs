@@ -177,12 +177,27 @@ pub struct Step {
     /// What must be true before it starts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<Gate>,
+    /// Names of which no two steps of a run may hold one at the same time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<String>,
+    /// Of a step that changes the way to the host: seconds after which the host takes it back by itself
+    /// ([`Kind::revert`]) unless a new connection confirms it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard_s: Option<u64>,
 }
 
 impl Step {
     /// A step in place without gates.
     pub fn new(name: &str, verb: Verb, title: impl Into<String>) -> Step {
-        Step { name: name.into(), verb, class: StepClass::InPlace, title: title.into(), gates: Vec::new() }
+        Step {
+            name: name.into(),
+            verb,
+            class: StepClass::InPlace,
+            title: title.into(),
+            gates: Vec::new(),
+            holds: Vec::new(),
+            guard_s: None,
+        }
     }
     /// The same step of another class.
     #[must_use]
@@ -192,14 +207,30 @@ impl Step {
     }
 }
 
-/// A condition the engine waits for before a step, with a deadline.
+/// What must be true before a step starts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Gate {
-    /// A kind's own condition at the endpoint, which the kind describes.
-    Condition(String),
+    /// A condition at the endpoint that [`Kind::gate`] judges; the engine waits for it.
+    Condition {
+        /// Which, for the kind and for people: "the clock is synchronised".
+        name: String,
+        /// Seconds to wait for it.
+        limit_s: u64,
+    },
     /// The claim's former holder is proved gone.
     ClaimProved(String),
+}
+
+/// What a kind says of a gate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GateState {
+    /// These reads are needed first.
+    Need(Vec<Probe>),
+    /// The step may start.
+    Open,
+    /// Not yet, and why.
+    Closed(String),
 }
 
 /// What a kind may see while planning.
@@ -320,6 +351,16 @@ pub trait Kind: Send + Sync {
     /// # Errors
     /// See [`KindError::retry`].
     async fn run(&self, cx: &StepCx<'_>, step: &Step) -> Result<Outcome, KindError>;
+
+    /// Whether a gate of this kind is open. Called with growing answers, as [`Kind::observe`]. Pure.
+    fn gate(&self, _name: &str, _identity: &Object, _got: &Answers) -> GateState {
+        GateState::Open
+    }
+
+    /// What takes a step with a guard back. Right at any time from before the step to after it. Pure.
+    fn revert(&self, _change: &Change, _step: &Step) -> Vec<Act> {
+        Vec::new()
+    }
 }
 
 /// How often a kind may ask for more reads.
@@ -345,6 +386,14 @@ pub trait HostKind: Send + Sync {
     /// # Errors
     /// What makes the change impossible.
     fn acts(&self, change: &Change, step: &Step) -> Result<Vec<Act>, KindError>;
+    /// As [`Kind::gate`].
+    fn gate(&self, _name: &str, _identity: &Object, _got: &Answers) -> GateState {
+        GateState::Open
+    }
+    /// As [`Kind::revert`].
+    fn revert(&self, _change: &Change, _step: &Step) -> Vec<Act> {
+        Vec::new()
+    }
     /// The computed attributes that the step has made, once its acts are done; none for most kinds.
     fn made(&self, _change: &Change, _step: &Step) -> Object {
         Object::new()
@@ -385,6 +434,12 @@ impl<T: HostKind> Kind for T {
     }
     fn plan(&self, cx: &PlanCx<'_>, change: &Change) -> Result<Vec<Step>, Diagnostics> {
         HostKind::plan(self, cx, change)
+    }
+    fn gate(&self, name: &str, identity: &Object, got: &Answers) -> GateState {
+        HostKind::gate(self, name, identity, got)
+    }
+    fn revert(&self, change: &Change, step: &Step) -> Vec<Act> {
+        HostKind::revert(self, change, step)
     }
     async fn run(&self, cx: &StepCx<'_>, step: &Step) -> Result<Outcome, KindError> {
         let acts = self.acts(cx.change, step)?;

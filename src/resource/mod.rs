@@ -2,6 +2,7 @@
 
 pub mod act;
 pub mod answer;
+pub mod connection;
 mod filesystem;
 pub mod kind;
 pub mod probe;

@@ -25,10 +25,9 @@ const CACHE_AGE_S: i128 = 3600;
 const APT: &str = "apt-get -y -q -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 \
                    -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold --no-install-recommends";
 
-/// `$1`: minutes that lists stay good; then the packages. A name without candidate is never left to apt, which
+/// The packages. `MINUTES` is how long lists stay good. A name without candidate is never left to apt, which
 /// would take it for a pattern.
-const INSTALL: &str = r#"minutes=$1
-shift
+const INSTALL: &str = r#"minutes=MINUTES
 stamp=/var/lib/apt/periodic/update-success-stamp
 missing() {
   for name do
@@ -253,7 +252,7 @@ impl HostKind for Packages {
         if !install.is_empty() {
             let age = change.desired.as_ref().and_then(|d| whole(d, "update_cache_max_age"));
             let minutes = age.unwrap_or(CACHE_AGE_S).max(0) / 60;
-            acts.push(script(INSTALL, "apt-get install", [minutes.to_string()].into_iter().chain(install)));
+            acts.push(script(&INSTALL.replace("MINUTES", &minutes.to_string()), "apt-get install", install));
         }
         Ok(acts)
     }
@@ -323,14 +322,15 @@ mod tests {
         let made =
             at(Action::Create).wants(json!({ "names": ["jq", "chrony"], "update_cache_max_age": 600 }));
         let acts = check(&Packages, &made, &[("install chrony and jq", InPlace)]);
-        assert_eq!(script_args(&acts[0]), ["apt-get install", "10", "chrony", "jq"]);
+        assert_eq!(script_args(&acts[0]), ["apt-get install", "chrony", "jq"]);
+        assert!(matches!(&acts[0], Act::Run { argv, .. } if argv[2].starts_with("minutes=10\n")));
         assert_eq!(added_by(&made), ["chrony", "jq"]);
 
         let there = json!({ "names": ["jq"] });
         let adopted =
             at(Action::Adopt).wants(json!({ "names": ["jq", "chrony"] })).sees(there.clone(), &["names"]);
         let acts = check(&Packages, &adopted, &[("install chrony", InPlace)]);
-        assert_eq!(script_args(&acts[0]), ["apt-get install", "60", "chrony"]);
+        assert_eq!(script_args(&acts[0]), ["apt-get install", "chrony"]);
         assert_eq!(added_by(&adopted), ["chrony"]);
 
         let equal = at(Action::Adopt).wants(json!({ "names": ["jq"] })).sees(there, &[]);

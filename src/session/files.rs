@@ -36,6 +36,18 @@ impl Files {
         RawFile { source, bytes }
     }
 
+    /// Keeps a file's lines out of errors: of each, what is before the first `=` stays, so that places can be told.
+    pub(super) fn hide(&mut self, id: FileId) {
+        let Some(source) = self.sources.iter_mut().find(|s| s.id == id) else { return };
+        let lines = source.text.split_inclusive('\n').map(|line| {
+            let kept = line.find('=').map_or(0, |at| at + 1);
+            let (kept, rest) = line.split_at(kept);
+            let rest: String = rest.bytes().map(|b| if b == b'\n' { '\n' } else { '*' }).collect();
+            format!("{kept}{rest}")
+        });
+        source.text = lines.collect();
+    }
+
     /// The files of a module: every `*.hcl` of the directory, by name.
     pub(super) fn module(&mut self, root: &Path, dir: &str) -> Result<Vec<RawFile>, String> {
         let path = root.join(dir);
@@ -43,7 +55,13 @@ impl Files {
         let mut names = Vec::new();
         for entry in listed {
             let entry = entry.map_err(|e| format!("{}: {}", path.display(), reason(&e)))?;
-            let Ok(name) = entry.file_name().into_string() else { continue };
+            let name = entry.file_name();
+            let Some(name) = name.to_str().map(ToOwned::to_owned) else {
+                if Path::new(&name).extension().is_some_and(|e| e == EXTENSION) {
+                    return Err(format!("{}: its name is not UTF-8", entry.path().display()));
+                }
+                continue;
+            };
             let wanted =
                 Path::new(&name).extension().is_some_and(|e| e == EXTENSION) && !name.starts_with('.');
             if wanted && !entry.path().is_dir() {
@@ -52,7 +70,8 @@ impl Files {
         }
         names.sort();
         if names.is_empty() {
-            return Err(format!("{} holds no *.{EXTENSION} file", path.display()));
+            let shown = if dir.is_empty() { root.display() } else { path.display() };
+            return Err(format!("{shown} holds no *.{EXTENSION} file"));
         }
         let mut files = Vec::new();
         for name in names {

@@ -30,14 +30,27 @@ use crate::plan::{self, Lacks, Mode, Plan, Progress, Seen, stored};
 use crate::resource;
 use crate::world::World;
 use files::Files;
+pub use saved::read as read_plan;
 pub use states::{HistoryEntry, read_state, state_history, state_move, state_remove};
 
 /// Most rounds of reading one plan may take: the depth of values that need a read that needs a value.
 const READ_ROUNDS: usize = 64;
 
+/// The world that a caller puts in place of the machines; none for these.
+#[derive(Clone, Default)]
+pub struct GivenWorld(pub Option<Arc<dyn World>>);
+
+impl std::fmt::Debug for GivenWorld {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "a world of the caller's" } else { "the machines" })
+    }
+}
+
 /// What a session is opened with.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// Where reads are answered and acts are done.
+    pub world: GivenWorld,
     /// The root directory.
     pub root: PathBuf,
     /// `--env`.
@@ -115,30 +128,27 @@ pub struct Session {
 impl Session {
     /// Reads and checks everything. The sources are there even on failure.
     pub fn open(options: Options) -> (Sources, Result<Session, Failure>) {
-        let world = states::world(&options);
-        Session::open_in(options, world)
-    }
-
-    /// As [`Session::open`], in a world of the caller's.
-    pub fn open_in(
-        options: Options,
-        world: Result<Arc<dyn World>, Failure>,
-    ) -> (Sources, Result<Session, Failure>) {
         let mut files = Files::default();
         if let Err(failure) = readable(&options.root) {
             return (Sources::default(), Err(failure));
         }
         let root = options.root.clone();
         let (config, mut problems) = config::load(&mut |dir| files.module(&root, dir), &Registry);
-        let variables = variables::given(&options, &mut files, &mut problems);
+        let variables = variables::given(&options, &config, &mut files, &mut problems);
         problems.extend(undeclared(&config, &variables));
         let sources = Sources(files.sources.clone());
         if problems.iter().any(Diagnostic::is_error) {
             return (sources, Err(Failure::Diagnostics(problems)));
         }
         let inputs = Inputs { variables: declared(&config, variables), files: BTreeMap::new() };
-        let session =
-            world.map(|world| Session { options, config, inputs, files, warnings: problems, world });
+        let session = states::world(&options).map(|world| Session {
+            options,
+            config,
+            inputs,
+            files,
+            warnings: problems,
+            world,
+        });
         (sources, session)
     }
 
@@ -237,7 +247,12 @@ impl Session {
         for (name, bytes) in &self.files.bytes {
             hash.update(name.as_bytes());
             hash.update([0]);
-            hash.update(Sha256::digest(bytes));
+            if is_configuration(name) {
+                hash.update(Sha256::digest(bytes));
+            } else {
+                // A file of variables may hold secrets short enough to be guessed from a digest without a key.
+                hash.update(digest(bytes));
+            }
         }
         for (name, value) in self.variable_values(digest) {
             hash.update(format!("{name}={value}\n").as_bytes());
@@ -275,17 +290,7 @@ impl Session {
 
     /// Reads a saved plan and makes the session it was made in.
     pub fn load_saved(options: Options, path: &Path) -> (Sources, Result<(Session, Plan), Failure>) {
-        let world = states::world(&options);
-        saved::load(options, path, world)
-    }
-
-    /// As [`Session::load_saved`], in a world of the caller's.
-    pub fn load_saved_in(
-        options: Options,
-        path: &Path,
-        world: Arc<dyn World>,
-    ) -> (Sources, Result<(Session, Plan), Failure>) {
-        saved::load(options, path, Ok(world))
+        saved::load(options, path)
     }
 
     /// Carries out a plan.
@@ -348,6 +353,11 @@ impl Session {
     }
 }
 
+/// Whether a file that was read is one of the configuration; the others hold variables.
+fn is_configuration(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|e| e == config::EXTENSION)
+}
+
 fn readable(root: &Path) -> Result<(), Failure> {
     let why = match std::fs::metadata(root) {
         Ok(meta) if meta.is_dir() => return Ok(()),
@@ -407,14 +417,7 @@ fn checked(plan: Plan, request: &PlanRequest) -> Result<Plan, Failure> {
 /// # Errors
 /// When the state cannot be read.
 pub async fn drift(options: &Options) -> Result<DriftReport, Failure> {
-    drift_in(options, states::world(&Options { read_only: true, ..options.clone() })?).await
-}
-
-/// As [`drift`], in a world of the caller's.
-///
-/// # Errors
-/// When the state cannot be read.
-pub async fn drift_in(options: &Options, world: Arc<dyn World>) -> Result<DriftReport, Failure> {
+    let world = states::world(&Options { read_only: true, ..options.clone() })?;
     let (state, digester) = states::load(options)?;
     let digest = |bytes: &[u8]| digester.digest(bytes);
     let mut seen = Seen::default();

@@ -10,11 +10,10 @@ use coxswain_model::json;
 use sha2::{Digest as _, Sha256};
 
 use super::files::{Files, answer, reason};
-use super::{Failure, Options, Registry, Session, Sources, declared, states, variables};
+use super::{Failure, Options, Registry, Session, Sources, declared, is_configuration, states, variables};
 use crate::config;
 use crate::graph::{Given, GivenValue, Inputs};
-use crate::plan::{Plan, SavedPlan, model::FORMAT};
-use crate::world::World;
+use crate::plan::{Plan, SavedPlan};
 
 /// Most bytes a plan file may have.
 const LIMIT: u64 = 512 * 1024 * 1024;
@@ -30,7 +29,7 @@ pub(super) fn save(session: &Session, plan: &Plan, path: &Path) -> Result<(), Fa
             .files
             .bytes
             .iter()
-            .filter(|(name, _)| name.ends_with(&format!(".{}", config::EXTENSION)))
+            .filter(|(name, _)| is_configuration(name))
             .map(|(name, bytes)| (name.clone(), text(bytes)))
             .collect(),
         reads: session
@@ -42,8 +41,8 @@ pub(super) fn save(session: &Session, plan: &Plan, path: &Path) -> Result<(), Fa
         variables: session.variable_values(&digest),
         created: states::now(),
     };
-    let bytes = serde_json::to_vec(&saved)
-        .map_err(|e| Failure::other("writing the plan", e.to_string(), "report this"))?;
+    let bytes =
+        saved.to_bytes().map_err(|e| Failure::other("writing the plan", e.to_string(), "report this"))?;
     states::write_file(path, &bytes).map_err(|e| {
         Failure::other(
             format!("writing the plan to {}", path.display()),
@@ -99,12 +98,8 @@ fn answer_digest(answer: &FileAnswer) -> String {
 }
 
 /// Reads a plan file and opens the session it was made in.
-pub(super) fn load(
-    options: Options,
-    path: &Path,
-    world: Result<Arc<dyn World>, Failure>,
-) -> (Sources, Result<(Session, Plan), Failure>) {
-    match open(options, path, world) {
+pub(super) fn load(options: Options, path: &Path) -> (Sources, Result<(Session, Plan), Failure>) {
+    match open(options, path) {
         Ok((sources, session, plan)) => (sources, Ok((session, plan))),
         Err((sources, failure)) => (sources, Err(failure)),
     }
@@ -112,7 +107,7 @@ pub(super) fn load(
 
 type Opened = Result<(Sources, Session, Plan), (Sources, Failure)>;
 
-fn open(options: Options, path: &Path, world: Result<Arc<dyn World>, Failure>) -> Opened {
+fn open(options: Options, path: &Path) -> Opened {
     let none = |failure| (Sources::default(), failure);
     let saved = read(path).map_err(none)?;
     let mut files = Files::default();
@@ -122,7 +117,7 @@ fn open(options: Options, path: &Path, world: Result<Arc<dyn World>, Failure>) -
         Ok(found.into_iter().map(|(name, text)| files.add(name.clone(), text.clone().into_bytes())).collect())
     };
     let (config, mut problems) = config::load(&mut fetch, &Registry);
-    let fresh = variables::given(&options, &mut files, &mut problems);
+    let fresh = variables::given(&options, &config, &mut files, &mut problems);
     let sources = Sources(files.sources.clone());
     if problems.iter().any(coxswain_model::Diagnostic::is_error) {
         return Err((sources, Failure::Diagnostics(problems)));
@@ -130,7 +125,7 @@ fn open(options: Options, path: &Path, world: Result<Arc<dyn World>, Failure>) -
     let digester = states::load(&options).map_err(none)?.1;
     let digest = |bytes: &[u8]| digester.digest(bytes);
     let given = merge(&saved, declared(&config, fresh), &digest).map_err(|f| (sources.clone(), f))?;
-    let world = world.map_err(|f| (sources.clone(), f))?;
+    let world = states::world(&options).map_err(|f| (sources.clone(), f))?;
     let read = reads(&saved, &options.root).map_err(|f| (sources.clone(), f))?;
     let mut session = Session {
         options,
@@ -144,22 +139,20 @@ fn open(options: Options, path: &Path, world: Result<Arc<dyn World>, Failure>) -
     Ok((sources, session, saved.plan))
 }
 
-fn read(path: &Path) -> Result<SavedPlan, Failure> {
+/// Reads a plan file.
+///
+/// # Errors
+/// When it cannot be read or is no plan of this version.
+pub fn read(path: &Path) -> Result<SavedPlan, Failure> {
     let what = format!("reading the plan {}", path.display());
     let fail =
-        |why: String| Failure::other(what.clone(), why, "make a new one with `coxswain plan --out FILE`");
+        |why: String| Failure::other(what.clone(), why, "make a new one with: coxswain plan --out FILE");
     let meta = std::fs::metadata(path).map_err(|e| fail(reason(&e)))?;
     if meta.len() > LIMIT {
         return Err(fail(format!("it is longer than {LIMIT} bytes")));
     }
     let bytes = std::fs::read(path).map_err(|e| fail(reason(&e)))?;
-    let raw: serde_json::Value =
-        serde_json::from_slice(&bytes).map_err(|e| fail(format!("it is not a plan: {e}")))?;
-    let format = raw.pointer("/plan/format").and_then(serde_json::Value::as_u64);
-    if format != Some(u64::from(FORMAT)) {
-        return Err(fail("it was made by another version of coxswain".into()));
-    }
-    serde_json::from_value(raw).map_err(|e| fail(format!("it is not whole: {e}")))
+    SavedPlan::parse(&bytes).map_err(fail)
 }
 
 /// The values of the plan, with the sensitive ones given anew.

@@ -50,6 +50,9 @@ fn backend(options: &Options) -> LocalBackend {
 
 /// The world of a run.
 pub(super) fn world(options: &Options) -> Result<Arc<dyn World>, Failure> {
+    if let Some(world) = &options.world.0 {
+        return Ok(Arc::clone(world));
+    }
     let mode = if options.read_only { Mode::ReadOnly } else { Mode::ReadWrite };
     let root = std::path::absolute(&options.root).map_err(|e| {
         Failure::other("finding the root directory", super::files::reason(&e), "name it with --chdir")
@@ -69,11 +72,11 @@ fn failure(error: Error) -> Failure {
                 why = format!("{why}: {deeper}");
                 cause = deeper.source();
             }
-            Failure::other(
-                "using the state",
-                why,
-                "`coxswain state history` lists earlier states; nothing was changed",
-            )
+            let next = match error {
+                Error::Corrupt { .. } => "`coxswain state history` lists earlier states; nothing was changed",
+                _ => "nothing in the state was lost; mend the cause and run the command again",
+            };
+            Failure::other("using the state", why, next)
         }
     }
 }
@@ -94,7 +97,7 @@ pub(super) fn load(options: &Options) -> Result<(State, Digester), Failure> {
 /// When it cannot be made.
 pub(super) fn ensure(options: &Options) -> Result<(), Failure> {
     let view = View::load(&backend(options)).map_err(failure)?;
-    if view.exists && view.unfinished.is_none() && view.digester.is_some() {
+    if view.exists && view.is_settled && view.digester.is_some() {
         return Ok(());
     }
     match store(options) {
@@ -138,7 +141,7 @@ impl Writer {
     pub(super) fn open(options: &Options, plan: &Plan, begin: RunBegin) -> Result<Writer, Failure> {
         let mut store = store(options)?;
         store.check_base(&plan.lineage, plan.serial).map_err(|e| {
-            Failure::other("applying the plan", e.to_string(), "the state has moved since: plan again")
+            Failure::other("applying the plan", e.to_string(), "plan again, look at it, and apply that")
         })?;
         let state = store.state().clone();
         let digester = store.digester().clone();
@@ -161,17 +164,22 @@ impl Writer {
     }
 }
 
+#[async_trait::async_trait]
 impl Journal for Writer {
     fn append(&self, entry: Entry) -> Result<(), String> {
         let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
         let done = match entry {
             Entry::RunBegin(begin) => store.begin_run(begin),
-            Entry::Intent(intent) => store.intent(*intent),
-            Entry::Outcome(outcome) => store.outcome(outcome),
+            Entry::Intent(_) | Entry::Outcome(_) => store.stage(&entry),
             Entry::Edit(edit) => store.edit(&edit.why, edit.changes, &edit.at),
             Entry::RunEnd(end) => store.end_run(end.summary, &end.at),
         };
         done.map_err(|e| e.to_string())
+    }
+    async fn synced(&self) -> Result<(), String> {
+        // The other steps of this turn put their entries beside ours; the first to come back syncs them all.
+        tokio::task::yield_now().await;
+        self.store.lock().unwrap_or_else(PoisonError::into_inner).sync().map_err(|e| e.to_string())
     }
     fn now(&self) -> String {
         now()

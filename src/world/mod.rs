@@ -11,46 +11,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use zeroize::Zeroizing;
 
 use crate::resource::act::{Act, ActDone};
 use crate::resource::answer::Answer;
+pub use crate::resource::connection::{Connection, Sudo};
 use crate::resource::kind::{Endpoint, HostId, Retry};
 use crate::resource::probe::Probe;
-
-/// How to become root on a host.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Sudo {
-    /// Not at all.
-    No,
-    /// `sudo -n`.
-    Passwordless,
-    /// `sudo -S`, the password over standard input.
-    Password(Zeroizing<String>),
-}
-
-/// How to reach a host.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Connection {
-    /// Name or IP address.
-    pub address: String,
-    /// TCP port; the ssh configuration's where none is given.
-    pub port: Option<u16>,
-    /// Login name; the ssh configuration's where none is given.
-    pub user: Option<String>,
-    /// How to become root.
-    pub sudo: Sudo,
-    /// `[user@]host[:port]` to go through.
-    pub jump: Option<String>,
-    /// The public key line the host must show; `known_hosts` where none is given.
-    pub host_key: Option<String>,
-    /// Private key file; the ssh configuration's where none is given.
-    pub identity_file: Option<String>,
-    /// The machine id this host had when it was first reached.
-    pub machine_id: Option<String>,
-    /// Limit on connecting.
-    pub timeout: Duration,
-}
 
 /// Why the world could not be asked or changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -178,8 +178,12 @@ impl RealWorld {
             | Act::RemoveFile { path, .. }
             | Act::RemoveDir { path }
             | Act::Keep { path, .. }
-            | Act::Restore { path, .. } => *path = self.placed(at, path),
-            Act::Drop { .. } | Act::Run { .. } => {}
+            | Act::Restore { path, .. }
+            | Act::Sweep { path, .. } => *path = self.placed(at, path),
+            Act::Arm { revert, .. } => {
+                *revert = revert.iter().map(|act| self.placed_act(at, act)).collect();
+            }
+            Act::Drop { .. } | Act::Disarm { .. } | Act::Run { .. } => {}
         }
         act
     }

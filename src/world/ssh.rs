@@ -29,6 +29,8 @@ const PERSIST_S: usize = 60;
 const ALIVE: Duration = Duration::from_secs(5);
 /// Added to the limit on connecting for authentication and the first answer.
 const GRACE: Duration = Duration::from_secs(10);
+/// Limit on a master's answer when it is told to end.
+const END_LIMIT: Duration = Duration::from_secs(5);
 /// Bytes a login may print before sudo is ready.
 const NOISE_LIMIT: usize = 1 << 20;
 
@@ -123,7 +125,29 @@ fn sweep(base: &Path) {
     }
 }
 
+/// Asks the master to end, in the words of OpenSSH's PROTOCOL.mux; another `ssh` that would ask takes longer than
+/// all else at the end of a run.
+fn ask_to_end(socket: &Path) -> io::Result<()> {
+    use std::io::{Read as _, Write as _};
+    const HELLO: u32 = 1;
+    const VERSION: u32 = 4;
+    const TERMINATE: u32 = 0x1000_0005;
+    const OK: u32 = 0x8000_0001;
+    let mut master = std::os::unix::net::UnixStream::connect(socket)?;
+    master.set_read_timeout(Some(END_LIMIT))?;
+    master.set_write_timeout(Some(END_LIMIT))?;
+    let words = [8, HELLO, VERSION, 8, TERMINATE, 0];
+    master.write_all(&words.map(u32::to_be_bytes).concat())?;
+    // Its own hello, then the answer: length, kind and number of the request each.
+    let mut said = [0; 24];
+    master.read_exact(&mut said)?;
+    if said[16..20] == OK.to_be_bytes() { Ok(()) } else { Err(io::Error::other("the master refuses to end")) }
+}
+
 fn end_master(socket: &Path) {
+    if ask_to_end(socket).is_ok() {
+        return;
+    }
     let _ = std::process::Command::new("ssh")
         .args(["-F", "/dev/null", "-O", "exit", "-S"])
         .arg(socket)

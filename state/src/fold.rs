@@ -74,7 +74,7 @@ impl Fold {
             Entry::RunBegin(_) => Ok(()),
             Entry::Intent(intent) => self.check_intent(intent),
             Entry::Outcome(outcome) => {
-                if !self.open.contains_key(&outcome.step) {
+                if !self.open.contains_key(&outcome.step) && !never_began(outcome) {
                     return Err(format!("step {} has no open intent", outcome.step));
                 }
                 self.check_changes(&outcome.changes)
@@ -221,6 +221,12 @@ impl Fold {
         self.settle_open();
         self.state
     }
+}
+
+/// Whether the outcome is of a step that was given up before its intent: nothing was done and nothing changes.
+fn never_began(outcome: &Outcome) -> bool {
+    let is_given_up = matches!(outcome.result, StepEnd::Refused { .. } | StepEnd::Failed { .. });
+    is_given_up && outcome.changes.is_empty()
 }
 
 fn rename<T>(map: &mut BTreeMap<Address, T>, from: &Address, to: &Address) {

@@ -7,8 +7,9 @@
 //! ```
 //!
 //! A record's `sum` is the SHA-256 of the sum before it and of the entry's bytes, so that no record can be changed,
-//! left out, doubled or put elsewhere. Only one record at a time is written and not yet synced; it is the last one,
-//! and what a crash leaves of it is a beginning of it. So a tail without a line end is cut if it could be such a
+//! left out, doubled or put elsewhere. Records are written in order, a few at a time, and synced before more are
+//! written; what a crash leaves of the last write is a beginning of it: whole records that were never told to
+//! anybody, and at most one that is torn. So a tail without a line end is cut if it could be such a
 //! beginning, is taken if it is the whole record, and everything else that does not verify is damage.
 
 use serde::{Deserialize, Serialize};

@@ -117,6 +117,8 @@ pub struct View {
     pub unfinished: Option<String>,
     /// Bytes at the journal's end that a crash left of a record.
     pub torn: usize,
+    /// Whether snapshot and journal are as a run leaves them; if not, the next writer finishes what a crash cut off.
+    pub is_settled: bool,
     /// Makes keyed digests, if the key is here.
     pub digester: Option<Digester>,
     /// Whether the digests in the state were made with that key.
@@ -137,6 +139,7 @@ impl View {
                 exists: false,
                 unfinished: None,
                 torn: 0,
+                is_settled: true,
                 digester,
                 key: KeyFact::Same,
             });
@@ -150,7 +153,10 @@ impl View {
         }
         let key = key_fact(&state, digester.as_ref());
         let torn = loaded.journal.as_ref().map_or(0, |journal| journal.torn);
-        Ok(View { state, exists: true, unfinished, torn, digester, key })
+        let is_settled = loaded.journal.as_ref().is_some_and(|journal| {
+            journal.base == loaded.snapshot.state.serial && journal.entries.is_empty() && journal.torn == 0
+        });
+        Ok(View { state, exists: true, unfinished, torn, is_settled, digester, key })
     }
 }
 

@@ -53,6 +53,8 @@ pub struct Store {
     snapshot_bytes: Vec<u8>,
     /// `None` when a compaction failed half-way: then only opening the state again tells what is there.
     tail: Option<Tail>,
+    /// Records that are staged and not yet written.
+    staged: Vec<u8>,
     recovered: Option<String>,
     _guard: Guard,
 }
@@ -86,6 +88,7 @@ impl Store {
             key,
             snapshot_bytes: Vec::new(),
             tail: None,
+            staged: Vec::new(),
             recovered: None,
             _guard: guard,
         };
@@ -162,7 +165,7 @@ impl Store {
                 what: "the plan".to_owned(),
                 expected: serial,
                 found: state.serial,
-                hint: "; make a new plan",
+                hint: "",
             });
         }
         Ok(())
@@ -210,16 +213,45 @@ impl Store {
         self.compact_own()
     }
 
+    /// Takes an entry for the next [`Store::sync`]. It shows in the state at once, and is durable only then: the step
+    /// of an intent must not begin before, and an outcome must not be told before.
+    ///
+    /// # Errors
+    /// When the entry does not fit; nothing was taken then.
+    pub fn stage(&mut self, entry: &Entry) -> Result<(), Error> {
+        let (line, next) = self.line(entry)?;
+        self.staged.extend(line);
+        self.tail = Some(next);
+        self.fold.apply(entry).map_err(|reason| Error::Misfit { what: describe(entry), reason })
+    }
+
+    /// Makes everything staged durable: one write and one sync. A crash leaves a beginning of it.
+    ///
+    /// # Errors
+    /// When it may not be durable. The call may be tried again.
+    pub fn sync(&mut self) -> Result<(), Error> {
+        let Some(tail) = self.tail.as_ref().filter(|_| !self.staged.is_empty()) else { return Ok(()) };
+        self.backend.append_sync(Name::Journal, tail.len - self.staged.len() as u64, &self.staged)?;
+        self.staged.clear();
+        Ok(())
+    }
+
     fn append(&mut self, entry: &Entry) -> Result<(), Error> {
+        self.sync()?;
+        let (line, next) = self.line(entry)?;
+        self.backend.append_sync(Name::Journal, next.len - line.len() as u64, &line)?;
+        self.tail = Some(next);
+        self.fold.apply(entry).map_err(|reason| Error::Misfit { what: describe(entry), reason })
+    }
+
+    /// The record of an entry that fits, and the journal's end after it.
+    fn line(&self, entry: &Entry) -> Result<(Vec<u8>, Tail), Error> {
         let misfit = |reason| Error::Misfit { what: describe(entry), reason };
         self.fold.check(entry).map_err(misfit)?;
-        let Some(tail) = &self.tail else {
-            return Err(misfit("a snapshot could not be written before; open the state again".to_owned()));
-        };
-        let (line, next) = tail.next(entry).map_err(misfit)?;
-        self.backend.append_sync(Name::Journal, tail.len, &line)?;
-        self.tail = Some(next);
-        self.fold.apply(entry).map_err(misfit)
+        match &self.tail {
+            Some(tail) => tail.next(entry).map_err(misfit),
+            None => Err(misfit("a snapshot could not be written before; open the state again".to_owned())),
+        }
     }
 
     fn compact_own(&mut self) -> Result<(), Error> {

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use coxswain_state::*;
 use support::disk::{Loss, MemoryDisk};
@@ -94,6 +94,59 @@ fn nothing_acknowledged_is_lost_when_the_power_goes() {
     }
 }
 
+/// Steps side by side: their intents with one sync, then their outcomes with one sync.
+fn work_together(disk: &MemoryDisk, told: &mut Vec<String>) -> Result<(), Error> {
+    let mut store = Store::open(on(disk), &owner(), fresh())?;
+    store.begin_run(begin("one"))?;
+    for name in ["a", "b", "c"] {
+        store.stage(&Entry::Intent(Box::new(intent(name, "create"))))?;
+    }
+    store.sync()?;
+    told.extend(["a", "b", "c"].map(|name| format!("intent of {name}")));
+    for name in ["a", "b", "c"] {
+        store.stage(&Entry::Outcome(outcome(name, "create", vec![put(name, "one")])))?;
+    }
+    store.sync()?;
+    told.extend(["a", "b", "c"].map(|name| format!("outcome of {name}")));
+    store.end_run(serde_json::json!({}), AT)
+}
+
+#[test]
+fn a_crash_leaves_a_beginning_of_what_was_staged_and_all_that_was_synced() {
+    let whole = MemoryDisk::new();
+    work_together(&whole, &mut Vec::new()).expect("the disk is good");
+    let mut parts = BTreeSet::new();
+    for n in 1..=whole.operations() {
+        for loss in [Loss::Unsynced, Loss::Nothing, Loss::TornWrite, Loss::Contents] {
+            let disk = MemoryDisk::new();
+            disk.stop_at(n);
+            let mut told = Vec::new();
+            work_together(&disk, &mut told).expect_err("it stops");
+            let disk = disk.after(loss);
+            let what = format!("operation {n}, {loss:?}");
+            let store = Store::open(on(&disk), &owner(), fresh()).unwrap_or_else(|e| panic!("{what}: {e}"));
+            let mut found = Vec::new();
+            for kind in ["intent", "outcome"] {
+                for name in ["a", "b", "c"] {
+                    let record = store.state().instances.get(&address(&format!("file.{name}")));
+                    let done = record.is_some_and(|r| content(r) == "one");
+                    if record.is_some() && (kind == "intent" || done) {
+                        found.push(format!("{kind} of {name}"));
+                    }
+                }
+            }
+            assert!(found.starts_with(&told), "{what}: {found:?} after {told:?}");
+            let order: Vec<String> = ["intent", "outcome"]
+                .iter()
+                .flat_map(|kind| ["a", "b", "c"].map(|name| format!("{kind} of {name}")))
+                .collect();
+            assert!(order.starts_with(&found), "{what}: {found:?} is no beginning");
+            parts.insert(found.len());
+        }
+    }
+    assert!(parts.len() > 3, "torn writes leave parts of what was staged: {parts:?}");
+}
+
 #[test]
 fn a_second_stop_while_recovering_loses_nothing() {
     for first in [20, 27, 35, 43] {
@@ -143,8 +196,12 @@ fn after_room_was_made_the_same_run_goes_on() {
     store.intent(intent("a", "create")).expect("intent");
     disk.full_at(1);
     store.outcome(outcome("a", "create", vec![put("a", "x")])).expect_err("the disk is full");
+    store
+        .stage(&Entry::Outcome(outcome("a", "create", vec![put("a", "x")])))
+        .expect("nothing is written yet");
+    store.sync().expect_err("the disk is still full");
     disk.heal();
-    store.outcome(outcome("a", "create", vec![put("a", "x")])).expect("is tried again");
+    store.sync().expect("is tried again");
     let view = View::load(on(&disk).as_ref()).expect("reads");
     assert_eq!(view.state.instances[&address("file.a")].status, Status::Ok);
     assert_eq!(view.torn, 0);

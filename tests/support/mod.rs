@@ -4,8 +4,11 @@
 
 #![expect(dead_code, reason = "each test program uses a part of this module")]
 
+pub(crate) mod engine;
+pub(crate) mod loopback;
 pub(crate) mod site;
 pub(crate) mod sshlab;
+pub(crate) mod tree;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -144,6 +144,8 @@ pub struct Attr {
     pub volatile: bool,
     /// The value is a path on the controller, and the content of that file becomes this other attribute.
     pub fills: Option<&'static str>,
+    /// The attribute that this one is made from, and is as sensitive as.
+    pub derived_from: Option<&'static str>,
     /// One sentence for the reference.
     pub doc: &'static str,
 }
@@ -174,6 +176,7 @@ impl Attr {
             restores: false,
             volatile: false,
             fills: None,
+            derived_from: None,
             doc,
         }
     }
@@ -241,6 +244,12 @@ impl Attr {
     #[must_use]
     pub const fn fills(mut self, name: &'static str) -> Attr {
         self.fills = Some(name);
+        self
+    }
+    /// Is made from the attribute `name`: sensitive where that is.
+    #[must_use]
+    pub const fn derived_from(mut self, name: &'static str) -> Attr {
+        self.derived_from = Some(name);
         self
     }
     /// Whether a configuration may set it.

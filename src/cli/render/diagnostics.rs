@@ -1,5 +1,6 @@
 //! Problems of a configuration: drawn for a terminal, plain in a pipe, JSON lines for machines.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use coxswain_lang::SourceFile;
@@ -11,6 +12,11 @@ use serde_json::{Value as Json, json};
 use super::{Colour, clean, one_line};
 use crate::cli::{Cx, Format};
 use crate::session::Sources;
+
+/// Characters of a summary, a detail or a remark that are shown.
+const TEXT_LIMIT: usize = 2000;
+/// Characters of a line that are shown: a line may be as long as a file.
+const LINE_LIMIT: usize = 160;
 
 /// Writes diagnostics that are the answer, or lines among lines.
 pub fn show(cx: &Cx, all: &[Diagnostic], sources: &Sources) {
@@ -88,7 +94,7 @@ fn remarks(d: &Diagnostic, sources: &Sources) -> Vec<String> {
     if let Some(address) = &d.address {
         lines.push(format!("in {address}"));
     }
-    lines.iter().map(|line| line.trim_end().to_owned()).collect()
+    lines.iter().map(|line| bounded(line.trim_end()).into_owned()).collect()
 }
 
 fn fix_line(fix: &Fix, sources: &Sources) -> String {
@@ -102,29 +108,32 @@ fn fix_line(fix: &Fix, sources: &Sources) -> String {
 
 /// For pipes: `file:line:column: error[code]: summary`, the line with carets, and what there is to say.
 pub fn plain(all: &[Diagnostic], sources: &Sources) -> String {
+    let each: String = all.iter().map(|d| one(d, sources)).collect();
+    each + &count_line(all)
+}
+
+fn one(d: &Diagnostic, sources: &Sources) -> String {
     let mut out = String::new();
-    for d in all {
-        let chief = d.labels.first().and_then(|l| locate(l.span, sources).map(|at| (l, at)));
-        if let Some((_, at)) = &chief {
-            out += &format!("{}:{}:{}: ", at.file.name, at.line, at.column);
+    let chief = d.labels.first().and_then(|l| locate(l.span, sources).map(|at| (l, at)));
+    if let Some((_, at)) = &chief {
+        out += &format!("{}:{}:{}: ", at.file.name, at.line, at.column);
+    }
+    out += &format!("{}[{}]: {}\n", severity(d), d.code, one_line(&bounded(&d.summary)));
+    let file = chief.as_ref().map(|(l, _)| l.span.file);
+    for label in d.labels.iter().filter(|l| Some(l.span.file) == file) {
+        if let Some(at) = locate(label.span, sources) {
+            push_carets(&mut out, label, &at);
         }
-        out += &format!("{}[{}]: {}\n", severity(d), d.code, one_line(&d.summary));
-        let file = chief.as_ref().map(|(l, _)| l.span.file);
-        for label in d.labels.iter().filter(|l| Some(l.span.file) == file) {
-            if let Some(at) = locate(label.span, sources) {
-                push_carets(&mut out, label, &at);
-            }
-        }
-        for line in clean(d.detail.trim_end()).lines() {
-            out += format!("  {line}").trim_end();
-            out.push('\n');
-        }
-        for line in remarks(d, sources) {
-            out += &format!("  = {}\n", line.replace('\n', "\n    "));
-        }
+    }
+    for line in bounded(d.detail.trim_end()).lines() {
+        out += format!("  {line}").trim_end();
         out.push('\n');
     }
-    out + &count_line(all)
+    for line in remarks(d, sources) {
+        out += &format!("  = {}\n", line.replace('\n', "\n    "));
+    }
+    out.push('\n');
+    out
 }
 
 fn push_carets(out: &mut String, label: &Label, at: &Position<'_>) {
@@ -133,12 +142,42 @@ fn push_carets(out: &mut String, label: &Label, at: &Position<'_>) {
     let stop = text[at.start..].find('\n').map_or(text.len(), |n| at.start + n);
     let line = text[start..stop].replace('\t', " ");
     let marked = text[at.start..at.end.min(stop)].chars().count().max(1);
+    let (line, column) = window(line.trim_end(), at.column);
+    let marked = marked.min(LINE_LIMIT.saturating_sub(column) + 1).max(1);
     let number = at.line.to_string();
     let gap = " ".repeat(number.len());
-    *out += &format!("  {number} | {}\n", clean(line.trim_end()));
-    let carets = format!("{}{}", " ".repeat(at.column - 1), "^".repeat(marked));
+    *out += &format!("  {number} | {}\n", clean(&line));
+    let carets = format!("{}{}", " ".repeat(column - 1), "^".repeat(marked));
     *out += format!("  {gap} | {carets} {}", one_line(&label.text)).trim_end();
     out.push('\n');
+}
+
+/// A text of a diagnostic: a name in it may be as long as a file.
+fn bounded(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(TEXT_LIMIT) {
+        Some((at, _)) => Cow::Owned(format!("{}…", clean(&text[..at]))),
+        None => clean(text),
+    }
+}
+
+/// The part of a long line around a column (1-based), and the column in that part.
+fn window(line: &str, column: usize) -> (String, usize) {
+    let length = line.chars().count();
+    if length <= LINE_LIMIT {
+        return (line.to_owned(), column);
+    }
+    let from = column.saturating_sub(LINE_LIMIT / 2).min(length - LINE_LIMIT);
+    let part: String = line.chars().skip(from).take(LINE_LIMIT).collect();
+    let (head, tail) = (if from > 0 { "…" } else { "" }, if from + LINE_LIMIT < length { "…" } else { "" });
+    (format!("{head}{part}{tail}"), column - from + head.chars().count())
+}
+
+/// Whether a line that would be drawn is too long for it.
+fn is_long(at: &Position<'_>) -> bool {
+    let text = &at.file.text;
+    let start = text[..at.start].rfind('\n').map_or(0, |n| n + 1);
+    let stop = text[at.start..].find('\n').map_or(text.len(), |n| at.start + n);
+    stop - start > LINE_LIMIT
 }
 
 /// `2 errors, 1 warning`.
@@ -165,10 +204,15 @@ pub fn drawn(all: &[Diagnostic], sources: &Sources, width: usize, colour: Colour
     let mut out = String::new();
     for d in all {
         let mut text = String::new();
+        let mut places = d.labels.iter().filter_map(|l| locate(l.span, sources));
+        if places.any(|at| is_long(&at)) {
+            out += &one(d, sources);
+            continue;
+        }
         match handler.render_report(&mut text, &Drawn::new(d, sources)) {
             Ok(()) => out += &format!("{}\n\n", text.trim_end()),
             // It cannot be drawn: it must be told all the same.
-            Err(fmt::Error) => out += &plain(std::slice::from_ref(d), sources),
+            Err(fmt::Error) => out += &one(d, sources),
         }
     }
     out + &count_line(all)
@@ -201,7 +245,7 @@ impl Drawn {
             .collect();
         let mut help: Vec<String> = Vec::new();
         if !d.detail.is_empty() {
-            help.push(clean(d.detail.trim_end()).into_owned());
+            help.push(bounded(d.detail.trim_end()).into_owned());
         }
         help.extend(remarks(d, sources));
         Drawn {
@@ -210,7 +254,7 @@ impl Drawn {
                 Severity::Error => miette::Severity::Error,
                 Severity::Warning => miette::Severity::Warning,
             },
-            summary: clean(&d.summary).into_owned(),
+            summary: bounded(&d.summary).into_owned(),
             help: help.join("\n"),
             source: chief.map(|at| NamedSource::new(&at.file.name, visible(&at.file.text))),
             labels,

@@ -53,7 +53,7 @@ fn counts(plan: &Plan) -> Counts {
         adopt: n(Action::Adopt),
         forget: n(Action::Forget),
         read: n(Action::Read),
-        unchanged: plan.n_unchanged(),
+        unchanged: n(Action::NoOp).saturating_sub(plan.n_unknown()),
         deferred: plan.deferred.len(),
         unknown: plan.n_unknown(),
     }

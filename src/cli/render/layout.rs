@@ -113,7 +113,9 @@ pub fn sections(plan: &Plan) -> Vec<Section<'_>> {
 
 fn is_shown(instance: &InstancePlan, steps: &[&PlannedStep]) -> bool {
     match instance.action {
-        Action::NoOp | Action::Read => !steps.is_empty() || instance.moved_from.is_some() || instance.restart,
+        Action::NoOp | Action::Read => {
+            !steps.is_empty() || instance.moved_from.is_some() || instance.restart || instance.settles
+        }
         Action::Create
         | Action::Adopt
         | Action::Update

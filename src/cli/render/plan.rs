@@ -151,13 +151,19 @@ pub fn remarks(item: &Item<'_>) -> Vec<String> {
             StepClass::InPlace => {}
             StepClass::Restart => lines.push(format!("restart: {title}")),
             StepClass::Reconnect => {
-                lines.push(format!("goes back by itself unless a new connection works: {title}"));
+                lines.push(match step.step.guard_s {
+                    Some(s) => {
+                        format!("taken back by the host after {s} s unless a new connection works: {title}")
+                    }
+                    None => format!("changes the way to the host: {title}"),
+                });
             }
             StepClass::Reboot => lines.push(format!("reboot: {title}")),
             StepClass::Danger => lines.push(format!("cannot be taken back: {title}")),
         }
     }
-    if item.instance.restart && !item.steps.iter().any(|s| s.step.class == StepClass::Restart) {
+    let is_new = matches!(item.instance.action, Action::Create | Action::Replace);
+    if item.instance.restart && !is_new && !item.steps.iter().any(|s| s.step.class == StepClass::Restart) {
         lines.push("restart: something in restart_on changes".to_owned());
     }
     lines
@@ -196,13 +202,13 @@ pub fn rest(plan: &Plan) -> Vec<(String, Vec<String>)> {
 /// An endpoint, why it cannot be read, and what is not known because of that.
 pub(super) fn unreadable_line(unreadable: &Unreadable, treated: &str) -> String {
     let Unreadable { endpoint, reason, instances } = unreadable;
-    // Most reasons begin with the endpoint already.
-    let reason = reason
-        .strip_prefix(endpoint.as_str())
-        .map_or(reason.as_str(), |rest| rest.strip_prefix(':').unwrap_or(rest).trim_start());
+    // Most reasons begin with the name of the endpoint.
+    let why = match reason.starts_with(endpoint.as_str()) {
+        true => one_line(reason),
+        false => format!("{}  {}", one_line(endpoint), one_line(reason)),
+    };
     let names: Vec<String> = instances.iter().map(ToString::to_string).collect();
-    let n = plural(names.len(), "instance");
-    format!("{}  {}  # {n} {treated}: {}", one_line(endpoint), one_line(reason), row_of(&names, NAMES))
+    format!("{why}  # {} {treated}: {}", plural(names.len(), "instance"), row_of(&names, NAMES))
 }
 
 fn deferred_line(deferred: &Deferred) -> String {
@@ -261,9 +267,13 @@ pub fn last_line(plan: &Plan) -> String {
     if n(Action::Forget) > 0 {
         line += &format!(", {} to forget", n(Action::Forget));
     }
-    line += &format!("; {} unchanged", plan.n_unchanged());
-    if plan.n_unknown() > 0 {
-        line += &format!(", {} unknown", plan.n_unknown());
+    let unknown = plan.n_unknown();
+    line += &format!("; {} unchanged", n(Action::NoOp).saturating_sub(unknown + plan.settled()));
+    if unknown > 0 {
+        line += &format!(", {unknown} unknown");
+    }
+    if plan.settled() > 0 {
+        line += &format!(", {} noted in the state alone", plan.settled());
     }
     if !plan.deferred.is_empty() {
         line += &format!(", {} deferred", plan.deferred.len());

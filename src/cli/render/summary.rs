@@ -26,6 +26,9 @@ pub fn text(summary: &Summary, next: Option<&str>, colour: Colour) -> String {
     push_part(&mut out, colour.paint(Tone::Remove, "Failed"), &reasons(&summary.failed));
     push_part(&mut out, colour.paint(Tone::Warn, "Refused"), &reasons(&summary.refused));
     push_part(&mut out, colour.paint(Tone::Warn, "Not started"), &reasons(&summary.not_started));
+    let held = |(step, by): &(String, String)| (step.clone(), format!("after {by}"));
+    let held: Vec<(String, String)> = summary.held.iter().map(held).collect();
+    push_part(&mut out, colour.paint(Tone::Warn, "Left for later"), &held);
     push_part(&mut out, colour.paint(Tone::Warn, "Still running on its host"), &running);
     push_part(&mut out, colour.paint(Tone::Warn, "Waiting"), &waiting);
     out += &colour.paint(Tone::Strong, &last_line(summary));
@@ -60,6 +63,7 @@ pub fn last_line(summary: &Summary) -> String {
         (summary.failed.len(), "failed"),
         (summary.refused.len(), "refused"),
         (summary.not_started.len(), "not started"),
+        (summary.held.len(), "left for later"),
         (summary.running.len(), "running"),
         (summary.waiting.len(), "waiting"),
     ];
@@ -85,6 +89,7 @@ mod tests {
             failed: vec![("c#x".into(), "apt-get exited with 100:\nE: no".into())],
             refused: vec![("d#x".into(), "mode is 0640 by now".into())],
             not_started: vec![("e#x".into(), "c#x failed".into())],
+            held: vec![("d#apply".into(), "e#apply".into())],
             waiting: vec![("f#x".into(), vec!["ann".into(), "bob".into()])],
             running: vec!["g#x".into()],
             interrupted: true,
@@ -94,9 +99,10 @@ mod tests {
             "Failed\n  c#x  apt-get exited with 100:\n    E: no\n\n\
              Refused\n  d#x  mode is 0640 by now\n\n\
              Not started\n  e#x  c#x failed\n\n\
+             Left for later\n  d#apply  after e#apply\n\n\
              Still running on its host\n  g#x\n\n\
              Waiting\n  f#x  for ann, bob\n\n\
-             Interrupted: 2 steps done, 1 failed, 1 refused, 1 not started, 1 running, 1 waiting.\n\
+             Interrupted: 2 steps done, 1 failed, 1 refused, 1 not started, 1 left for later, 1 running, 1 waiting.\n\
              Next: coxswain apply\n"
         );
     }

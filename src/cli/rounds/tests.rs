@@ -6,6 +6,7 @@ use crate::cli::render::plan::tests::{add, address, empty, instance, small};
 use crate::cli::terminal::Terminal;
 use crate::plan::Deferred;
 use crate::plan::model::{Unreadable, Waiting};
+use crate::session::GivenWorld;
 use crate::session::Selection;
 
 fn request() -> PlanRequest {
@@ -132,7 +133,7 @@ struct Ran {
 
 fn run(mut script: Script, format: Format, yes: Option<Yes>, answers: &[&'static str]) -> Ran {
     let terminal = Arc::new(Terminal::kept(answers));
-    let cx = Cx { root: ".".into(), format, terminal: Arc::clone(&terminal) };
+    let cx = Cx { root: ".".into(), format, terminal: Arc::clone(&terminal), world: GivenWorld::default() };
     let sources = Sources::default();
     let exit =
         cx.block_on(async { Rounds::new(&cx, &sources, YesArgs { yes }).run(&mut script, &request()).await });
@@ -258,7 +259,12 @@ fn endless_rounds_end() {
 #[test]
 fn a_saved_plan_is_one_round_without_a_question() {
     let mut script = Script { summaries: vec![done()], ..Script::default() };
-    let cx = Cx { root: ".".into(), format: Format::Text, terminal: Arc::new(Terminal::kept(&[])) };
+    let cx = Cx {
+        root: ".".into(),
+        format: Format::Text,
+        terminal: Arc::new(Terminal::kept(&[])),
+        world: GivenWorld::default(),
+    };
     let sources = Sources::default();
     let plan = with_rest();
     let exit = cx.block_on(async {

@@ -142,8 +142,9 @@ impl State {
         let Some(host) = self.hosts.get_mut(&name) else {
             return Err(WorldError::Unreachable { endpoint, reason: "no such host".to_owned() });
         };
-        if let Some(reason) = &host.unreachable {
-            return Err(WorldError::Unreachable { endpoint, reason: reason.clone() });
+        if let Some(reason) = host.unreachable.clone() {
+            host.look_in_vain();
+            return Err(WorldError::Unreachable { endpoint, reason });
         }
         match expected {
             Some(expected) if expected != host.machine_id => {

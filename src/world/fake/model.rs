@@ -1,6 +1,6 @@
 //! What a fake host is, and what it answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use crate::resource::act::Act;
 use crate::resource::answer::{
     Answer, FactsAnswer, FileType, GroupAnswer, PackageAnswer, StatAnswer, UnitAnswer, UserAnswer,
 };
@@ -75,6 +76,15 @@ pub struct HostModel {
     /// Seconds that have passed.
     #[serde(skip_serializing_if = "is_zero")]
     pub clock: i64,
+    /// Guards, with what they do.
+    #[serde(skip)]
+    pub armed: BTreeMap<String, Vec<Act>>,
+    /// Guards that have done it.
+    #[serde(skip)]
+    pub fired: BTreeSet<String>,
+    /// Looks in vain since it cannot be reached.
+    #[serde(skip)]
+    pub looks: u32,
 }
 
 /// What a path is.
@@ -313,6 +323,9 @@ impl HostModel {
         merge(&mut whole, patch);
         let mut merged: HostModel = serde_json::from_value(whole)?;
         merged.complete();
+        // Guards are not part of the text.
+        merged.armed = std::mem::take(&mut self.armed);
+        merged.fired = std::mem::take(&mut self.fired);
         *self = merged;
         Ok(())
     }

@@ -2,7 +2,8 @@
 //!
 //! A file is written under `.NAME.coxswain-XXXXXXXX` beside its place, 0600 from its creation; its content is checked
 //! by digest; owner and mode are set; it is synced, renamed over its place, and the directory is synced. A trap
-//! removes the temporary file of a shell that dies; what a killed shell left is removed by the next write there.
+//! removes the temporary file of a shell that dies; what a killed shell left is removed by the next write or removal there.
+//! The eight letters are of the script's nonce; where the shell cannot make that file, `mktemp` says why or can.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -25,138 +26,8 @@ const KILL_AFTER_S: u64 = 5;
 /// Bytes of a file's name in the name of its temporary file: both must fit into 255.
 const NAME_LIMIT: usize = 200;
 
-const FUNCTIONS: &str = r#"DEBIAN_FRONTEND=noninteractive; export DEBIAN_FRONTEND
-t=
-trap 'if [ -n "$t" ]; then rm -f -- "$t"; fi' EXIT
-trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 141' PIPE; trap 'exit 143' TERM
-cx_kind() {
-if x=$(stat -c %f -- "$1" 2>&1); then
-case $x in 8???) k=file ;; 4???) k=directory ;; a???) k=link ;; *) k=other ;; esac
-else
-case $x in *': No such file or directory'|*': Not a directory') k=absent ;; *) printf '%s\n' "$x" >&2; return 1 ;; esac
-fi
-}
-cx_sum() { s=$(sha256sum -- "$1") || return 1; s=${s#\\}; s=${s%% *}; }
-cx_expect() {
-if [ "$2" = any ]; then return 0; fi
-cx_kind "$1" || return 1
-case $k in
-file)
-cx_sum "$1" || return 1
-if [ "$s" = "$2" ] || [ "$s" = "$3" ]; then return 0; fi
-printf 'a file with SHA-256 %s' "$s" ;;
-absent)
-if [ "$2" = absent ]; then return 0; fi
-printf 'nothing' ;;
-directory) printf 'a directory' ;;
-link) printf 'a symbolic link' ;;
-*) printf 'not a regular file' ;;
-esac
-return 75
-}
-cx_perm() {
-m=$2
-if [ -n "$3$4" ]; then
-if [ -z "$m" ]; then m=$(stat -c 00%a -- "$1") || return 1; fi
-chown -- "$3${4:+:$4}" "$1" || return 1
-fi
-if [ -n "$m" ]; then chmod -- "$m" "$1" || return 1; fi
-}
-cx_sweep() {
-for l in "$1"????????; do
-if [ -e "$l" ] || [ -L "$l" ]; then rm -f -- "$l" || return 1; fi
-done
-}
-cx_syncdir() { sync -- "$1" 2>/dev/null || :; }
-cx_write() {
-cx_expect "$1" "$7" "$8" || return
-cx_sweep "$3" || return 1
-cx_kind "$1" || return 1
-m=$4; o=$5; g=$6
-if [ "$k" = directory ]; then printf '%s\n' 'there is a directory' >&2; return 1; fi
-if [ "$k" = file ]; then
-x=$(stat -c '%a %u %g' -- "$1") || return 1
-if [ -z "$m" ]; then m=00${x%% *}; fi
-x=${x#* }
-if [ -z "$o" ]; then o=${x%% *}; fi
-if [ -z "$g" ]; then g=${x#* }; fi
-fi
-t=$(umask 077; mktemp -- "$3XXXXXXXX") || return 1
-cx_fill >"$t" || return 1
-cx_sum "$t" || return 1
-if [ "$s" != "$8" ]; then printf '%s\n' 'the content did not arrive whole' >&2; return 1; fi
-cx_perm "$t" "${m:-00644}" "$o" "$g" || return 1
-sync -- "$t" || return 1
-cx_expect "$1" "$7" "$8" || return
-mv -fT -- "$t" "$1" || return 1
-t=
-cx_syncdir "$2"
-}
-cx_mkdir() {
-cx_kind "$1" || return 1
-case $k in
-absent)
-mkdir -m 00700 -- "$1" || return 1
-cx_perm "$1" "${3:-00755}" "$4" "$5" || return 1
-cx_syncdir "$2" ;;
-directory) cx_perm "$1" "$3" "$4" "$5" || return 1 ;;
-*) printf '%s\n' 'something else than a directory is there' >&2; return 1 ;;
-esac
-}
-cx_setperm() {
-cx_kind "$1" || return 1
-case $k in
-absent) printf '%s\n' 'there is nothing' >&2; return 1 ;;
-link) printf '%s\n' 'there is a symbolic link' >&2; return 1 ;;
-esac
-cx_perm "$1" "$2" "$3" "$4"
-}
-cx_remove() {
-cx_kind "$1" || return 1
-if [ "$k" = absent ]; then return 0; fi
-cx_expect "$1" "$3" '' || return
-if [ "$k" = directory ]; then printf '%s\n' 'there is a directory' >&2; return 1; fi
-rm -f -- "$1" || return 1
-cx_syncdir "$2"
-}
-cx_rmdir() {
-cx_kind "$1" || return 1
-if [ "$k" = absent ]; then return 0; fi
-rmdir -- "$1" || return 1
-cx_syncdir "$2"
-}
-cx_store() {
-if [ -z "$S" ]; then
-if [ "$(id -u)" = 0 ]; then S=/var/lib/coxswain/kept
-elif [ -n "$HOME" ]; then S=$HOME/.local/state/coxswain/kept
-else printf '%s\n' 'there is no home directory for the store' >&2; return 1
-fi
-fi
-}
-cx_keep() {
-cx_store || return 1
-(umask 077; mkdir -p -- "$S") || return 1
-f=$S/$2
-if [ -f "$f" ]; then cx_sum "$f" || return 1; if [ "$s" = "$2" ]; then return 0; fi; fi
-cx_expect "$1" "$2" '' || return
-cx_sweep "$S/.$2.coxswain-" || return 1
-t=$(umask 077; mktemp -- "$S/.$2.coxswain-XXXXXXXX") || return 1
-cat -- "$1" >"$t" || return 1
-cx_sum "$t" || return 1
-if [ "$s" != "$2" ]; then printf 'a file that is changing'; return 75; fi
-sync -- "$t" || return 1
-mv -fT -- "$t" "$f" || return 1
-t=
-cx_syncdir "$S"
-}
-cx_restore() {
-cx_store || return 1
-f=$S/$7
-cx_fill() { cat -- "$f"; }
-cx_write "$1" "$2" "$3" "$4" "$5" "$6" any "$7"
-}
-cx_drop() { cx_store || return 1; rm -f -- "$S/$1"; }
-"#;
+/// The functions that the acts call, in POSIX `sh`.
+const FUNCTIONS: &str = include_str!("acts.sh");
 
 /// A script that carries out acts.
 pub struct ActScript {
@@ -189,7 +60,13 @@ pub fn compile_acts(
     for (index, act) in acts.iter().enumerate() {
         check(act).map_err(|reason| (index, reason))?;
         let _ = writeln!(*body, "cx_b {index}");
-        call(act, &mut body);
+        if let Act::Arm { name, after_s, revert } = act {
+            let script = compile_acts(revert, nonce, options).map_err(|(_, reason)| (index, reason))?;
+            fill(script.text.as_bytes(), &mut body);
+            let _ = write!(*body, "cx_arm {} {after_s}", quote(name));
+        } else {
+            call(act, &mut body);
+        }
         let _ = write!(*body, "\nr=$?; cx_e {index} $r\ncase $r in ");
         let ok = match act {
             Act::Run { ok, .. } => ok.as_slice(),
@@ -200,7 +77,10 @@ pub fn compile_acts(
             | Act::RemoveDir { .. }
             | Act::Keep { .. }
             | Act::Restore { .. }
-            | Act::Drop { .. } => &[0],
+            | Act::Arm { .. }
+            | Act::Disarm { .. }
+            | Act::Drop { .. }
+            | Act::Sweep { .. } => &[0],
         };
         let ok: Vec<String> = ok.iter().map(i32::to_string).collect();
         if !ok.is_empty() {
@@ -221,6 +101,9 @@ fn content_of(act: &Act) -> Option<&Content> {
         | Act::Keep { .. }
         | Act::Restore { .. }
         | Act::Drop { .. }
+        | Act::Sweep { .. }
+        | Act::Arm { .. }
+        | Act::Disarm { .. }
         | Act::Run { .. } => None,
     }
 }
@@ -241,7 +124,8 @@ fn call(act: &Act, out: &mut String) {
             write!(out, "cx_setperm {} {}", quote(path), words(permissions))
         }
         Act::RemoveFile { path, expects } => {
-            write!(out, "cx_remove {} {} {}", quote(path), quote(split(path).0), expectation(expects))
+            let (dir, temporary) = (split(path).0, temporary(path));
+            write!(out, "cx_remove {} {} {temporary} {}", quote(path), quote(dir), expectation(expects))
         }
         Act::RemoveDir { path } => write!(out, "cx_rmdir {} {}", quote(path), quote(split(path).0)),
         Act::Keep { path, digest } => write!(out, "cx_keep {} {digest}", quote(path)),
@@ -249,6 +133,9 @@ fn call(act: &Act, out: &mut String) {
             write!(out, "cx_restore {} {digest}", place(path, permissions))
         }
         Act::Drop { digest } => write!(out, "cx_drop {digest}"),
+        Act::Sweep { path, digest } => write!(out, "cx_unkept {digest} {}", temporary(path)),
+        Act::Arm { .. } => Ok(()),
+        Act::Disarm { name } => write!(out, "cx_disarm {}", quote(name)),
         Act::Run { argv, env, .. } => {
             out.push('(');
             for (name, value) in env {
@@ -281,14 +168,19 @@ fn fill(bytes: &[u8], out: &mut String) {
 
 /// Path, directory, start of the temporary name, mode, owner, group.
 fn place(path: &str, permissions: &Permissions) -> String {
+    let dir = split(path).0;
+    format!("{} {} {} {}", quote(path), quote(dir), temporary(path), words(permissions))
+}
+
+/// The start of the temporary name.
+fn temporary(path: &str) -> String {
     let (dir, name) = split(path);
     let mut end = name.len().min(NAME_LIMIT);
     while !name.is_char_boundary(end) {
         end -= 1;
     }
     let slash = if dir == "/" { "" } else { "/" };
-    let temporary = format!("{dir}{slash}.{}.coxswain-", &name[..end]);
-    format!("{} {} {} {}", quote(path), quote(dir), quote(&temporary), words(permissions))
+    quote(&format!("{dir}{slash}.{}.coxswain-", &name[..end]))
 }
 
 fn split(path: &str) -> (&str, &str) {
@@ -331,7 +223,7 @@ fn check(act: &Act) -> Result<(), String> {
             check_expects(expects)
         }
         Act::RemoveDir { path } => check_path(path),
-        Act::Keep { path, digest } => {
+        Act::Keep { path, digest } | Act::Sweep { path, digest } => {
             check_path(path)?;
             check_digest(digest)
         }
@@ -341,6 +233,11 @@ fn check(act: &Act) -> Result<(), String> {
             check_digest(digest)
         }
         Act::Drop { digest } => check_digest(digest),
+        Act::Arm { name, revert, .. } => {
+            check_guard(name)?;
+            revert.iter().try_for_each(check)
+        }
+        Act::Disarm { name } => check_guard(name),
         Act::Run { argv, env, .. } => check_program(argv, env),
     }
 }
@@ -351,6 +248,11 @@ fn check_path(path: &str) -> Result<(), String> {
     } else {
         Err(format!("{path:?} is not the absolute path of a file or directory"))
     }
+}
+
+fn check_guard(name: &str) -> Result<(), String> {
+    let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    if is_name { Ok(()) } else { Err(format!("{name:?} is not the name of a guard")) }
 }
 
 fn check_expects(expects: &Expect) -> Result<(), String> {
@@ -406,6 +308,9 @@ pub fn title(act: &Act) -> String {
         Act::Keep { path, .. } => format!("keep {path}"),
         Act::Restore { path, .. } => format!("restore {path}"),
         Act::Drop { digest } => format!("drop {}", digest.get(..12).unwrap_or(digest)),
+        Act::Sweep { path, .. } => format!("sweep around {path}"),
+        Act::Arm { after_s, .. } => format!("arm the way back, {after_s} s from now"),
+        Act::Disarm { .. } => "disarm the way back".to_owned(),
         Act::Run { argv, .. } => format!("run {}", shown(argv)),
     }
 }
@@ -450,6 +355,7 @@ pub fn parse_acts(
             continue;
         }
         match frame.code {
+            0 if matches!(act, Act::Disarm { .. }) => done.push(ActDone { stdout, ..ActDone::default() }),
             0 => done.push(ActDone::default()),
             STALE => return Err(stale(endpoint, act, stdout)),
             _ => return Err(failed(endpoint, act, &stderr)),
@@ -466,8 +372,9 @@ fn stale(endpoint: &str, act: &Act, found: String) -> WorldError {
         | Act::RemoveFile { path, .. }
         | Act::RemoveDir { path }
         | Act::Keep { path, .. }
-        | Act::Restore { path, .. } => path.clone(),
-        Act::Drop { .. } | Act::Run { .. } => title(act),
+        | Act::Restore { path, .. }
+        | Act::Sweep { path, .. } => path.clone(),
+        Act::Drop { .. } | Act::Arm { .. } | Act::Disarm { .. } | Act::Run { .. } => title(act),
     };
     WorldError::Stale { endpoint: endpoint.to_owned(), path, found }
 }

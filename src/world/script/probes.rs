@@ -15,22 +15,38 @@ const NOT_REGULAR: i32 = 93;
 /// Exit code of a content probe: longer than the limit.
 const TOO_LONG: i32 = 94;
 
-/// The functions of the probes. Errors of a probe go to its standard output.
+/// Paths in one call of `cx_many`: they are arguments of a program.
+const MANY: usize = 200;
+
+/// The functions of the probes. Errors of a probe go to its standard output. To start a program costs more than
+/// what it does: what the shell can tell it tells, and `cx_many` asks one program about all paths that are there,
+/// and again one by one about those that are not, or where one of them went away meanwhile.
 const FUNCTIONS: &str = r#"cx_facts() {
 x=; if [ -r /etc/machine-id ]; then read -r x </etc/machine-id || :; fi; printf 'machine_id=%s\n' "$x"
 x=; if [ -r /proc/sys/kernel/random/boot_id ]; then read -r x </proc/sys/kernel/random/boot_id || :; fi; printf 'boot_id=%s\n' "$x"
-if [ -r /etc/os-release ]; then sed -n -e 's/^ID=/os=/p' -e 's/^VERSION_ID=/os_version=/p' /etc/os-release; fi
+if [ -r /etc/os-release ]; then
+while IFS= read -r x || [ -n "$x" ]; do
+case $x in ID=*) printf 'os=%s\n' "${x#*=}" ;; VERSION_ID=*) printf 'os_version=%s\n' "${x#*=}" ;; esac
+done </etc/os-release
+fi
 x=$(dpkg --print-architecture 2>/dev/null) || x=$(uname -m); printf 'arch=%s\n' "$x"
-printf 'hostname=%s\n' "$(uname -n)"
-printf 'kernel=%s\n' "$(uname -r)"
+cx_kernel hostname /proc/sys/kernel/hostname -n
+cx_kernel kernel /proc/sys/kernel/osrelease -r
 printf 'user=%s\n' "$(id -un)"
 }
+cx_kernel() {
+x=; if [ -r "$2" ]; then read -r x <"$2" || :; fi
+if [ -z "$x" ]; then x=$(uname "$3"); fi
+printf '%s=%s\n' "$1" "$x"
+}
+cx_plain() { [ -f "$1" ] && [ ! -L "$1" ]; }
 cx_regular() {
+if cx_plain "$1"; then return 0; fi
 x=$(stat -c %f -- "$1" 2>&1) || { printf %s "$x"; return 1; }
 case $x in 8???) return 0 ;; esac
 return 93
 }
-cx_stat() { stat -c '%f %u %g %s %Y %U:%G' -- "$1"; }
+cx_stat() { stat -c '%f %u %g %s %Y %U:%G' -- "$@"; }
 cx_digest() { cx_regular "$1" && sha256sum -- "$1"; }
 cx_content() {
 cx_regular "$1" || return
@@ -49,6 +65,23 @@ id -nGz -- "$1" 2>/dev/null | tr '\0' '\n'
 cx_group() { getent group -- "$1"; }
 cx_packages() { dpkg-query -W -f='${Package} ${Architecture} ${db:Status-Abbrev}|${Version}\n' -- "$@"; }
 cx_unit() { systemctl show --no-pager --property=LoadState,ActiveState,SubState,UnitFileState,FragmentPath,NeedDaemonReload,MainPID,ExecMainStartTimestamp,ActiveEnterTimestamp -- "$1"; }
+cx_many() {
+c=$1; j=$2; shift 2; n=$#; l=
+for f in "$@"; do
+if [ -e "$f" ] && { [ "$c" = cx_stat ] || cx_plain "$f"; }; then set -- "$@" "$f"; l="$l $j"; else cx_p "$j" "$c" "$f"; fi
+j=$((j + 1))
+done
+shift "$n"
+if [ $# = 0 ]; then return; fi
+case $c in
+cx_stat) y=$(cx_stat "$@" 2>/dev/null) ;;
+*) y=$(sha256sum -- "$@" 2>/dev/null) ;;
+esac
+r=$?
+for j in $l; do
+if [ "$r" = 0 ]; then cx_b "$j"; printf '%s\n' "${y%%"$B"*}"; cx_e "$j" 0; y=${y#*"$B"}; else cx_p "$j" "$c" "$1"; shift; fi
+done
+}
 cx_p() { i=$1; shift; cx_b "$i"; "$@" 2>&1; cx_e "$i" $?; }
 "#;
 
@@ -75,14 +108,21 @@ pub fn compile_probes(probes: &[Probe], nonce: &Nonce) -> ReadScript {
     let mut items = Vec::new();
     let mut body = String::new();
     let mut packages = Vec::new();
+    let (mut stats, mut digests) = (Vec::new(), Vec::new());
     for (index, probe) in probes.iter().enumerate() {
         if refuse(probe).is_some() {
             continue;
         }
         let call = match probe {
             Probe::Facts => "cx_facts".to_owned(),
-            Probe::Stat(path) => format!("cx_stat {}", quote(path)),
-            Probe::Digest(path) => format!("cx_digest {}", quote(path)),
+            Probe::Stat(path) => {
+                stats.push((index, path));
+                continue;
+            }
+            Probe::Digest(path) => {
+                digests.push((index, path));
+                continue;
+            }
             Probe::Content(path) => format!("cx_content {}", quote(path)),
             Probe::User(name) => format!("cx_user {}", quote(name)),
             Probe::Group(name) => format!("cx_group {}", quote(name)),
@@ -95,6 +135,17 @@ pub fn compile_probes(probes: &[Probe], nonce: &Nonce) -> ReadScript {
         body.push_str(&format!("cx_p {} {call}\n", items.len()));
         items.push(Item::One(index));
     }
+    for (function, paths) in [("cx_stat", &stats), ("cx_digest", &digests)] {
+        for part in paths.chunks(MANY) {
+            body.push_str(&format!("cx_many {function} {}", items.len()));
+            for (index, path) in part {
+                body.push(' ');
+                body.push_str(&quote(path));
+                items.push(Item::One(*index));
+            }
+            body.push('\n');
+        }
+    }
     if !packages.is_empty() {
         body.push_str(&format!("cx_p {} cx_packages", items.len()));
         for index in &packages {
@@ -106,7 +157,7 @@ pub fn compile_probes(probes: &[Probe], nonce: &Nonce) -> ReadScript {
         body.push('\n');
         items.push(Item::Packages(packages));
     }
-    let functions = format!("L={CONTENT_LIMIT}\n{FUNCTIONS}");
+    let functions = format!("L={CONTENT_LIMIT}\nB='\n'\n{FUNCTIONS}");
     ReadScript { text: wrap(nonce, &functions, &body), items, probes: probes.to_vec() }
 }
 

@@ -188,6 +188,12 @@ impl Env<'_> {
             Ok(text) if text.is_null() => {
                 Err(self.bad_argument(call.name, param, expr, "a string is required, not null"))
             }
+            // A path is part of errors and of saved plans.
+            Ok(text) if text.is_sensitive() => {
+                let reason =
+                    "it is sensitive, and paths are shown; use `nonsensitive` if this one is no secret";
+                Err(self.bad_argument(call.name, param, expr, reason))
+            }
             Ok(text) => Ok(text),
             Err(e) => Err(self.bad_argument(call.name, param, expr, &e.to_string())),
         }

@@ -46,6 +46,7 @@ pub(crate) fn instance(at: &str, host: Option<&str>, action: Action) -> Instance
         restart: false,
         waiting: None,
         max_failures: None,
+        settles: false,
     }
 }
 
@@ -69,7 +70,6 @@ pub(crate) fn add(plan: &mut Plan, instance: InstancePlan, class: StepClass) {
         instance: plan.instances.len(),
         step,
         stage: Stage::Base,
-        mutex: None,
         claims: Vec::new(),
     });
     plan.instances.push(instance);
@@ -172,7 +172,7 @@ fn removals_and_restarts_are_marked() {
         "Signs: -/+ remove and create anew, - remove, x forget and leave in place\n\n\
          host.a\n  - file.old  /etc/motd\n      mode: \"0600\"\n      ! cannot be taken back: write /etc/motd\n\
          \x20 -/+ systemd_unit.x  x.service  # was systemd_unit.w\n      name: \"w\" -> \"x\"  # forces replacement\n\
-         \x20     ! reboot: write x.service\n      ! restart: something in restart_on changes\n\n\
+         \x20     ! reboot: write x.service\n\n\
          this machine\n  x file.z\n\n\
          Plan: 0 to create, 0 to change, 1 to replace, 1 to remove, 0 to adopt, 1 to forget; 0 unchanged.\n",
     );
@@ -208,7 +208,7 @@ fn everything_else_has_its_part() {
          Outputs\n  + enr: (known after apply)\n\n\
          Left undone by --target file.a\n  file.c\n\n\
          Warnings\n  warning[old-name]: `ports` is deprecated\n    Write `rules`.\n\n\
-         Plan: 0 to create, 0 to change, 0 to replace, 0 to remove, 0 to adopt; 1 unchanged, 1 unknown, 2 deferred.\n",
+         Plan: 0 to create, 0 to change, 0 to replace, 0 to remove, 0 to adopt; 0 unchanged, 1 unknown, 2 deferred.\n",
     );
 }
 
