@@ -104,3 +104,34 @@ fn a_host_is_made_looked_at_changed_repaired_and_given_back() {
     let (code, plan) = site.document(&["plan", "--destroy"]);
     assert_eq!((code, &plan["empty"]), (0, &true.into()));
 }
+
+#[test]
+fn facts_are_read_again_when_a_plan_is_carried_out() {
+    let Some(site) = Site::start(1) else { return };
+    let host = site.host(0);
+    let text = |line: &str| {
+        format!(
+            "output \"name\" {{\n  value = host.h0.hostname\n}}\nfile \"name\" {{\n  host = host.h0\n  path = \"/srv/name\"\n  \
+             content = \"{line} ${{host.h0.hostname}}\\n\"\n}}\n"
+        )
+    };
+    site.write(&text("first"));
+    site.apply().ok();
+    assert_eq!(host.read_file("/srv/name").as_deref(), Some("first h0\n"));
+    site.write(&text("second"));
+    site.apply().ok();
+    assert_eq!(host.read_file("/srv/name").as_deref(), Some("second h0\n"));
+
+    // Between plan and apply the fact changes: the step is not what was planned.
+    site.write(&text("third"));
+    site.run(&["plan", "--out", "p.coxplan"]).expect(2);
+    host.exec("echo renamed >/proc/sys/kernel/hostname; echo renamed >/etc/hostname").ok();
+    let applied = site.run(&["apply", "p.coxplan"]).expect(4);
+    assert!(applied.stdout.contains("`content` is not what was planned"), "{}", applied.stdout);
+    assert_eq!(host.read_file("/srv/name").as_deref(), Some("second h0\n"));
+
+    site.apply().ok();
+    assert_eq!(host.read_file("/srv/name").as_deref(), Some("third renamed\n"));
+    site.expect_no_op();
+    assert_eq!(site.run(&["output", "name"]).ok().stdout.trim().trim_matches('"'), "renamed");
+}

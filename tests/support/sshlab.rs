@@ -175,6 +175,17 @@ impl Lab {
         command.arg(format!("--net=/run/netns/{}", self.name)).arg("--").arg(program);
         command
     }
+    /// Lets the network carry no more than this to a host, as `tc` writes rates.
+    #[track_caller]
+    pub(crate) fn limit_rate(&self, index: usize, rate: &str) {
+        let link = format!("v{index}");
+        check(
+            Command::new("tc")
+                .args(["-n", &self.name, "qdisc", "replace", "dev", &link, "root", "tbf"])
+                .args(["rate", rate, "burst", "32kb", "latency", "100ms"]),
+        )
+        .expect("the link is there");
+    }
     /// Runs a command on a host through the plain ssh client.
     #[track_caller]
     pub(crate) fn ssh(&self, index: usize, user: &str, command: &str) -> Ran {
