@@ -153,7 +153,7 @@ fn stop_half_way(host: &Host) {
     host.exec("mv /usr/bin/base64 /usr/bin/base64.real; mkfifo /run/gate").ok();
     host.write_file(
         "/usr/bin/base64",
-        "#!/bin/bash\nmv -f /usr/bin/base64.real /usr/bin/base64\nbase64 -d >/run/whole\nhead -c 1000000 /run/whole\n\
+        "#!/bin/bash\n[ \"$1\" = -d ] || exec /usr/bin/base64.real \"$@\"\nmv -f /usr/bin/base64.real /usr/bin/base64\nbase64 -d >/run/whole\nhead -c 1000000 /run/whole\n\
          read -r line </run/gate\ntail -c +1000001 /run/whole\n",
     );
     host.exec("chmod 0755 /usr/bin/base64").ok();
@@ -185,33 +185,74 @@ fn a_connection_that_dies_while_a_file_is_written_leaves_the_old_one() {
     site.expect_no_op();
 }
 
+/// Every step waits for the one before.
+const THREE_STEPS: &str = r#"
+user "a" {
+  host = host.h0
+  name = "fresh"
+}
+file "b" {
+  host       = host.h0
+  path       = "/srv/b"
+  content    = "b"
+  depends_on = [user.a]
+}
+file "c" {
+  host       = host.h0
+  path       = "/srv/c"
+  content    = "c"
+  depends_on = [file.b]
+}
+"#;
+
+/// Puts a script in front of a program of the host; the program itself is `$0.real`.
+#[track_caller]
+fn wrap(host: &Host, program: &str, script: &str) {
+    host.exec(&format!("mv {program} {program}.real")).ok();
+    host.write_file(program, format!("#!/bin/bash\n{script}"));
+    host.exec(&format!("chmod 0755 {program}")).ok();
+}
+
+/// For a script: ends every connection, the one it runs in among them.
+const CUT: &str = "trap '' HUP PIPE TERM\nlistener=$(cat /run/sshd.pid)\nfor p in $(pgrep sshd); do [ $p = $listener ] || kill -9 $p; done\n";
+
+#[track_caller]
+fn check_three_steps(site: &Site) {
+    for file in ["b", "c"] {
+        assert_eq!(site.host(0).read_file(&format!("/srv/{file}")).as_deref(), Some(file));
+    }
+    assert_eq!(site.host(0).exec("grep -c ^fresh: /etc/passwd").ok().stdout, "1\n");
+    assert_eq!(temporary_files(site.host(0)), "");
+    site.expect_no_op();
+}
+
 #[test]
 fn a_connection_that_dies_between_two_steps_is_made_again() {
     let Some(site) = Site::start(1) else { return };
     let host = site.host(0);
-    // Every step of one host waits for the one before; the first of these waits for a pipe that the test opens.
-    site.write(
-        "user \"u\" {\n  host = host.h0\n  name = \"fresh\"\n}\n\
-         file \"b\" {\n  host = host.h0\n  path = \"/srv/b\"\n  content = \"b\"\n  depends_on = [user.u]\n}\n\
-         file \"c\" {\n  host = host.h0\n  path = \"/srv/c\"\n  content = \"c\"\n  depends_on = [file.b]\n}\n",
+    site.write(THREE_STEPS);
+    // Dies in the read before the second step, once the first has been done.
+    wrap(host, "/usr/sbin/useradd", "touch /run/armed\nexec $0.real \"$@\"\n");
+    let stat = format!(
+        "case $* in */srv/b) if rm /run/armed 2>/dev/null; then {CUT}fi ;; esac\nexec $0.real \"$@\"\n"
     );
-    // The program that makes the account ends, and takes every connection with it a moment later.
-    let break_after = "#!/bin/bash\n/usr/sbin/useradd.real \"$@\" || exit\n\
-        listener=$(cat /run/sshd.pid)\n\
-        (trap '' HUP; exec >/dev/null 2>&1 </dev/null; for p in $(pgrep sshd); do [ $p = $listener ] || kill -9 $p; done) &\n";
-    host.exec("mv /usr/sbin/useradd /usr/sbin/useradd.real").ok();
-    host.write_file("/usr/sbin/useradd", break_after);
-    host.exec("chmod 0755 /usr/sbin/useradd").ok();
-    let ended = site.apply();
-    let said = ended.stdout.clone() + &ended.stderr;
-    assert!([0, 4].contains(&ended.code), "{said}");
-    if ended.code == 4 {
-        assert!(said.contains("broke") || said.contains("cannot be reached"), "{said}");
-    }
+    wrap(host, "/usr/bin/stat", &stat);
+    let applied = site.apply().ok();
+    assert!(applied.stdout.contains("4 steps done"), "{}", applied.stdout);
+    assert_eq!(host.connections_count(), 2, "one died, one was made");
+    check_three_steps(&site);
+}
+
+#[test]
+fn a_connection_that_dies_in_a_step_fails_it_and_is_made_again_by_the_next_run() {
+    let Some(site) = Site::start(1) else { return };
+    let host = site.host(0);
+    site.write(THREE_STEPS);
+    wrap(host, "/usr/sbin/useradd", &format!("$0.real \"$@\" || exit\n{CUT}"));
+    let ended = site.apply().expect(4);
+    assert!(ended.stdout.contains("user.a#apply  the connection to host.h0 broke"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("Not started"), "{}", ended.stdout);
+    assert!(!host.has("/srv/b") && !host.has("/srv/c"), "what needs it did not start");
     site.apply().ok();
-    for file in ["b", "c"] {
-        assert_eq!(host.read_file(&format!("/srv/{file}")).as_deref(), Some(file));
-    }
-    assert_eq!(host.exec("grep -c ^fresh: /etc/passwd").ok().stdout, "1\n");
-    site.expect_no_op();
+    check_three_steps(&site);
 }
