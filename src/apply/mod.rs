@@ -11,6 +11,7 @@
 
 mod core;
 pub mod event;
+mod look;
 mod record;
 mod schedule;
 mod step;

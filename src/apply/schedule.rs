@@ -9,6 +9,7 @@ use futures::stream::FuturesUnordered;
 
 use super::core::Core;
 use super::event::{Event, StepResult, Summary};
+use super::look::learn_facts;
 use super::{Run, step};
 use crate::plan::Why;
 
@@ -22,6 +23,7 @@ const TICK: Duration = Duration::from_millis(100);
 pub async fn run(run: &Run<'_>) -> Result<Summary, String> {
     let core = Core::new(run);
     core.begin()?;
+    learn_facts(&core).await;
     let mut table = Table::new(run);
     let mut running = FuturesUnordered::new();
     let mut summary = Summary::default();

@@ -11,13 +11,12 @@ use coxswain_state::{Entry, Intent, Record, Status, StepEnd};
 
 use super::core::{Core, has_world};
 use super::event::{Event, StepResult};
+use super::look::look;
 use super::record;
 use crate::plan::model::{Edge, InstancePlan, PlannedStep, Why};
-use crate::plan::{Lacks, decide, endpoint_of, objects, stored};
-use crate::resource::answer::Answer;
+use crate::plan::{Lacks, decide, endpoint_of, stored};
 use crate::resource::kind::{
-    Action, Answers, Change, Endpoint, Facts, HostId, Kind, KindError, OBSERVE_DEPTH, Observation, Outcome,
-    Retry, StepClass, StepCx, Verb,
+    Action, Change, Endpoint, HostId, Kind, KindError, Outcome, Retry, StepClass, StepCx, Verb,
 };
 
 /// Limit on one step where `timeouts` says nothing.
@@ -87,7 +86,7 @@ pub(super) async fn run(core: &Core<'_>, at: usize) -> Result<StepResult, String
     }
 }
 
-fn endpoint(core: &Core<'_>, instance: &InstancePlan, schema: &Schema) -> Endpoint {
+pub(super) fn endpoint(core: &Core<'_>, instance: &InstancePlan, schema: &Schema) -> Endpoint {
     use coxswain_model::schema::Placement;
     let host = match (schema.placement, &instance.host) {
         (Placement::Nowhere, _) => return Endpoint::Nowhere,
@@ -363,28 +362,7 @@ impl Doing<'_, '_> {
         if self.planned.step.verb == Verb::Forget {
             return Ok(None);
         }
-        let mut got = Answers::new();
-        let mut facts = Facts::default();
-        for _ in 0..=OBSERVE_DEPTH {
-            let need = match self.kind.observe(asked, &facts, &got) {
-                Observation::Recorded => return Ok(objects::recorded(self.schema, record.as_ref())),
-                Observation::Present(object) => return Ok(Some(object)),
-                Observation::Absent => return Ok(None),
-                Observation::Unknown(reason) => return Err(reason),
-                Observation::Need(need) => need,
-            };
-            if !has_world(self.schema.placement) {
-                return Err("it asks for reads, and has no world".into());
-            }
-            let answers = self.core.run.world.read(at, &need).await.map_err(|e| e.to_string())?;
-            for (probe, answer) in need.into_iter().zip(answers) {
-                if let Answer::Facts(found) = &answer {
-                    facts = found.clone();
-                }
-                got.insert(probe, answer);
-            }
-        }
-        Err("it asks for the same reads again and again".into())
+        look(self.core.run, self.kind, at, asked, record.as_ref()).await
     }
 
     fn asked_now(&self, look: Look) -> Object {

@@ -291,6 +291,10 @@ impl Plan {
         }
         counts
     }
+    /// How many instances cannot be read: planned as nothing, and not known to be unchanged.
+    pub fn n_unknown(&self) -> usize {
+        self.unreadable.iter().map(|u| u.instances.len()).sum()
+    }
     /// Whether nothing is to be done or deferred, and nothing is hidden.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()

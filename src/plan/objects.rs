@@ -221,7 +221,7 @@ impl<'a> Planner<'a> {
         if let Some(unreached) = self.request.seen.unreadable.get(&endpoint) {
             if unreached.fatal {
                 let problem = Diagnostic::error("host-identity", unreached.reason.clone())
-                    .detail("Nothing is planned on it. If the machine was replaced on purpose, take the host and what is on it out of the state first (`state rm`).")
+                    .detail("Nothing is planned on it. If its key is new on purpose, check the key on the machine itself and put it into known_hosts or into `host_key`. If the machine was replaced on purpose, take the host and what is on it out of the state first (`state rm`).")
                     .at(graph.span(host), "this host");
                 return if id == host {
                     Err(Stop::Error(vec![problem.of(address)]))

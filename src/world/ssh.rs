@@ -328,7 +328,9 @@ fn refused(name: &str, connection: &Connection, said: &str) -> WorldError {
         .any(|text| said.contains(text));
     let endpoint = name.to_owned();
     if !is_key {
-        return WorldError::Unreachable { endpoint, reason: last_lines(said) };
+        // What the ssh of the jump host said is lost with it; that there is one must not be.
+        let through = connection.jump.as_ref().map(|jump| format!("through {jump}: ")).unwrap_or_default();
+        return WorldError::Unreachable { endpoint, reason: format!("{through}{}", last_lines(said)) };
     }
     let shown = said
         .split_whitespace()

@@ -35,6 +35,9 @@ ln -s fd/2 "$root/dev/stderr"
 
 mkdir -p "$root/run/sshd" "$root/run/lab" "$root/var/lib"
 mount --bind "$dir" "$root/run/lab"
+# What was written outside of the file systems of its own: a test looks for leftovers here.
+mkdir "$root/run/upper"
+mount --bind "$dir/mnt/upper" "$root/run/upper"
 rm -rf "$root/var/lib/coxswain" "$root/etc/resolv.conf" "$root/etc/profile.d"
 cp -a "$lab/etc/." "$root/etc/"
 cp "$dir/machine-id" "$root/etc/machine-id"

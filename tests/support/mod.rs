@@ -6,6 +6,7 @@
 
 pub(crate) mod engine;
 pub(crate) mod loopback;
+pub(crate) mod site;
 pub(crate) mod sshlab;
 pub(crate) mod tree;
 

@@ -2,9 +2,12 @@
 //! its own.
 //!
 //! ```text
-//! namespace cxlab-PID-N        bridge 172.31.77.1/24 ── v0 … vN      (the program under test runs in here)
-//! namespace cxlab-PID-N-h0 …   eth0 172.31.77.10 …   sshd in an overlay over /, written to memory only
+//! namespace coxlab-PID-START-N        bridge 172.31.77.1/24 ── v0 … vN    (the program under test runs in here)
+//! namespace coxlab-PID-START-N-h0 …   eth0 172.31.77.10 …   sshd in an overlay over /, written to memory only
 //! ```
+//!
+//! PID and START (the tick it started at) name the process that made it: whether that lives can be told from the
+//! name alone, so that nobody takes a laboratory that is just being made for one that was left behind.
 //!
 //! Users of every host: `root` and `admin` (sudo without password), `guarded` (sudo with the password `lab`) and
 //! `noisy` (as `admin`, and its shell prints junk for every command). All log in with the laboratory's key.
@@ -22,6 +25,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::Ran;
 
 /// The password of `guarded`.
@@ -38,7 +43,7 @@ const HOSTS_LIMIT: usize = 240;
 /// A host that is not up by then never will be.
 const UP_LIMIT: Duration = Duration::from_secs(30);
 /// Names of namespaces and folders start so.
-const PREFIX: &str = "cxlab-";
+const PREFIX: &str = "coxlab-";
 /// What a host does to become one.
 const HOST_SCRIPT: &str = include_str!("host.sh");
 /// Ends every connection of a host: every sshd but the listening one.
@@ -113,11 +118,11 @@ impl Lab {
 
     fn build(n: usize) -> io::Result<Lab> {
         remove_stale();
-        let name = format!("{PREFIX}{}-{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
+        let (id, number) = (std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
+        let name = format!("{PREFIX}{id}-{}-{number}", start_time(id).unwrap_or_default());
         let dir = std::env::temp_dir().join(&name);
         fs::create_dir(&dir)?;
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o755))?;
-        fs::write(dir.join("owner"), start_time(std::process::id()).unwrap_or_default())?;
         // From here on, dropping cleans up.
         let mut lab = Lab { name, dir, hosts: Vec::new() };
         lab.write_template()?;
@@ -169,6 +174,17 @@ impl Lab {
         let mut command = Command::new("nsenter");
         command.arg(format!("--net=/run/netns/{}", self.name)).arg("--").arg(program);
         command
+    }
+    /// Lets the network carry no more than this to a host, as `tc` writes rates.
+    #[track_caller]
+    pub(crate) fn limit_rate(&self, index: usize, rate: &str) {
+        let link = format!("v{index}");
+        check(
+            Command::new("tc")
+                .args(["-n", &self.name, "qdisc", "replace", "dev", &link, "root", "tbf"])
+                .args(["rate", rate, "burst", "32kb", "latency", "100ms"]),
+        )
+        .expect("the link is there");
     }
     /// Runs a command on a host through the plain ssh client.
     #[track_caller]
@@ -276,6 +292,9 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
+        for host in &self.hosts {
+            host.kill();
+        }
         for host in &self.hosts {
             host.end();
             remove_namespace(&host.namespace());
@@ -470,14 +489,24 @@ impl Host {
         Ok(())
     }
 
-    /// Ends the host's processes. The first takes all others of its namespace with it.
+    /// Kills the first process of the host, which takes all others of its namespace with it, and does not wait.
+    /// `unshare` collects it and ends: whoever collects orphans here may be slow.
+    fn kill(&self) {
+        let mut guard = self.machine.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let Some(machine) = guard.as_mut() else { return };
+        // It may have ended by itself.
+        let _ = match pid(machine.first) {
+            Some(first) => kill_process(first, Signal::KILL).map_err(io::Error::from),
+            None => machine.outer.kill(),
+        };
+    }
+    /// Ends the host's processes.
     fn end(&self) {
+        self.kill();
         let mut guard = self.machine.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(mut machine) = guard.take() {
-            // It may have ended by itself.
-            let _ = machine.outer.kill();
+            // The process was ours to wait for; that it cannot be waited for means that it is gone.
             let _ = machine.outer.wait();
-            wait_until_gone(machine.first);
         }
     }
 }
@@ -577,9 +606,18 @@ fn start_time(id: u32) -> Option<String> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(19).map(str::to_owned)
 }
 
+fn pid(id: u32) -> Option<Pid> {
+    i32::try_from(id).ok().and_then(Pid::from_raw)
+}
+
+/// Waits until it has ended; it need not have been collected.
 fn wait_until_gone(id: u32) {
     let start = Instant::now();
-    while id != 0 && Path::new(&format!("/proc/{id}")).exists() && start.elapsed() < UP_LIMIT {
+    let lives = || {
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
+    };
+    while lives() && start.elapsed() < UP_LIMIT {
         std::thread::sleep(Duration::from_millis(1));
     }
 }
@@ -589,15 +627,11 @@ fn remove_namespace(name: &str) {
     let _ = Command::new("ip").args(["netns", "del", name]).stderr(Stdio::null()).status();
 }
 
-/// Whether the process that made this laboratory lives.
+/// Whether the process that made this laboratory or namespace lives.
 fn is_owner_alive(name: &str) -> bool {
-    let owner =
-        name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()).and_then(|id| id.parse().ok());
-    let Some(now) = owner.and_then(start_time) else { return false };
-    // Without the file it is being made or being removed.
-    fs::read_to_string(std::env::temp_dir().join(name).join("owner"))
-        .is_ok_and(|then| then.is_empty() || then == now)
-        || owner == Some(std::process::id())
+    let mut words = name.strip_prefix(PREFIX).unwrap_or_default().split('-');
+    let (id, start) = (words.next().and_then(|id| id.parse().ok()), words.next());
+    id.and_then(start_time).as_deref() == start
 }
 
 /// Removes what runs left that were killed.
@@ -612,9 +646,11 @@ fn remove_stale() {
             let Ok(text) = fs::read_to_string(host.path().join("pid")) else { continue };
             let mut words = text.split_whitespace();
             let id: u32 = words.next().and_then(|id| id.parse().ok()).unwrap_or(0);
-            if id != 0 && start_time(id).as_deref() == words.next() {
+            if let Some(outer) = pid(id)
+                && start_time(id).as_deref() == words.next()
+            {
                 // It may end by itself in this moment.
-                let _ = Command::new("kill").args(["-9", &id.to_string()]).stderr(Stdio::null()).status();
+                let _ = kill_process(outer, Signal::KILL);
                 wait_until_gone(id);
             }
         }
@@ -623,8 +659,7 @@ fn remove_stale() {
     let namespaces = fs::read_dir("/run/netns").into_iter().flatten().flatten();
     for entry in namespaces {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let lab: String = name.splitn(4, '-').take(3).collect::<Vec<_>>().join("-");
-        if name.starts_with(PREFIX) && !is_owner_alive(&lab) {
+        if name.starts_with(PREFIX) && !is_owner_alive(&name) {
             remove_namespace(&name);
         }
     }

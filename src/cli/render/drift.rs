@@ -3,6 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::layout::{Place, place};
+use super::plan::unreadable_line;
 use super::value::{Row, row};
 use super::{Colour, Tone, clean, plural};
 use crate::plan::AttrChange;
@@ -27,14 +28,8 @@ pub fn text(report: &DriftReport, colour: Colour) -> String {
     if at.is_some() {
         out.push('\n');
     }
-    let unreadable: Vec<String> = report
-        .unreadable
-        .iter()
-        .map(|u| {
-            let n = plural(u.instances.len(), "instance");
-            format!("{}  # {n} not compared", super::plan::unreadable(&u.endpoint, &u.reason))
-        })
-        .collect();
+    let unreadable: Vec<String> =
+        report.unreadable.iter().map(|u| unreadable_line(u, "not compared")).collect();
     push_part(&mut out, "Cannot be read", &unreadable, colour);
     let in_progress: Vec<String> = report.in_progress.iter().map(ToString::to_string).collect();
     push_part(&mut out, "In progress", &in_progress, colour);
@@ -195,7 +190,7 @@ mod tests {
             text(&report(), Colour::Off),
             "host.a\n  ~ file.motd\n      mode: \"0644\" -> \"0600\"\n\n\
              this machine\n  - file.x[\"k\"]  # it is not there any more\n\n\
-             Cannot be read\n  host.b  timed out  # 2 instances not compared\n\n\
+             Cannot be read\n  host.b  timed out  # 2 instances not compared: file.b, file.c\n\n\
              In progress\n  file.p\n\n\
              Drift: 2 instances. 7 compared, 2 not readable, 1 in progress.\n"
         );

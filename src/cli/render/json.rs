@@ -33,6 +33,13 @@ pub struct Counts {
     read: usize,
     unchanged: usize,
     deferred: usize,
+    #[serde(skip_serializing_if = "is_zero")]
+    unknown: usize,
+}
+
+/// For serde, which hands over references.
+fn is_zero(n: &usize) -> bool {
+    *n == 0
 }
 
 fn counts(plan: &Plan) -> Counts {
@@ -46,8 +53,9 @@ fn counts(plan: &Plan) -> Counts {
         adopt: n(Action::Adopt),
         forget: n(Action::Forget),
         read: n(Action::Read),
-        unchanged: n(Action::NoOp),
+        unchanged: n(Action::NoOp).saturating_sub(plan.n_unknown()),
         deferred: plan.deferred.len(),
+        unknown: plan.n_unknown(),
     }
 }
 

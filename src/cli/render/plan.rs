@@ -7,7 +7,7 @@ use coxswain_model::{Address, Diagnostic, Severity};
 use super::layout::{self, Item, Section};
 use super::value::{DiffLine, Mark, Row, inline, row};
 use super::{Colour, Tone, clean, one_line, plural, row_of};
-use crate::plan::model::DeferredAfter;
+use crate::plan::model::{DeferredAfter, Unreadable};
 use crate::plan::{Deferred, InstancePlan, Mode, Plan};
 use crate::resource::{Action, StepClass};
 
@@ -176,10 +176,7 @@ pub fn rest(plan: &Plan) -> Vec<(String, Vec<String>)> {
     };
     let mut waiting: Vec<String> = plan.instances.iter().filter_map(waiting_line).collect();
     waiting.extend(deferred(DeferredAfter::Others));
-    let unreadable = plan.unreadable.iter().map(|u| {
-        let n = plural(u.instances.len(), "instance");
-        format!("{}  # {n} planned as nothing", unreadable(&u.endpoint, &u.reason))
-    });
+    let unreadable = plan.unreadable.iter().map(|u| unreadable_line(u, "planned as nothing"));
     let outputs = plan.outputs.iter().map(|o| {
         let name = clean(&o.name);
         match (&o.before, &o.after) {
@@ -202,12 +199,16 @@ pub fn rest(plan: &Plan) -> Vec<(String, Vec<String>)> {
     parts
 }
 
-/// Which endpoint cannot be read and why; most reasons begin with its name.
-pub fn unreadable(endpoint: &str, reason: &str) -> String {
-    match reason.starts_with(endpoint) {
+/// An endpoint, why it cannot be read, and what is not known because of that.
+pub(super) fn unreadable_line(unreadable: &Unreadable, treated: &str) -> String {
+    let Unreadable { endpoint, reason, instances } = unreadable;
+    // Most reasons begin with the name of the endpoint.
+    let why = match reason.starts_with(endpoint.as_str()) {
         true => one_line(reason),
         false => format!("{}  {}", one_line(endpoint), one_line(reason)),
-    }
+    };
+    let names: Vec<String> = instances.iter().map(ToString::to_string).collect();
+    format!("{why}  # {} {treated}: {}", plural(names.len(), "instance"), row_of(&names, NAMES))
 }
 
 fn deferred_line(deferred: &Deferred) -> String {
@@ -266,7 +267,7 @@ pub fn last_line(plan: &Plan) -> String {
     if n(Action::Forget) > 0 {
         line += &format!(", {} to forget", n(Action::Forget));
     }
-    let unknown: usize = plan.unreadable.iter().map(|u| u.instances.len()).sum();
+    let unknown = plan.n_unknown();
     line += &format!("; {} unchanged", n(Action::NoOp).saturating_sub(unknown + plan.settled()));
     if unknown > 0 {
         line += &format!(", {unknown} unknown");

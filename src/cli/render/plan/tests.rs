@@ -204,7 +204,7 @@ fn everything_else_has_its_part() {
         &plan,
         "Left to a later round\n  + file.many  # for_each is known after mock.a is applied\n\n\
          Waiting for others\n  dv_ceremony.x  # waits for b, c since 2026-11-26\n  + dv_node.x  # dv_ceremony.x waits\n\n\
-         Cannot be read\n  host.b  connection refused  # 1 instance planned as nothing\n\n\
+         Cannot be read\n  host.b  connection refused  # 1 instance planned as nothing: file.b\n\n\
          Outputs\n  + enr: (known after apply)\n\n\
          Left undone by --target file.a\n  file.c\n\n\
          Warnings\n  warning[old-name]: `ports` is deprecated\n    Write `rules`.\n\n\
