@@ -1,15 +1,22 @@
-//! SIGKILL of coxswain at random points of an apply over SSH: the next run converges, nothing is left behind, the
-//! lock is free at once. Each test prints its seed.
+//! SIGKILL at random points of an apply over SSH, of coxswain, of its connections and of its shells on the host: the
+//! next run converges, nothing is left behind, the lock is free at once. Each test prints its seed.
 
 mod support;
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use support::site::{Site, temporary_files, wait_for};
+use support::site::{Running, Site, temporary_files, wait_for};
 
-/// Kills per test; three tests.
+/// Kills per test.
 const KILLS: u64 = 9;
+
+/// Whom SIGKILL hits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Victim {
+    Coxswain,
+    Connections,
+    Shells,
+}
 
 /// A generator that gives the same numbers for the same seed (Marsaglia's xorshift64).
 struct Random(u64);
@@ -74,10 +81,29 @@ fn check_nothing_left(site: &Site, id: u32) {
     wait_for("the end of the connections of the dead run", || runs() == 0);
 }
 
+/// Kills the victim, and waits for the end of the run. Gives whether it was killed before its end.
 #[track_caller]
-fn check_kills(seed: u64) {
+fn strike(site: &Site, victim: Victim, mut run: Running) -> bool {
+    let had_ended = run.has_ended();
+    match victim {
+        Victim::Coxswain => run.kill(),
+        Victim::Connections => site.host(0).kill_connections(),
+        // Of the host's own process namespace.
+        Victim::Shells => drop(site.host(0).exec("pkill -9 -x sh")),
+    }
+    if victim != Victim::Coxswain {
+        let ended = run.end();
+        let said = ended.stdout + &ended.stderr;
+        assert!([0, 1, 4].contains(&ended.code), "{}\n{said}", ended.code);
+        assert!(ended.code == 0 || said.contains("host.h0"), "it says where: {said}");
+    }
+    !had_ended
+}
+
+#[track_caller]
+fn check_kills(victim: Victim, seed: u64) {
     let Some(site) = Site::start(1) else { return };
-    println!("seed {seed}");
+    println!("{victim:?}, seed {seed}");
     let mut random = Random(seed);
     site.write(&configuration(0));
     let start = Instant::now();
@@ -86,14 +112,13 @@ fn check_kills(seed: u64) {
     let mut killed = 0;
     for generation in 1..=KILLS {
         site.write(&configuration(generation));
-        let after =
-            Duration::from_micros(random.below(u64::try_from(whole.as_micros()).expect("a short time")));
-        let mut run = site.spawn(&["apply", "--yes"]);
+        let limit = u64::try_from(whole.as_micros()).expect("a short time");
+        let after = Duration::from_micros(random.below(limit));
+        let run = site.spawn(&["apply", "--yes"]);
         let id = run.id();
         // Not to wait for anything: the moment is what is random.
         std::thread::sleep(after);
-        killed += u32::from(!run.has_ended());
-        run.kill();
+        killed += u32::from(strike(&site, victim, run));
         println!("generation {generation}: after {} ms of {}", after.as_millis(), whole.as_millis());
 
         let next = site.apply();
@@ -105,20 +130,30 @@ fn check_kills(seed: u64) {
     println!("{killed} of {KILLS} were killed before their end");
     assert!(killed > 0, "seed {seed}: no run was killed");
     site.destroy().ok();
-    assert!(!site.host(0).has("/srv/d") && !Path::new(&site.project.path().join("here.txt")).exists());
+    assert!(!site.host(0).has("/srv/d") && !site.project.has("here.txt"));
 }
 
 #[test]
-fn killed_at_random_points_first() {
-    check_kills(0x9e37_79b9_7f4a_7c15);
+fn coxswain_killed_first() {
+    check_kills(Victim::Coxswain, 0x9e37_79b9_7f4a_7c15);
 }
 
 #[test]
-fn killed_at_random_points_second() {
-    check_kills(0xbf58_476d_1ce4_e5b9);
+fn coxswain_killed_second() {
+    check_kills(Victim::Coxswain, 0xbf58_476d_1ce4_e5b9);
 }
 
 #[test]
-fn killed_at_random_points_third() {
-    check_kills(0x94d0_49bb_1331_11eb);
+fn coxswain_killed_third() {
+    check_kills(Victim::Coxswain, 0x94d0_49bb_1331_11eb);
+}
+
+#[test]
+fn connections_killed() {
+    check_kills(Victim::Connections, 0x2545_f491_4f6c_dd1d);
+}
+
+#[test]
+fn shells_killed() {
+    check_kills(Victim::Shells, 0xd6e8_feb8_6659_fd93);
 }
