@@ -150,13 +150,12 @@ fn a_connection_that_dies_while_a_file_is_sent_leaves_the_old_one() {
 
 /// The next content stops half-way through until the pipe `/run/gate` is opened; those after it do not.
 fn stop_half_way(host: &Host) {
-    host.exec("mv /usr/bin/base64 /usr/bin/base64.real; mkfifo /run/gate").ok();
-    host.write_file(
+    host.exec("mkfifo /run/gate").ok();
+    host.wrap(
         "/usr/bin/base64",
-        "#!/bin/bash\n[ \"$1\" = -d ] || exec /usr/bin/base64.real \"$@\"\nmv -f /usr/bin/base64.real /usr/bin/base64\nbase64 -d >/run/whole\nhead -c 1000000 /run/whole\n\
-         read -r line </run/gate\ntail -c +1000001 /run/whole\n",
+        "[ \"$1\" = -d ] || exec $0.real \"$@\"\nmv -f $0.real $0\n\
+         base64 -d >/run/whole\nhead -c 1000000 /run/whole\nread -r line </run/gate\ntail -c +1000001 /run/whole\n",
     );
-    host.exec("chmod 0755 /usr/bin/base64").ok();
 }
 
 #[test]
@@ -205,14 +204,6 @@ file "c" {
 }
 "#;
 
-/// Puts a script in front of a program of the host; the program itself is `$0.real`.
-#[track_caller]
-fn wrap(host: &Host, program: &str, script: &str) {
-    host.exec(&format!("mv {program} {program}.real")).ok();
-    host.write_file(program, format!("#!/bin/bash\n{script}"));
-    host.exec(&format!("chmod 0755 {program}")).ok();
-}
-
 /// For a script: ends every connection, the one it runs in among them.
 const CUT: &str = "trap '' HUP PIPE TERM\nlistener=$(cat /run/sshd.pid)\nfor p in $(pgrep sshd); do [ $p = $listener ] || kill -9 $p; done\n";
 
@@ -232,11 +223,11 @@ fn a_connection_that_dies_between_two_steps_is_made_again() {
     let host = site.host(0);
     site.write(THREE_STEPS);
     // Dies in the read before the second step, once the first has been done.
-    wrap(host, "/usr/sbin/useradd", "touch /run/armed\nexec $0.real \"$@\"\n");
+    host.wrap("/usr/sbin/useradd", "touch /run/armed\nexec $0.real \"$@\"\n");
     let stat = format!(
         "case $* in */srv/b) if rm /run/armed 2>/dev/null; then {CUT}fi ;; esac\nexec $0.real \"$@\"\n"
     );
-    wrap(host, "/usr/bin/stat", &stat);
+    host.wrap("/usr/bin/stat", &stat);
     let applied = site.apply().ok();
     assert!(applied.stdout.contains("4 steps done"), "{}", applied.stdout);
     assert_eq!(host.connections_count(), 2, "one died, one was made");
@@ -248,7 +239,7 @@ fn a_connection_that_dies_in_a_step_fails_it_and_is_made_again_by_the_next_run()
     let Some(site) = Site::start(1) else { return };
     let host = site.host(0);
     site.write(THREE_STEPS);
-    wrap(host, "/usr/sbin/useradd", &format!("$0.real \"$@\" || exit\n{CUT}"));
+    host.wrap("/usr/sbin/useradd", &format!("$0.real \"$@\" || exit\n{CUT}"));
     let ended = site.apply().expect(4);
     assert!(ended.stdout.contains("user.a#apply  the connection to host.h0 broke"), "{}", ended.stdout);
     assert!(ended.stdout.contains("Not started"), "{}", ended.stdout);

@@ -1,9 +1,10 @@
 //! A configuration for the hosts of a laboratory, and the binary that is run on it as people run it.
 
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value as Json;
 
 use super::sshlab::{Host, Lab};
@@ -105,7 +106,7 @@ impl Site {
         let outputs = tempfile::tempdir().expect("a temporary folder");
         let file = |name: &str| std::fs::File::create(outputs.path().join(name)).expect("a file");
         let mut command: Command = self.project.command_in(&self.lab, args);
-        command.stdin(Stdio::null()).stdout(file("out")).stderr(file("err"));
+        command.stdin(Stdio::null()).stdout(file("out")).stderr(file("err")).process_group(0);
         let child = command.spawn().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
         Running { child, outputs }
     }
@@ -132,10 +133,15 @@ impl Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-    /// Sends it Ctrl-C.
+    /// Presses Ctrl-C: as a terminal does, for the whole group of processes.
     pub(crate) fn interrupt(&self) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("an id of a process");
-        kill_process(pid, Signal::INT).expect("the process is ours");
+        kill_process_group(pid, Signal::INT).expect("the group is ours");
+    }
+    /// What it has said so far, on both streams.
+    pub(crate) fn output(&self) -> String {
+        let read = |name: &str| std::fs::read(self.outputs.path().join(name)).unwrap_or_default();
+        String::from_utf8_lossy(&[read("out"), read("err")].concat()).into_owned()
     }
     /// Waits for its end.
     #[track_caller]

@@ -341,6 +341,13 @@ impl Host {
             outer.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&outer, content));
         written.unwrap_or_else(|error| panic!("{} {path}: {error}", self.name));
     }
+    /// Puts a script in front of a program of the host; the program itself is `$0.real`.
+    #[track_caller]
+    pub(crate) fn wrap(&self, program: &str, script: &str) {
+        self.exec(&format!("mv {program} {program}.real")).ok();
+        self.write_file(program, format!("#!/bin/bash\n{script}"));
+        self.exec(&format!("chmod 0755 {program}")).ok();
+    }
     /// Whether the host has this path.
     pub(crate) fn has(&self, path: &str) -> bool {
         fs::symlink_metadata(self.outer_path(path)).is_ok()
