@@ -71,3 +71,32 @@ fn local_files_run_here() {
     run(project.path(), None, &["plan"], 0);
     run(project.path(), None, &["destroy", "--yes"], 0);
 }
+
+/// What the long pages show is a configuration, each example by itself.
+#[test]
+fn what_the_pages_show_is_valid() {
+    let mut seen = 0;
+    for page in ["README.md", "docs/guide.md", "docs/reference/kinds.md"] {
+        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).unwrap();
+        for example in text.split("```hcl\n").skip(1).filter_map(|rest| rest.split("```").next()) {
+            // An example of a kind names a host that it does not show.
+            let is_whole = page != "docs/reference/kinds.md" || !example.contains("host.nfs");
+            let host = if is_whole { "" } else { "host \"nfs\" {\n  address = \"192.0.2.1\"\n}\n" };
+            let project = tempfile::tempdir().unwrap();
+            fs::write(project.path().join("main.hcl"), format!("{host}{example}")).unwrap();
+            let text = run_any(project.path(), &["validate"]);
+            assert!(text.starts_with("The configuration is valid."), "{page}:\n{example}\n{text}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 8, "{seen}");
+}
+
+fn run_any(project: &Path, words: &[&str]) -> String {
+    let terminal = Arc::new(Terminal::kept(&[]));
+    let args = ["coxswain", "--chdir"].map(Into::into).into_iter().chain([project.as_os_str().to_owned()]);
+    let world = FakeWorld::from_json("{}").unwrap();
+    let args = args.chain(words.iter().map(Into::into));
+    coxswain::cli::run_in(args, Arc::clone(&terminal), GivenWorld(Some(Arc::new(world))));
+    terminal.text()
+}
