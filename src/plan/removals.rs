@@ -73,7 +73,24 @@ pub(crate) fn find<'a>(
         }
         removals.push(removal);
     }
+    keep_hosts(&mut removals);
     removals
+}
+
+/// A host stays as long as something on it does: without the host nobody would know any more where that is.
+fn keep_hosts(removals: &mut [Removal<'_>]) {
+    let staying: BTreeMap<String, String> = removals
+        .iter()
+        .filter_map(|removal| match (&removal.fate, &removal.record.endpoint) {
+            (Fate::Unreadable(reason), Some(host)) => Some((host.clone(), reason.clone())),
+            (Fate::Unreadable(_) | Fate::Goes { .. } | Fate::Refused(_), _) => None,
+        })
+        .collect();
+    for removal in removals.iter_mut().filter(|r| r.record.kind == "host") {
+        if let (Some(reason), Fate::Goes { .. }) = (staying.get(&removal.record.uid), &removal.fate) {
+            removal.fate = Fate::Unreadable(reason.clone());
+        }
+    }
 }
 
 fn lives_on(records: &Records<'_>, gone: &BTreeSet<Address>, uid: &str) -> bool {
@@ -104,11 +121,12 @@ pub(crate) fn plan_destroy(request: &Request<'_>) -> Progress {
     let (connections, files) = configured(request.config, request.inputs, request.state, &records);
     lacks.connections = connections;
     lacks.files = files;
-    let removals: Vec<Removal<'_>> = records
+    let mut removals: Vec<Removal<'_>> = records
         .by_address
         .iter()
         .map(|(address, (record, _))| remove(request, &records, address, record, &mut lacks))
         .collect();
+    keep_hosts(&mut removals);
     if !lacks.is_empty() {
         return Progress::Lack(lacks);
     }

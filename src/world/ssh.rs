@@ -259,7 +259,7 @@ async fn greet(
         Err(ShellError::Ended { said }) => {
             let is_alive = session.check().await.is_ok();
             return Err(match connection.sudo {
-                Sudo::Passwordless | Sudo::Password(_) if is_alive => {
+                Sudo::Passwordless | Sudo::Password(_) if is_alive && is_of_sudo(&said) => {
                     WorldError::Sudo { endpoint: endpoint(), reason: said }
                 }
                 Sudo::Passwordless | Sudo::Password(_) | Sudo::No => WorldError::Unreachable {
@@ -280,6 +280,11 @@ async fn greet(
         }
         Some(_) | None => Ok(found),
     }
+}
+
+/// Whether it was sudo that said this, and not a login shell that lets nobody in.
+fn is_of_sudo(said: &str) -> bool {
+    said.is_empty() || said.contains("sudo")
 }
 
 async fn connect(connection: &Connection, control: &Control) -> Result<Session, String> {

@@ -386,10 +386,19 @@ impl Host {
     pub(crate) fn unplug(&self) {
         self.set_link("down");
     }
-    /// Puts the cable in again.
+    /// Puts the cable in again, and waits until the host can be reached.
     #[track_caller]
     pub(crate) fn plug(&self) {
         self.set_link("up");
+        let mut dial = Command::new("nsenter");
+        dial.arg(format!("--net=/run/netns/{}", self.lab));
+        dial.args(["--", "/bin/bash", "-c", &format!(": </dev/tcp/{}/22", self.address)]);
+        let start = Instant::now();
+        // For some seconds after an address could not be found, nobody looks for it again.
+        while !dial.stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
+            assert!(start.elapsed() < UP_LIMIT, "{} cannot be reached", self.name);
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
     /// Ends every process, gives the host a new boot id and starts sshd. Files stay.
     #[track_caller]
