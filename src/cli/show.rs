@@ -7,8 +7,7 @@ use super::error::CliError;
 use super::render::state::StateView;
 use super::render::{markdown, state as render};
 use super::{Cx, Exit, Format, Run, rounds};
-use crate::plan::model::FORMAT;
-use crate::plan::{Plan, SavedPlan};
+use crate::plan::{Plan, document};
 use crate::session;
 
 /// Show a saved plan, or the state
@@ -58,20 +57,8 @@ pub(super) fn load(path: &Path) -> Result<Plan, CliError> {
     let what = || format!("reading the plan {}", path.display());
     let bytes = std::fs::read(path)
         .map_err(|e| CliError::other(what(), e, "make one with: coxswain plan --out FILE"))?;
-    let json: serde_json::Value = serde_json::from_slice(&bytes).map_err(|e| {
-        CliError::other(what(), format!("it is no plan ({e})"), "make one with: coxswain plan --out FILE")
-    })?;
-    let format = json.pointer("/plan/format").and_then(serde_json::Value::as_u64);
-    if format != Some(u64::from(FORMAT)) {
-        let found = format.map_or("no format".to_owned(), |n| format!("format {n}"));
-        return Err(CliError::other(
-            what(),
-            format!("it has {found}, this coxswain reads format {FORMAT}"),
-            "make it again with this coxswain",
-        ));
-    }
-    let saved: SavedPlan = serde_json::from_value(json)
-        .map_err(|e| CliError::other(what(), e, "make it again with this coxswain"))?;
+    let saved = document::read(&bytes)
+        .map_err(|e| CliError::other(what(), e, "make it again with: coxswain plan --out FILE"))?;
     Ok(saved.plan)
 }
 
@@ -83,6 +70,7 @@ mod tests {
     use super::super::render::plan::tests::small;
     use super::*;
     use crate::cli::error::text;
+    use crate::plan::SavedPlan;
 
     #[test]
     fn a_saved_plan_is_read_back() {

@@ -13,7 +13,7 @@ use super::files::{Files, answer, reason};
 use super::{Failure, Options, Registry, Session, Sources, declared, states, variables};
 use crate::config;
 use crate::graph::{Given, GivenValue, Inputs};
-use crate::plan::{Plan, SavedPlan, model::FORMAT};
+use crate::plan::{Plan, SavedPlan, document};
 
 /// Most bytes a plan file may have.
 const LIMIT: u64 = 512 * 1024 * 1024;
@@ -148,13 +148,7 @@ fn read(path: &Path) -> Result<SavedPlan, Failure> {
         return Err(fail(format!("it is longer than {LIMIT} bytes")));
     }
     let bytes = std::fs::read(path).map_err(|e| fail(reason(&e)))?;
-    let raw: serde_json::Value =
-        serde_json::from_slice(&bytes).map_err(|e| fail(format!("it is not a plan: {e}")))?;
-    let format = raw.pointer("/plan/format").and_then(serde_json::Value::as_u64);
-    if format != Some(u64::from(FORMAT)) {
-        return Err(fail("it was made by another version of coxswain".into()));
-    }
-    serde_json::from_value(raw).map_err(|e| fail(format!("it is not whole: {e}")))
+    document::read(&bytes).map_err(|e| fail(e.to_string()))
 }
 
 /// The values of the plan, with the sensitive ones given anew.
