@@ -6,7 +6,7 @@ use support::site::{Site, temporary_files, wait_for};
 use support::sshlab::Host;
 
 /// Some megabytes, so that sending them takes a while.
-const LONG: usize = 6 << 20;
+const LONG: usize = 3 << 20;
 
 const LONG_FILE: &str =
     "file \"long\" {\n  host = host.h0\n  path = \"/srv/long\"\n  source = \"long.txt\"\n}\n";
