@@ -199,6 +199,11 @@ fn no_temporary_files(project: &TempProject, context: &str) {
     assert_eq!(left, Vec::<String>::new(), "{context}");
 }
 
+/// Steps side by side share syncs of the journal as it happens; boundaries can be counted only one by one. The
+/// random moments are of runs side by side.
+const ONE_BY_ONE_APPLY: &[&str] = &["apply", "--yes", "--parallelism", "1"];
+const ONE_BY_ONE_DESTROY: &[&str] = &["destroy", "--yes", "--parallelism", "1"];
+
 /// A situation in which a command is killed.
 struct Scene<'a> {
     /// The project before the command.
@@ -296,7 +301,7 @@ fn copy(project: &TempProject) -> TempProject {
 fn creating() -> Scene<'static> {
     let base = project(FIRST);
     let first = tree_of(&base);
-    Scene::new(base, &["apply", "--yes"], first)
+    Scene::new(base, ONE_BY_ONE_APPLY, first)
 }
 
 /// Before an apply of the second configuration.
@@ -305,7 +310,7 @@ fn updating() -> Scene<'static> {
     let first = tree_of(&base);
     base.run(&["apply", "--yes"]).ok();
     base.write("main.hcl", SECOND);
-    Scene::new(base, &["apply", "--yes"], first)
+    Scene::new(base, ONE_BY_ONE_APPLY, first)
 }
 
 /// Before a destroy.
@@ -313,7 +318,7 @@ fn destroying() -> Scene<'static> {
     let base = project(FIRST);
     let first = tree_of(&base);
     base.run(&["apply", "--yes"]).ok();
-    Scene::new(base, &["destroy", "--yes"], first)
+    Scene::new(base, ONE_BY_ONE_DESTROY, first)
 }
 
 #[test]

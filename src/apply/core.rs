@@ -17,7 +17,7 @@ use crate::graph::{Graph, Objects};
 use crate::plan::decide::{self, Decision, Facts3};
 use crate::plan::model::InstancePlan;
 use crate::plan::{Records, objects, stored};
-use crate::resource::kind::{Action, Endpoint, PlanCx, Verb};
+use crate::resource::kind::{Action, Endpoint, PlanCx, Step, StepClass, Verb};
 
 /// See the module.
 pub(super) struct Core<'a> {
@@ -35,6 +35,8 @@ pub(super) struct Shared<'a> {
     results: Results,
     /// The state as the journal makes it.
     pub(super) now: State,
+    /// Steps to run instead of the one that was to make an object which is there by now.
+    pub(super) instead: BTreeMap<usize, Vec<Step>>,
     /// Decisions of instances whose first step has started.
     pub(super) decided: BTreeMap<usize, Decision>,
 }
@@ -71,7 +73,7 @@ impl<'a> Core<'a> {
             }
         }
         let graph = Graph::new(run.config, run.inputs.clone());
-        let shared = Shared { graph, results, now, decided: BTreeMap::new() };
+        let shared = Shared { graph, results, now, decided: BTreeMap::new(), instead: BTreeMap::new() };
         let uids = run.plan.instances.iter().map(|i| (i.address.clone(), i.uid.clone())).collect();
         let mut steps = vec![Vec::new(); run.plan.instances.len()];
         for (at, step) in run.plan.steps.iter().enumerate() {
@@ -241,6 +243,13 @@ impl<'a> Shared<'a> {
             && planned_steps.zip(&steps).all(|(a, b)| {
                 a.step.name == b.name && a.step.class == b.class && same_verb(a.step.verb, b.verb)
             });
+        // What came with something this run made is brought to its end in the one step that was to make it.
+        let is_brought = decision.action == Action::Adopt && planned.action == Action::Create;
+        let is_mild = |s: &Step| matches!(s.class, StepClass::InPlace | StepClass::Restart);
+        if is_brought && core.steps[instance].len() == 1 && steps.iter().all(is_mild) {
+            self.instead.insert(instance, steps);
+            return Ok(decision);
+        }
         if !alike && decision.action != Action::NoOp {
             return Err("with the values that are known now it takes other steps than planned".into());
         }

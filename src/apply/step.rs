@@ -341,7 +341,16 @@ impl Doing<'_, '_> {
             timeout: limit,
             progress: &progress,
         };
-        match tokio::time::timeout(limit, self.kind.run(&cx, &self.planned.step)).await {
+        let instead = self.core.lock().instead.get(&self.index).cloned();
+        let run = async {
+            let Some(steps) = &instead else { return self.kind.run(&cx, &self.planned.step).await };
+            let mut outcome = Outcome::Done(Object::new());
+            for step in steps.iter().filter(|step| step.verb != Verb::Adopt) {
+                outcome = self.kind.run(&cx, step).await?;
+            }
+            Ok(outcome)
+        };
+        match tokio::time::timeout(limit, run).await {
             Ok(result) => result,
             Err(_) => Err(KindError::Failed(format!("it did not end within {} s", limit.as_secs()))),
         }

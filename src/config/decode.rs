@@ -8,7 +8,7 @@ use coxswain_lang::ast::{Expr, ExprKind};
 use coxswain_lang::{Attribute, Block, Body, Reference};
 use coxswain_model::diagnostic::suggest;
 use coxswain_model::schema::Placement;
-use coxswain_model::{Diagnostic, Diagnostics, Span, Type};
+use coxswain_model::{Diagnostic, Diagnostics, Schema, Span, Type};
 
 use super::{
     Call, EDITION, Kinds, Lifecycle, Module, Name, Output, Repeat, Resource, Validation, Variable, meta,
@@ -321,10 +321,12 @@ impl<'a> Decoder<'a> {
         self.out.module.outputs.insert(name, output);
     }
 
-    fn repeat(&mut self, body: &mut Body) -> Repeat {
+    /// Takes what says how often the block counts. A kind with an attribute `enabled` of its own keeps it.
+    fn repeat(&mut self, body: &mut Body, schema: Option<&Schema>) -> Repeat {
+        let is_own = |name: &str| schema.is_some_and(|s| s.attr(name).is_some());
         let mut found = Repeat::Single;
         let mut first: Option<Span> = None;
-        for name in ["for_each", "count", "enabled"] {
+        for name in ["for_each", "count", "enabled"].into_iter().filter(|name| !is_own(name)) {
             let Some(at) = body.attributes.iter().position(|a| a.name.as_ref() == name) else { continue };
             let attribute = body.attributes.remove(at);
             if let Some(first) = first {
@@ -382,7 +384,7 @@ impl<'a> Decoder<'a> {
         let Some(name) = self.label(&block, schema.kind) else { return };
         let span = block.ident_span.to(block.labels.first().map_or(block.ident_span, |l| l.1));
         self.resource_arguments(&block, schema);
-        let repeat = self.repeat(&mut block.body);
+        let repeat = self.repeat(&mut block.body, Some(schema));
         let depends = Self::take(&mut block.body, "depends_on");
         let depends_on = self.reference_list(depends);
         let mut resource = Resource {

@@ -73,7 +73,8 @@ pub(crate) fn assemble<'a>(
         shown.removal(removal, &mut items, &mut graph.problems);
     }
     items.sort_by(|a, b| a.address.cmp(&b.address).then(a.id.cmp(&b.id)));
-    graph.problems.extend(taken_over(&items));
+    let renamed = taken_over(&graph, &items);
+    graph.problems.extend(renamed);
     let fences = claims::fences(request, &graph, &items);
     graph.problems.extend(fences.problems.iter().cloned());
     if graph.problems.iter().any(Diagnostic::is_error) {
@@ -132,7 +133,7 @@ fn doubles(graph: &Graph<'_>, verdicts: &BTreeMap<InstanceId, Verdict>) -> Vec<D
 }
 
 /// Objects that leave under one address and come under another: without `moved` they would be made and removed.
-fn taken_over(items: &[Item<'_>]) -> Vec<Diagnostic> {
+fn taken_over(graph: &Graph<'_>, items: &[Item<'_>]) -> Vec<Diagnostic> {
     let mut leaving: BTreeMap<(&Endpoint, &str, &str), &Item<'_>> = BTreeMap::new();
     for item in items.iter().filter(|i| i.goes() && i.endpoint != Endpoint::Nowhere) {
         leaving.insert((&item.endpoint, item.schema.kind, &item.identity), item);
@@ -140,17 +141,16 @@ fn taken_over(items: &[Item<'_>]) -> Vec<Diagnostic> {
     let coming = items.iter().filter(|i| !i.goes() && i.args.is_some());
     let found = coming.filter_map(|item| {
         let old = leaving.get(&(&item.endpoint, item.schema.kind, item.identity.as_str()))?;
-        Some(
-            Diagnostic::error(
-                "renamed-without-moved",
-                format!("`{}` is the object that `{}` was", item.address, old.address),
-            )
-            .detail(format!(
-                "Say that it was renamed: moved {{ from = {}  to = {} }}",
-                old.address, item.address
-            ))
-            .of(&item.address),
+        let problem = Diagnostic::error(
+            "renamed-without-moved",
+            format!("`{}` is the object that `{}` was", item.address, old.address),
         )
+        .detail(format!("Say that it was renamed: moved {{ from = {}  to = {} }}", old.address, item.address))
+        .of(&item.address);
+        Some(match item.id {
+            Some(id) => problem.at(graph.span(id), "this resource"),
+            None => problem,
+        })
     });
     found.collect()
 }

@@ -75,7 +75,10 @@ pub(crate) fn fences(request: &Request<'_>, graph: &Graph<'_>, items: &[Item<'_>
             Err(Hold::Wait(reason, after)) => {
                 fences.held.insert(*to, (reason, after));
             }
-            Err(Hold::Wrong(problem)) => fences.problems.push(*problem),
+            Err(Hold::Wrong(problem)) => fences.problems.push(match item.id {
+                Some(id) => problem.at(graph.span(id), "this resource"),
+                None => *problem,
+            }),
         }
     }
     for ((from, to), claims) in moves {

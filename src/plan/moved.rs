@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use coxswain_model::{Address, Diagnostic, Diagnostics, ModulePath};
+use coxswain_model::{Address, Diagnostic, Diagnostics, ModulePath, Span};
 use coxswain_state::{Record, State};
 
 use crate::config::Config;
@@ -34,21 +34,21 @@ impl<'a> Records<'a> {
         };
         let blocks = Blocks::of(config);
         for (address, record) in &state.instances {
-            let now = blocks.moved(address);
+            let (now, by) = blocks.moved(address);
             if let Some(destroy) = blocks.removed(&now) {
                 records.removed.insert(now.clone(), destroy);
             }
             let former = (now != *address).then(|| address.clone());
             if let Some((_, other)) = records.by_address.get(&now) {
                 let other = other.clone().unwrap_or_else(|| now.clone());
-                records.problems.push(
-                    Diagnostic::error(
-                        "moved-onto-taken",
-                        format!("`{address}` and `{other}` would both be `{now}`"),
-                    )
-                    .detail("Remove one of the `moved` blocks, or one of the objects first.")
-                    .of(&now),
-                );
+                let problem = Diagnostic::error(
+                    "moved-onto-taken",
+                    format!("`{address}` and `{other}` would both be `{now}`"),
+                )
+                .detail("Remove one of the `moved` blocks, or one of the objects first.")
+                .of(&now);
+                let by = by.or_else(|| blocks.moved(&other).1);
+                records.problems.push(by.iter().fold(problem, |p, span| p.at(*span, "this block")));
                 continue;
             }
             if record.kind == "host" {
@@ -66,7 +66,7 @@ impl<'a> Records<'a> {
 }
 
 struct Blocks {
-    moved: Vec<(Pattern, Pattern)>,
+    moved: Vec<(Pattern, Pattern, Span)>,
     removed: Vec<(Pattern, bool)>,
 }
 
@@ -81,7 +81,7 @@ impl Blocks {
                 if let (Some(from), Some(to)) =
                     (Pattern::of(&path, &block.from), Pattern::of(&path, &block.to))
                 {
-                    blocks.moved.push((from, to));
+                    blocks.moved.push((from, to, block.span));
                 }
             }
             for block in &module.removed {
@@ -96,16 +96,17 @@ impl Blocks {
         blocks
     }
 
-    fn moved(&self, address: &Address) -> Address {
-        let mut now = address.clone();
+    /// The address an object has now, and the last block that moved it.
+    fn moved(&self, address: &Address) -> (Address, Option<Span>) {
+        let (mut now, mut by) = (address.clone(), None);
         for _ in 0..MOVES {
-            let Some(next) = self.moved.iter().find_map(|(from, to)| rename(from, to, &now)) else { break };
-            if next == now {
-                break;
+            let next = self.moved.iter().find_map(|(from, to, span)| Some((rename(from, to, &now)?, *span)));
+            match next {
+                Some((next, span)) if next != now => (now, by) = (next, Some(span)),
+                Some(_) | None => break,
             }
-            now = next;
         }
-        now
+        (now, by)
     }
 
     fn removed(&self, address: &Address) -> Option<bool> {

@@ -16,7 +16,9 @@ use super::seen::Lacks;
 use super::{Request, removals, stored};
 use crate::graph::{Args, Graph, Objects};
 use crate::resource::connection;
-use crate::resource::kind::{Action, Answers, Endpoint, Facts, HostId, Kind, Observation, PlanCx, Step};
+use crate::resource::kind::{
+    Action, Answers, Endpoint, Facts, HostId, Kind, Observation, PlanCx, Step, Verb,
+};
 use crate::resource::probe::Probe;
 
 /// What is made of one instance.
@@ -159,7 +161,7 @@ impl<'a> Planner<'a> {
             observed: observed.as_ref(),
             ignore: &args.ignore_changes,
             replace: self.replacement(graph, id, &args)?,
-            restart: self.restart(graph, &args, observed.as_ref(), record)?,
+            restart: self.restart(graph, &args, observed.as_ref())?,
             digest: self.request.digest,
         };
         let decided = facts.decide().map_err(|problem| vec![(*problem).at(graph.span(id), "this resource")]);
@@ -362,7 +364,6 @@ impl<'a> Planner<'a> {
         graph: &Graph<'_>,
         args: &Args,
         observed: Option<&Object>,
-        record: Option<&Record>,
     ) -> Result<Option<String>, Stop> {
         let number = |object: &Object, name: &str| {
             object.get(name).and_then(Value::as_num).and_then(coxswain_model::Num::to_i128)
@@ -376,7 +377,7 @@ impl<'a> Planner<'a> {
             let Some(Verdict::Decided(other)) = verdicts.get(trigger) else { continue };
             let changed = other.decision.change.observed.as_ref().and_then(|o| number(o, "mtime"));
             let started = observed.and_then(|o| number(o, "started")).filter(|s| *s > 0);
-            if let (Some(changed), Some(started), Some(_)) = (changed, started, record)
+            if let (Some(changed), Some(started)) = (changed, started)
                 && changed > started
             {
                 return Ok(Some(format!("{address} is newer than what runs")));
@@ -392,7 +393,9 @@ impl<'a> Planner<'a> {
                 return Err(Stop::Need(Need::Node(node)));
             }
         }
-        Ok(matches!(self.verdicts.borrow().get(&id), Some(Verdict::Decided(d)) if !d.steps.is_empty()))
+        let changes = |step: &Step| !matches!(step.verb, Verb::Adopt | Verb::Connect | Verb::Forget);
+        let verdicts = self.verdicts.borrow();
+        Ok(matches!(verdicts.get(&id), Some(Verdict::Decided(d)) if d.steps.iter().any(changes)))
     }
 }
 
@@ -442,7 +445,6 @@ pub(crate) fn steps_of(
     cx: &PlanCx<'_>,
     decision: &Decision,
 ) -> Result<Vec<Step>, Diagnostics> {
-    use crate::resource::kind::Verb;
     let change = &decision.change;
     match decision.action {
         Action::NoOp | Action::Read | Action::Forget => Ok(Vec::new()),

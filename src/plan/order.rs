@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use coxswain_model::schema::{Implies, Stage, Thing};
 use coxswain_model::{Address, InstanceId, Object, Value};
-use petgraph::algo::tarjan_scc;
+use petgraph::algo::kosaraju_scc;
 use petgraph::graph::DiGraph;
 
 use super::assemble::Item;
@@ -82,7 +82,7 @@ fn with_implied(items: &[Item<'_>], explicit: Vec<ItemEdge>) -> Vec<ItemEdge> {
     all
 }
 
-/// The strongly connected component of each item.
+/// The strongly connected component of each item. Found without recursion: a chain may be as long as a plan.
 pub(crate) fn rings(n: usize, edges: &[ItemEdge]) -> Vec<usize> {
     let mut graph: DiGraph<(), ()> = DiGraph::with_capacity(n, edges.len());
     let nodes: Vec<_> = (0..n).map(|_| graph.add_node(())).collect();
@@ -90,7 +90,7 @@ pub(crate) fn rings(n: usize, edges: &[ItemEdge]) -> Vec<usize> {
         graph.add_edge(nodes[*from], nodes[*to], ());
     }
     let mut component = vec![0; n];
-    for (number, members) in tarjan_scc(&graph).into_iter().enumerate() {
+    for (number, members) in kosaraju_scc(&graph).into_iter().enumerate() {
         for node in members {
             component[node.index()] = number;
         }
@@ -218,4 +218,21 @@ pub(crate) fn rollout_edges(items: &[Item<'_>]) -> Vec<ItemEdge> {
         }
     }
     edges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rings_are_told_apart_in_chains_of_any_length() {
+        let n = 200_000;
+        let mut edges: Vec<ItemEdge> = (1..n).map(|at| (at - 1, at, Why::Value)).collect();
+        let alone = rings(n, &edges);
+        assert_eq!(alone.iter().collect::<BTreeSet<_>>().len(), n);
+        edges.push((n - 1, n - 3, Why::DependsOn));
+        let ring = rings(n, &edges);
+        assert_eq!(ring[n - 1], ring[n - 3]);
+        assert_ne!(ring[n - 1], ring[n - 4]);
+    }
 }

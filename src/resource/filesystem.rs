@@ -48,8 +48,6 @@ pub(super) const MTIME: Attr =
 /// The attributes that a change of permissions alone can mend.
 pub(super) const PERMISSIONS: [&str; 5] = ["mode", "owner", "group", "uid", "gid"];
 
-/// Largest permission bits: set-uid, set-gid, sticky and nine more.
-const MODE_MAX: u32 = 0o7777;
 /// Largest number of a user or group; the one above it means "leave it" to chown(2).
 const ID_MAX: i128 = 0xffff_fffe;
 
@@ -151,14 +149,6 @@ pub(super) fn check(args: &Object) -> Diagnostics {
     if let Some(path) = text(args, "path") {
         found.extend(bad_path(path));
     }
-    if let Some(mode) = text(args, "mode")
-        && !u32::from_str_radix(mode, 8).is_ok_and(|bits| bits <= MODE_MAX && !mode.starts_with('+'))
-    {
-        found.push(
-            Diagnostic::error("bad-mode", format!("`{mode}` is not a file mode"))
-                .detail("Write it in octal, such as \"0644\" or \"0750\"."),
-        );
-    }
     for (name, number) in [("owner", "uid"), ("group", "gid")] {
         found.extend(bad_owner(args, name, number));
     }
@@ -223,8 +213,6 @@ mod tests {
         checked(json!({ "path": "/etc//motd" }), &["`/etc//motd` is not a plain path"]);
         checked(json!({ "path": "/etc/../motd" }), &["`/etc/../motd` is not a plain path"]);
         checked(json!({ "path": "/etc/" }), &["`/etc/` is not a plain path"]);
-        checked(json!({ "mode": "0999" }), &["`0999` is not a file mode"]);
-        checked(json!({ "mode": "10000" }), &["`10000` is not a file mode"]);
         checked(json!({ "owner": "1001" }), &["`owner` is a name, not `1001`"]);
         checked(json!({ "group": "eth", "gid": 2000 }), &["`group` and `gid` are both given"]);
         checked(json!({ "uid": -1 }), &["`uid` cannot be -1"]);

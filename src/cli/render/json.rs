@@ -35,6 +35,8 @@ pub struct Counts {
     deferred: usize,
     #[serde(skip_serializing_if = "is_zero")]
     unknown: usize,
+    #[serde(skip_serializing_if = "is_zero")]
+    noted: usize,
 }
 
 /// For serde, which hands over references.
@@ -53,7 +55,8 @@ fn counts(plan: &Plan) -> Counts {
         adopt: n(Action::Adopt),
         forget: n(Action::Forget),
         read: n(Action::Read),
-        unchanged: n(Action::NoOp).saturating_sub(plan.n_unknown()),
+        unchanged: n(Action::NoOp).saturating_sub(plan.n_unknown() + plan.settled()),
+        noted: plan.settled(),
         deferred: plan.deferred.len(),
         unknown: plan.n_unknown(),
     }

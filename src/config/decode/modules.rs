@@ -10,7 +10,7 @@ impl Decoder<'_> {
     pub(super) fn call(&mut self, mut block: Block) {
         let Some(name) = self.label(&block, "module") else { return };
         let span = block.ident_span.to(block.labels.first().map_or(block.ident_span, |l| l.1));
-        let repeat = self.repeat(&mut block.body);
+        let repeat = self.repeat(&mut block.body, None);
         let depends = Self::take(&mut block.body, "depends_on");
         let depends_on = self.reference_list(depends);
         self.only_attributes("`module`", &block);

@@ -5,15 +5,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use coxswain_model::diagnostic::suggest;
-use coxswain_model::{Diagnostic, FileId, Node, Span, Type, Value};
+use coxswain_model::{Diagnostic, FileId, Marks, Node, Span, Type, Value};
 use sha2::{Digest, Sha256};
 
 use super::call::{Call, wrong_count};
 use super::operator::united;
 use super::{Env, FileAnswer, Need, Problems, Scope, Stop};
-use crate::ast::{Expr, Reference};
+use crate::ast::{Expr, RefStep, Reference};
 use crate::convert::convert;
 use crate::syntax::parse_template;
+use crate::syntax::references::references;
 
 /// A function that evaluates its arguments itself.
 pub struct LazyFn {
@@ -139,24 +140,28 @@ impl Env<'_> {
     }
 
     fn can(&self, expr: &Expr) -> Result<Value, Stop> {
-        match self.eval(expr) {
-            Ok(value) if value.is_known() => Ok(Value::from(true).marked(&value.marks)),
-            Ok(value) => Ok(super::unknown_not_null(Type::Bool).marked(&value.marks)),
-            Err(Stop::Error(_)) => Ok(Value::from(false)),
-            Err(need) => Err(need),
-        }
+        let result = match self.eval(expr) {
+            Ok(value) if value.is_known() => Value::from(true),
+            Ok(_) => super::unknown_not_null(Type::Bool),
+            Err(Stop::Error(_)) => Value::from(false),
+            Err(need) => return Err(need),
+        };
+        Ok(result.marked(&self.decided_by(expr)?))
     }
 
     /// A need is no error: nobody knows yet whether there will be one. Nor is it known for an unknown value, of
-    /// which not even the type is sure then.
+    /// which not even the type is sure then. What made the first ones fail marks the result.
     fn try_each(&self, call: &Call<'_>) -> Result<Value, Stop> {
-        let mut problems = Problems::default();
+        let (mut problems, mut marks) = (Problems::default(), Marks::NONE);
         for expr in call.args {
             match self.eval(expr) {
-                Ok(value) if value.is_known() => return Ok(value),
-                Ok(value) => return Ok(Value::unknown(Type::Any).marked(&value.marks)),
+                Ok(value) if value.is_known() => return Ok(value.marked(&marks)),
+                Ok(value) => return Ok(Value::unknown(Type::Any).marked(&value.marks).marked(&marks)),
                 Err(Stop::Need(need)) => return Err(Stop::Need(need)),
-                error => problems.take(error),
+                error => {
+                    problems.take(error);
+                    marks.add(&self.decided_by(expr)?);
+                }
             };
         }
         let d = Diagnostic::error("invalid-argument", "`try` has no result")
@@ -165,6 +170,44 @@ impl Env<'_> {
         let mut all = vec![d];
         all.extend(problems.errors);
         Err(Stop::Error(all))
+    }
+
+    /// The marks of all that can decide whether `expr` has a value: an error carries none.
+    fn decided_by(&self, expr: &Expr) -> Result<Marks, Stop> {
+        // Whether a bare path leads somewhere does not depend on what lies at its end.
+        let is_path = expr.as_traversal().is_some();
+        let mut marks = Marks::NONE;
+        for reference in references(expr) {
+            let found = match self.local(&reference.root) {
+                Some(value) => Ok((value.clone(), 0)),
+                None => self.scope.lookup(&reference),
+            };
+            let (mut value, consumed) = match found {
+                Ok(found) => found,
+                Err(Stop::Need(need)) => return Err(Stop::Need(need)),
+                Err(Stop::Error(_)) => continue,
+            };
+            let mut steps = reference.steps.iter().skip(consumed);
+            let arrived = steps.all(|step| match self.step(&value, step, reference.span) {
+                Some(next) => {
+                    value = next.marked(&value.marks);
+                    true
+                }
+                None => false,
+            });
+            marks.add(&if arrived && !is_path { value.deep_marks() } else { value.marks });
+        }
+        Ok(marks)
+    }
+
+    fn step(&self, value: &Value, step: &RefStep, span: Span) -> Option<Value> {
+        match (&value.node, step) {
+            (Node::Ref(_), RefStep::Attr(name) | RefStep::Key(name)) => {
+                self.scope.ref_attr(value, name, span).ok()
+            }
+            (_, RefStep::Attr(name) | RefStep::Key(name)) => value.as_fields()?.get(name).cloned(),
+            (_, RefStep::Index(i)) => value.as_items()?.get(usize::try_from(*i).ok()?).cloned(),
+        }
     }
 
     /// The text arguments of a call, and all their marks; `None` while one is unknown.

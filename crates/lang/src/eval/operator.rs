@@ -234,7 +234,10 @@ impl Env<'_> {
             .at(branches[1].span, types[1].to_string());
             return Err(self.stop(&[whole], d));
         };
-        let [then_type, else_type] = targets;
+        let [then_type, else_type] = match [&then, &otherwise].into_iter().any(is_open) {
+            true => [Type::Any, Type::Any],
+            false => targets,
+        };
         let (value, ty) = match taken {
             Some(0) => (then, then_type),
             Some(_) => (otherwise, else_type),
@@ -261,6 +264,14 @@ fn never_null(value: &Value) -> bool {
         Node::Null(_) => false,
         Node::Unknown { not_null, .. } => *not_null,
         _ => true,
+    }
+}
+
+/// Whether the type of the value may still become another: nothing can be converted to it yet.
+fn is_open(value: &Value) -> bool {
+    match &value.node {
+        Node::Unknown { ty, .. } => !ty.is_concrete(),
+        _ => value.children().into_iter().any(is_open),
     }
 }
 

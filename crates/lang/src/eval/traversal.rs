@@ -176,7 +176,13 @@ impl Env<'_> {
             },
             Node::Map(..) | Node::Object(_) => self.entry(&value, key, at)?,
             Node::Ref(_) => match self.text_key(key, at)? {
-                Some(name) => self.scope.ref_attr(&value, &name, at.span)?,
+                Some(name) => match self.scope.ref_attr(&value, &name, at.span) {
+                    // The scope does not know that the name is sensitive, and tells it.
+                    Err(Stop::Error(_)) if key.marks.sensitive => {
+                        return Err(self.missing_key(key, &name, "", at));
+                    }
+                    found => found?,
+                },
                 None => Value::unknown(Type::Any),
             },
             Node::Set(..) => {
@@ -304,8 +310,12 @@ impl Env<'_> {
         let spread = match &value.node {
             Node::Null(_) => Value::tuple(Vec::new()),
             Node::Unknown { ty: Type::List(elem) | Type::Set(elem), .. } => {
-                let one = self.splat_item(Value::unknown(elem.as_ref().clone()), &Marks::NONE, each)?;
-                Value::unknown(Type::list(one.type_of())).marked(&one.marks)
+                match self.splat_item(Value::unknown(elem.as_ref().clone()), &Marks::NONE, each) {
+                    Ok(one) => Value::unknown(Type::list(one.type_of())).marked(&one.marks),
+                    // There may be no element that fails.
+                    Err(Stop::Error(_)) => Value::unknown(Type::Any),
+                    Err(need) => return Err(need),
+                }
             }
             Node::Unknown { .. } => Value::unknown(Type::Any),
             Node::Tuple(items) => Value::tuple(self.splat_items(items, &marks, each)?),

@@ -1,10 +1,16 @@
 //! What operators, separators and template directives may follow.
 
 use super::super::scanner::{Token, TokenKind};
-use super::{Level, Role, Step, Walk, fault};
+use super::{Level, Role, Step, Walk, fault, unclosed};
 
 impl Walk<'_> {
     pub(super) fn text_end(&mut self) -> Step {
+        // A template file ends wherever it ends, also inside of a sequence.
+        if let Some(level) = self.levels.get(1..).and_then(<[Level]>::last)
+            && level.role != Role::Text
+        {
+            return unclosed(level.opener, self.text);
+        }
         if let Some(level) = self.levels.last()
             && level.directives > 0
         {
