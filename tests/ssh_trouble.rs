@@ -6,7 +6,7 @@ use support::site::{Site, temporary_files, wait_for};
 use support::sshlab::Host;
 
 /// Some megabytes, so that sending them takes a while.
-const LONG: usize = 6 << 20;
+const LONG: usize = 3 << 20;
 
 const LONG_FILE: &str =
     "file \"long\" {\n  host = host.h0\n  path = \"/srv/long\"\n  source = \"long.txt\"\n}\n";
@@ -182,6 +182,42 @@ fn a_connection_that_dies_while_a_file_is_written_leaves_the_old_one() {
     check_content(host, &new);
     assert_eq!(temporary(), "");
     site.expect_no_op();
+}
+
+/// Kills the shell in the middle of writing the file, and what it had started; its temporary file is left.
+#[track_caller]
+fn kill_shell_half_way(site: &Site) {
+    let host = site.host(0);
+    stop_half_way(host);
+    let run = site.spawn(&["apply", "--yes"]);
+    wait_for("the temporary file", || host.exec("stat -c %s /srv/.long.coxswain-*").stdout == "1000000\n");
+    host.exec("pkill -9 -x sh; pkill -9 -x base64").ok();
+    run.end().expect(4);
+    assert!(!temporary_files(host).is_empty(), "nobody was left to remove it");
+}
+
+#[test]
+fn a_shell_that_is_killed_while_a_file_is_written_leaves_nothing_for_long() {
+    let Some((site, old, new)) = with_long_file() else { return };
+    kill_shell_half_way(&site);
+    check_content(site.host(0), &old);
+    site.apply().ok();
+    check_content(site.host(0), &new);
+    assert_eq!(temporary_files(site.host(0)), "");
+    site.expect_no_op();
+}
+
+#[test]
+fn a_file_that_was_never_made_and_is_not_wanted_any_more_leaves_nothing() {
+    let Some(site) = Site::start(1) else { return };
+    site.project.write("long.txt", "n".repeat(2_000_000));
+    site.write(LONG_FILE);
+    kill_shell_half_way(&site);
+    site.write("");
+    site.apply().ok();
+    assert!(!site.host(0).has("/srv/long"));
+    assert_eq!(temporary_files(site.host(0)), "");
+    assert_eq!(site.run(&["state", "list"]).ok().stdout, "host.h0\n");
 }
 
 /// Every step waits for the one before.
