@@ -13,6 +13,7 @@
 //! remove PATH                 removes a file of the project
 //! patch HOST JSON             changes a host by hand: objects merge, null removes
 //! fail HOST read|before|lost  the next such call fails (`after N` fails after N acts)
+//! file PATH                   records a file of the project
 //! calls                       records what was asked of the world since the last time
 //! world | state | journal     records the world, the state, the journals of all runs, as they are now
 //! ```
@@ -156,6 +157,10 @@ impl<'s> Play<'s> {
                 self.place(rest);
             }
             "remove" => fs::remove_file(self.path(rest))?,
+            "file" => {
+                let text = fs::read_to_string(self.path(rest))?;
+                self.out += &self.plain(&text);
+            }
             "patch" => {
                 let (host, patch) = rest.split_once(' ').ok_or("patch HOST JSON")?;
                 self.world.patch(host, &serde_json::from_str(patch)?)?;
@@ -191,11 +196,11 @@ impl<'s> Play<'s> {
             as_plan[0] = "plan".into();
             as_plan.retain(|w| w != "--markdown");
             as_plan.push("--json".into());
-            let calls = self.world.calls();
-            let text = self.coxswain(&as_plan, &[]).0;
-            self.first_plan = Some(text);
-            assert!(calls.len() <= self.world.calls().len());
-            self.world.clear_calls();
+            // In a copy of the world, so that it takes no fault and leaves no call.
+            let copy = FakeWorld::from_json(&self.world.to_json()).expect("a world reads what it writes");
+            let world = std::mem::replace(&mut self.world, copy);
+            self.first_plan = Some(self.coxswain(&as_plan, &[]).0);
+            self.world = world;
         }
         let answers = std::mem::take(&mut self.answers);
         let (text, code) = self.coxswain(&words, &answers);
@@ -260,10 +265,13 @@ impl<'s> Play<'s> {
         // Sums over bytes with times in them.
         static SUM: LazyLock<Regex> =
             LazyLock::new(|| Regex::new(r#"("folded":"|"sum":"sha256:)[0-9a-f]{64}"#).unwrap());
+        // When drift was last looked for, as Prometheus has it.
+        static SINCE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(timestamp_seconds) \d+").unwrap());
         let text = text.replace(&*self.project.path().to_string_lossy(), "<project>");
         let text = TIME.replace_all(&text, "<time>");
         let text = UUID.replace_all(&text, "<uuid>");
         let text = SUM.replace_all(&text, "$1<sum>");
+        let text = SINCE.replace_all(&text, "$1 <time>");
         TOOK.replace_all(&text, "$1<took>").into_owned()
     }
 }

@@ -180,6 +180,7 @@ pub(crate) fn evaluate_args(graph: &Graph<'_>, id: InstanceId) -> Result<Args, S
     args.on_destroy = lifecycle.on_destroy.as_ref().and_then(|e| reader.value(e));
     reader.check_word(args.on_destroy.as_ref(), lifecycle.on_destroy.as_ref());
     args.ignore_changes = lifecycle.ignore_changes.as_ref().map_or_else(Vec::new, |e| reader.names(e));
+    reader.check_ignored(instance.schema, &args.ignore_changes, lifecycle.ignore_changes.as_ref());
     let triggers = &lifecycle.replace_triggered_by;
     args.replace_triggered_by =
         triggers.as_ref().map_or_else(Vec::new, |e| reader.instances(e, "replace_triggered_by"));
@@ -334,6 +335,20 @@ impl Reader<'_> {
                     .detail("Write `host = host.NAME`, without quotes.")
                     .at(expr.span, format!("this is {}", host.type_of())),
             );
+        }
+    }
+
+    /// Only what is compared with the world can be left alone.
+    fn check_ignored(&mut self, schema: &coxswain_model::Schema, names: &[Arc<str>], expr: Option<&Expr>) {
+        let owned = || schema.of_class(Class::Owned).map(|a| a.name);
+        for name in names.iter().filter(|n| !owned().any(|o| o == n.as_ref())) {
+            let summary = format!("`ignore_changes` names `{name}`, which `{}` does not own", schema.kind);
+            let problem = Diagnostic::error("unknown-attribute", summary);
+            let problem = match coxswain_model::diagnostic::suggest(name, owned()) {
+                Some(near) => problem.detail(format!("Did you mean \"{near}\"?")),
+                None => problem.detail(format!("It owns {}.", owned().collect::<Vec<_>>().join(", "))),
+            };
+            self.problems.extend(expr.map(|e| problem.at(e.span, "this list")));
         }
     }
 

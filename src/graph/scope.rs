@@ -68,7 +68,7 @@ impl Within<'_, '_> {
             None => return Err(Stop::Need(Need::Node(node))),
             Some(Done::Modules(shape, found)) => (*shape, found.clone()),
             Some(Done::Unexpanded(marks)) => {
-                return Ok((Value::unknown(Type::Any).marked(marks), reference.steps.len()));
+                return Ok((unexpanded(marks), reference.steps.len()));
             }
             Some(_) => return Ok((Value::unknown(Type::Any), reference.steps.len())),
         };
@@ -120,7 +120,7 @@ impl Within<'_, '_> {
             None => return Err(Stop::Need(Need::Node(node))),
             Some(Done::Instances(shape, found)) => (*shape, found.clone()),
             Some(Done::Unexpanded(marks)) => {
-                return Ok((Value::unknown(Type::Any).marked(marks), reference.steps.len()));
+                return Ok((unexpanded(marks), reference.steps.len()));
             }
             Some(_) => return Ok((Value::unknown(Type::Any), reference.steps.len())),
         };
@@ -321,4 +321,9 @@ impl Scope for Nothing {
     fn file(&self, _: &Need, span: Span) -> Result<FileAnswer, Stop> {
         Err(error(Diagnostic::error("unreadable-file", "files cannot be read here").at(span, "")))
     }
+}
+
+/// What stands for instances whose keys are not known yet.
+fn unexpanded(marks: &Marks) -> Value {
+    Value::unknown(Type::Any).marked(&Marks { later: true, ..marks.clone() })
 }

@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use coxswain_model::{InstanceId, Object};
+use coxswain_model::{Address, InstanceId, Object};
 
 use super::model::DeferredAfter;
 use super::objects::Verdict;
-use crate::graph::Graph;
+use crate::graph::{Graph, Pattern};
 
 /// The instances each instance depends on by `depends_on`, its own or that of a module around it.
 pub(crate) fn depends_on(graph: &Graph<'_>) -> BTreeMap<InstanceId, BTreeSet<InstanceId>> {
@@ -38,6 +38,7 @@ pub(crate) fn hold(
     waiting: &BTreeSet<InstanceId>,
 ) {
     let users = users(verdicts, depends);
+    let later = unexpanded(graph);
     let mut open: BTreeSet<InstanceId> = verdicts.keys().copied().collect();
     // Every pass holds at least one more, or ends; only what uses one that was just held can be next.
     while !open.is_empty() {
@@ -45,7 +46,7 @@ pub(crate) fn hold(
             .iter()
             .filter_map(|id| match verdicts.get(id)? {
                 Verdict::Decided(d) if !d.steps.is_empty() => {
-                    reason(graph, verdicts, depends.get(id), waiting, &d.args.object)
+                    reason(graph, (&*verdicts, waiting), depends.get(id), &d.args.object, later.get(id))
                         .map(|(reason, after)| (*id, Verdict::Deferred { reason, after }))
                 }
                 Verdict::Decided(_)
@@ -77,11 +78,16 @@ fn users(
 
 fn reason(
     graph: &Graph<'_>,
-    verdicts: &BTreeMap<InstanceId, Verdict>,
+    known: (&BTreeMap<InstanceId, Verdict>, &BTreeSet<InstanceId>),
     depends: Option<&BTreeSet<InstanceId>>,
-    waiting: &BTreeSet<InstanceId>,
     desired: &Object,
+    unexpanded: Option<&Address>,
 ) -> Option<(String, DeferredAfter)> {
+    let (verdicts, waiting) = known;
+    if let Some(on) = unexpanded {
+        let why = format!("it depends on {on}, whose instances are not known yet");
+        return Some((why, DeferredAfter::NextRound));
+    }
     for on in depends.into_iter().flatten() {
         if let Some((why, after)) = unavailable(verdicts, waiting, *on) {
             return Some((format!("it depends on {}, which {why}", graph.instance(*on).address), after));
@@ -96,8 +102,39 @@ fn reason(
                 ));
             }
         }
+        if value.deep_marks().later {
+            let why = format!("`{name}` needs instances that are not known yet");
+            return Some((why, DeferredAfter::NextRound));
+        }
     }
     None
+}
+
+/// The resources that `depends_on` of an instance names and whose keys are not known yet.
+fn unexpanded(graph: &Graph<'_>) -> BTreeMap<InstanceId, Address> {
+    let open: Vec<(Address, Address)> = graph
+        .unexpanded()
+        .into_iter()
+        .map(|(address, _)| {
+            let inside = Address { module: address.module.child(&address.name, None), ..address.clone() };
+            let is_module = address.kind.as_ref() == "module";
+            (if is_module { inside } else { address.clone() }, address)
+        })
+        .collect();
+    let mut found = BTreeMap::new();
+    for instance in graph.instances().iter().filter(|_| !open.is_empty()) {
+        let own = graph.resource(instance.id).depends_on.iter().map(|r| (&instance.address.module, r));
+        let around = graph.call_dependencies(instance.id);
+        let around = around.iter().flat_map(|(path, all)| all.iter().map(move |r| (*path, r)));
+        let mut on = own.chain(around).filter_map(|(path, r)| {
+            let pattern = Pattern::of(path, r)?;
+            open.iter().find(|(probe, _)| pattern.covers(probe)).map(|(_, address)| address.clone())
+        });
+        if let Some(address) = on.next() {
+            found.insert(instance.id, address);
+        }
+    }
+    found
 }
 
 fn unavailable(

@@ -25,6 +25,8 @@ pub struct Marks {
     pub sensitive: bool,
     /// The instances the value was made from; `None` for none.
     pub from: Option<Arc<BTreeSet<InstanceId>>>,
+    /// It hangs on instances whose keys are not known yet: nothing done in this round makes it known.
+    pub later: bool,
 }
 
 /// A reference to a resource instance, as a value.
@@ -79,21 +81,22 @@ pub enum Node {
 
 impl Marks {
     /// No marks.
-    pub const NONE: Marks = Marks { sensitive: false, from: None };
+    pub const NONE: Marks = Marks { sensitive: false, from: None, later: false };
 
     /// The mark of a value read from `id`.
     pub fn from_instance(id: InstanceId) -> Marks {
-        Marks { sensitive: false, from: Some(Arc::new(BTreeSet::from([id]))) }
+        Marks { from: Some(Arc::new(BTreeSet::from([id]))), ..Marks::NONE }
     }
 
     /// Whether there is no mark.
     pub fn is_empty(&self) -> bool {
-        !self.sensitive && self.from.is_none()
+        !self.sensitive && self.from.is_none() && !self.later
     }
 
     /// Adds the marks of `other`.
     pub fn add(&mut self, other: &Marks) {
         self.sensitive |= other.sensitive;
+        self.later |= other.later;
         let Some(more) = &other.from else { return };
         match &mut self.from {
             None => self.from = Some(more.clone()),

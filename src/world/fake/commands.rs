@@ -422,11 +422,12 @@ impl HostModel {
             }
             "mask" => {
                 "masked".clone_into(&mut unit.load);
-                "masked".clone_into(&mut unit.enabled);
+                let beneath = std::mem::replace(&mut unit.enabled, "masked".to_owned());
+                self.beneath.insert(name.to_owned(), beneath);
             }
             "unmask" if unit.load == "masked" => {
                 "loaded".clone_into(&mut unit.load);
-                "disabled".clone_into(&mut unit.enabled);
+                unit.enabled = self.beneath.remove(name).unwrap_or_else(|| "disabled".to_owned());
             }
             _ => {}
         }

@@ -64,6 +64,9 @@ pub struct HostModel {
     /// What systemd knows.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub units: BTreeMap<String, Unit>,
+    /// What masked units are without their mask: enabled or not.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub beneath: BTreeMap<String, String>,
     /// What installing a package brings, merged into the host; packages that are not here bring nothing.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub available: BTreeMap<String, Value>,
