@@ -12,6 +12,7 @@ mod assemble;
 mod claims;
 pub mod compare;
 pub mod decide;
+pub mod document;
 pub mod drift;
 mod hold;
 pub mod model;

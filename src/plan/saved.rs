@@ -4,7 +4,8 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::model::{FORMAT, SavedPlan};
+use super::document::{self, PlanFileError};
+use super::model::SavedPlan;
 
 const SUM: &str = ",\"sum\":\"sha256:";
 const END: &str = "\"}\n";
@@ -34,19 +35,17 @@ impl SavedPlan {
         if found.is_some() {
             document.push(b'}');
         }
-        let json: serde_json::Value =
-            serde_json::from_slice(&document).map_err(|e| format!("it is no plan ({e})"))?;
-        let format = json.pointer("/plan/format").and_then(serde_json::Value::as_u64);
-        if format != Some(u64::from(FORMAT)) {
-            let has = format.map_or("no format".to_owned(), |n| format!("format {n}"));
-            return Err(format!("it has {has}, and this coxswain reads format {FORMAT}"));
-        }
-        match found {
-            None => Err("it has no checksum, so its end is missing".into()),
-            Some(found) if found != hex::encode(Sha256::digest(body)).as_bytes() => {
+        let is_whole = found.is_some_and(|found| found == hex::encode(Sha256::digest(body)).as_bytes());
+        match (document::read(&document), found) {
+            // What is no plan at all is said to be none, whatever its end looks like.
+            (Err(error @ (PlanFileError::NotJson(_) | PlanFileError::Format { .. })), _) => {
+                Err(error.to_string())
+            }
+            (_, None) => Err("it has no checksum, so its end is missing".into()),
+            (_, Some(_)) if !is_whole => {
                 Err("it was damaged or edited: its checksum is of other content".into())
             }
-            Some(_) => serde_json::from_value(json).map_err(|e| format!("it is not whole: {e}")),
+            (read, Some(_)) => read.map_err(|error| error.to_string()),
         }
     }
 }

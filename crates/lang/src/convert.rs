@@ -43,22 +43,42 @@ pub fn convert(value: Value, ty: &Type) -> Result<Value, ConvertError> {
         (node, Type::Num) => to_num(&node)?.into(),
         (node, Type::Str) => Node::Str(to_text(&node)?).into(),
         (Node::List(_, items) | Node::Set(_, items) | Node::Tuple(items), Type::List(elem)) => {
-            let (elem, items) = convert_items(items, elem)?;
-            Value::list(elem, items)
+            match convert_items(items, elem)? {
+                (Some(elem), items) => Value::list(elem, items),
+                (None, items) => undecided(Type::list(Type::Any), items.into_iter()),
+            }
         }
         (Node::List(_, items) | Node::Set(_, items) | Node::Tuple(items), Type::Set(elem)) => {
-            let (elem, items) = convert_items(items, elem)?;
-            Value::set(elem, items)
+            match convert_items(items, elem)? {
+                (Some(elem), items) => Value::set(elem, items),
+                (None, items) => undecided(Type::set(Type::Any), items.into_iter()),
+            }
         }
         (Node::Map(_, entries) | Node::Object(entries), Type::Map(elem)) => {
-            let (elem, entries) = convert_entries(entries, elem)?;
-            Value::map(elem, entries)
+            match convert_entries(entries, elem)? {
+                (Some(elem), entries) => Value::map(elem, entries),
+                (None, entries) => undecided(Type::map(Type::Any), entries.into_values()),
+            }
         }
         (Node::List(_, items) | Node::Tuple(items), Type::Tuple(types)) => to_tuple(items, types)?,
         (Node::Map(_, entries) | Node::Object(entries), Type::Object(fields)) => to_object(entries, fields)?,
         (node, ty) => return Err(mismatch(ty, &Value::from(node).type_of())),
     };
     Ok(converted.marked(&marks))
+}
+
+/// Whether the type of the value may still become another: something in it is unknown in its type too.
+pub fn is_open(value: &Value) -> bool {
+    match &value.node {
+        Node::Unknown { ty, .. } => !ty.is_concrete(),
+        _ => value.children().into_iter().any(is_open),
+    }
+}
+
+/// A collection whose elements have no common type yet, because one of them may be of any type.
+fn undecided(ty: Type, items: impl Iterator<Item = Value>) -> Value {
+    let node = Node::Unknown { ty, not_null: true };
+    items.fold(node.into(), |all: Value, item| all.marked(&item.deep_marks()))
 }
 
 /// Whether the node is of this type already, as far as that can be told at once.
@@ -139,8 +159,9 @@ fn owned<T: Clone>(shared: Arc<T>) -> T {
     Arc::try_unwrap(shared).unwrap_or_else(|shared| shared.as_ref().clone())
 }
 
-/// Converts all elements to `elem`; where that leaves something open, to the one type they have in common.
-fn convert_items(items: Arc<Vec<Value>>, elem: &Type) -> Result<(Type, Vec<Value>), ConvertError> {
+/// Converts all elements to `elem`; where that leaves something open, to the one type they have in common, which is
+/// `None` while it cannot be told.
+fn convert_items(items: Arc<Vec<Value>>, elem: &Type) -> Result<(Option<Type>, Vec<Value>), ConvertError> {
     let convert_all = |items: Vec<Value>, ty: &Type| {
         items
             .into_iter()
@@ -150,14 +171,17 @@ fn convert_items(items: Arc<Vec<Value>>, elem: &Type) -> Result<(Type, Vec<Value
     };
     let items = convert_all(owned(items), elem)?;
     if elem.is_concrete() {
-        return Ok((plain(elem), items));
+        return Ok((Some(plain(elem)), items));
     }
     let elem = common(items.iter(), "elements")?;
+    if items.iter().any(is_open) {
+        return Ok((None, items));
+    }
     let items = convert_all(items, &elem)?;
-    Ok((elem, items))
+    Ok((Some(elem), items))
 }
 
-fn convert_entries(entries: Arc<Object>, elem: &Type) -> Result<(Type, Object), ConvertError> {
+fn convert_entries(entries: Arc<Object>, elem: &Type) -> Result<(Option<Type>, Object), ConvertError> {
     let convert_all = |entries: Object, ty: &Type| {
         entries
             .into_iter()
@@ -169,11 +193,14 @@ fn convert_entries(entries: Arc<Object>, elem: &Type) -> Result<(Type, Object), 
     };
     let entries = convert_all(owned(entries), elem)?;
     if elem.is_concrete() {
-        return Ok((plain(elem), entries));
+        return Ok((Some(plain(elem)), entries));
     }
     let elem = common(entries.values(), "values")?;
+    if entries.values().any(is_open) {
+        return Ok((None, entries));
+    }
     let entries = convert_all(entries, &elem)?;
-    Ok((elem, entries))
+    Ok((Some(elem), entries))
 }
 
 fn common<'a>(values: impl Iterator<Item = &'a Value>, what: &str) -> Result<Type, ConvertError> {

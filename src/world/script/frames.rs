@@ -76,7 +76,8 @@ impl Frames {
             match find(&self.pending, &self.mark) {
                 Some(at) => {
                     let rest = &self.pending[at + self.mark.len()..];
-                    match rest.iter().position(|b| *b == b'\n') {
+                    // A line break behind the limit does not count, so that it is the same in one piece or many.
+                    match rest.iter().take(MARK_LIMIT + 1).position(|b| *b == b'\n') {
                         Some(end) => {
                             let text = String::from_utf8_lossy(&rest[..end]).into_owned();
                             let before: Vec<u8> = self.pending[..at].to_vec();
@@ -241,6 +242,18 @@ mod tests {
         }
         let single: Vec<&[u8]> = whole.chunks(1).collect();
         assert_eq!(parse(&single), expected);
+    }
+
+    #[test]
+    fn a_mark_without_end_is_content_in_any_cut() {
+        let mut whole = b"\x1eaa b 0\n\x1eaa e 0 0".to_vec();
+        whole.extend_from_slice(&[b'0'; 200]);
+        whole.extend_from_slice(b"\n\x1eaa e 0 3\n\x1eaa z\n");
+        let expected = parse(&[&whole]);
+        assert_eq!(expected.0[0].code, 3);
+        for at in 0..whole.len() {
+            assert_eq!(parse(&[&whole[..at], &whole[at..]]), expected, "{at}");
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ use super::lazy::{self, LAZY_FUNCTIONS};
 use super::operator::{sentence, united};
 use super::{Env, Problems, Stop};
 use crate::ast::{Expr, ExprKind};
-use crate::convert::convert;
+use crate::convert::{convert, is_open};
 use crate::functions::{self, FUNCTIONS, FnSpec, Param};
 
 /// Functions that look into their first argument (`merge`: into all) though its type is open.
@@ -85,7 +85,7 @@ impl Env<'_> {
         }
         let marks = united(&values);
         if !values.iter().all(Value::is_wholly_known) {
-            return Ok(Value::unknown((spec.result)(&values)).marked(&marks));
+            return Ok(Value::unknown(result_type(spec, &values)).marked(&marks));
         }
         if !marks.is_empty() {
             values = values.into_iter().map(unmarked).collect();
@@ -164,6 +164,23 @@ impl Env<'_> {
         match argument.and_then(|i| exprs.get(i)) {
             Some(at) => self.stop(&[at], d.at(at.span, "")),
             None => self.stop(exprs, d.at(call.span, "")),
+        }
+    }
+}
+
+/// The type of the result while arguments are unknown; elements are of any type where theirs may still change.
+fn result_type(spec: &FnSpec, values: &[Value]) -> Type {
+    let ty = (spec.result)(values);
+    // A type that is not taken from the arguments is sure.
+    if ty == (spec.result)(&[]) || !values.iter().any(is_open) {
+        return ty;
+    }
+    match ty {
+        Type::List(_) => Type::list(Type::Any),
+        Type::Set(_) => Type::set(Type::Any),
+        Type::Map(_) => Type::map(Type::Any),
+        Type::Any | Type::Bool | Type::Num | Type::Str | Type::Tuple(_) | Type::Object(_) | Type::Ref(_) => {
+            Type::Any
         }
     }
 }

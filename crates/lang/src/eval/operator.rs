@@ -8,7 +8,7 @@ use coxswain_model::{Diagnostic, Field, Marks, Node, Num, Type, Value};
 use super::explain::a_value;
 use super::{Env, Problems, Stop, unknown_not_null};
 use crate::ast::{BinaryOp, Expr};
-use crate::convert::{a_type, convert, unify};
+use crate::convert::{a_type, convert, is_open, unify};
 
 /// `&&` or `||`.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -264,14 +264,6 @@ fn never_null(value: &Value) -> bool {
         Node::Null(_) => false,
         Node::Unknown { not_null, .. } => *not_null,
         _ => true,
-    }
-}
-
-/// Whether the type of the value may still become another: nothing can be converted to it yet.
-fn is_open(value: &Value) -> bool {
-    match &value.node {
-        Node::Unknown { ty, .. } => !ty.is_concrete(),
-        _ => value.children().into_iter().any(is_open),
     }
 }
 

@@ -104,9 +104,16 @@ fn an_attribute_of_a_reference_says_where_it_came_from() {
 }
 
 #[test]
-fn templates_of_files_keep_the_marks_of_path_and_variables() {
+fn templates_of_files_keep_the_marks_of_variables() {
     check("templatefile(\"greeting.tmpl\", { name = var.secret, age = 1 })", "\"Hello hunter2,\\nbye\\n\"!");
-    check("file(\"mot${substr(var.secret, 0, 0)}d\")", "\"hello\\n\"!");
+}
+
+#[test]
+fn a_path_is_shown_and_cannot_be_sensitive() {
+    check_codes(
+        "file(\"mot${substr(var.secret, 0, 0)}d\")",
+        &["invalid-argument \"mot${substr(var.secret, 0, 0)}d\""],
+    );
 }
 
 #[test]

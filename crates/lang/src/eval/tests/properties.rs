@@ -120,7 +120,8 @@ fn fulfils(before: &Value, later: &Value) -> bool {
     }
 }
 
-/// Whether every place in which the two differ has the mark in one of them.
+/// Whether every place in which the two differ has the mark in one of them. Types are no secret: a branch or an
+/// element that is sensitive may decide whether the other ones are numbers or text.
 fn differ_under_mark(a: &Value, b: &Value, has: &dyn Fn(&Marks) -> bool) -> bool {
     if has(&a.marks) || has(&b.marks) {
         return true;
@@ -129,15 +130,24 @@ fn differ_under_mark(a: &Value, b: &Value, has: &dyn Fn(&Marks) -> bool) -> bool
         a.len() == b.len() && a.iter().zip(b).all(|(a, b)| differ_under_mark(a, b, has))
     };
     match (&a.node, &b.node) {
-        (Node::List(_, a), Node::List(_, b)) | (Node::Tuple(a), Node::Tuple(b)) => all(a, b),
         // Elements of a set are ordered by their value: what is marked in it may move.
         (Node::Set(_, x), Node::Set(_, y)) => {
             all(x, y) || x.iter().chain(y.iter()).any(|v| has(&v.deep_marks()))
         }
-        (Node::Map(_, a), Node::Map(_, b)) | (Node::Object(a), Node::Object(b)) => {
+        (Node::List(_, a) | Node::Tuple(a), Node::List(_, b) | Node::Tuple(b)) => all(a, b),
+        (Node::Map(_, a) | Node::Object(a), Node::Map(_, b) | Node::Object(b)) => {
             a.keys().eq(b.keys()) && a.values().zip(b.values()).all(|(a, b)| differ_under_mark(a, b, has))
         }
-        (x, y) => x == y || (a.is_null() && b.is_null()),
+        (Node::Null(_), Node::Null(_)) => true,
+        (Node::Unknown { .. }, Node::Unknown { .. }) => true,
+        _ => {
+            // Text of a number, or else the very same.
+            if a.node == b.node {
+                return true;
+            }
+            let [a, b] = [a, b].map(|v| convert(v.clone(), &Type::Str).ok().map(|v| v.node));
+            a.is_some() && a == b
+        }
     }
 }
 
@@ -159,8 +169,9 @@ proptest! {
 
     #[test]
     fn what_was_said_of_an_unknown_stays_true((text, (ty, values), is_typed) in case(&[])) {
-        // A branch of unknown type has no part in the type of a conditional; so a number may become its text.
-        prop_assume!(is_typed || !text.contains(" ? "));
+        // A branch of unknown type has no part in the type of a conditional; so a number may become its text. And
+        // `try` takes what has a value while an unknown in it hides an error.
+        prop_assume!((is_typed || !text.contains(" ? ")) && !text.contains("try(") && !text.contains("can("));
         let expr = parsed(&text);
         let before = value_of(&expr, &Value::unknown(ty.clone()));
         for x in values {

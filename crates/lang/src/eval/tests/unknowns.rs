@@ -155,3 +155,20 @@ fn errors_come_before_needs() {
     check_codes("[later.x, 1 / 0]", &["division-by-zero 0"]);
     check_codes("later.x + nothing", &["unknown-reference nothing"]);
 }
+
+#[test]
+fn an_element_of_unknown_type_leaves_the_element_type_open() {
+    check("tolist([1, unknown.any])", "?list(any)");
+    check("toset([\"a\", unknown.any])", "?set(any)");
+    check("tomap({ a = 1, b = unknown.any })", "?map(any)");
+    check("setunion([1], [unknown.any])", "?set(any)/null");
+    check("tolist([var.pin, unknown.any])", "?list(any)!");
+}
+
+#[test]
+fn a_branch_of_unknown_type_takes_no_type_from_the_other() {
+    check("false ? [] : unknown.any", "?any/null");
+    check("true ? 1 : unknown.any", "1");
+    check("false ? [1] : [unknown.any]", "[?any/null]");
+    check("unknown.bool ? 1 : unknown.any", "?any/null");
+}
