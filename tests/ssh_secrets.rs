@@ -152,3 +152,43 @@ fn a_temporary_file_is_private_from_its_creation() {
     );
     assert_eq!(kept.ok().stdout, "700 root\n600 root\n");
 }
+
+#[test]
+fn a_password_for_sudo_is_seen_nowhere() {
+    const SUDO: &str = "hunter2-of-some-length";
+    let Some(site) = Site::start(1) else { return };
+    let host = site.host(0);
+    host.exec(&format!("echo guarded:{SUDO} | chpasswd")).ok();
+    let text = format!(
+        "variable \"password\" {{\n  sensitive = true\n}}\nhost \"h0\" {{\n  address = \"{}\"\n  user = \"guarded\"\n  \
+         sudo_password = var.password\n}}\nfile \"a\" {{\n  host = host.h0\n  path = \"/srv/a\"\n  content = \"a\"\n}}\n",
+        host.address
+    );
+    site.project.write("main.hcl", text);
+    let variables = site.project.home().join("secret.hclvars");
+    std::fs::write(&variables, format!("password = {SUDO:?}\n")).expect("a file in a temporary folder");
+    let variables = variables.to_str().expect("a path of ours").to_owned();
+    let absent = |place: &str, bytes: &[u8]| {
+        assert!(!bytes.windows(SUDO.len()).any(|window| window == SUDO.as_bytes()), "it is in {place}");
+    };
+    let mut seen = BTreeSet::new();
+    for args in [&["plan", "--out", "p.coxplan"][..], &["apply", "--yes"], &["plan", "--json"]] {
+        let mut running = site.spawn(&[args, &["--var-file", &variables]].concat());
+        while !running.has_ended() {
+            sample(&mut seen);
+        }
+        let ran = running.end();
+        assert!([0, 2].contains(&ran.code), "{args:?}: {}{}", ran.stdout, ran.stderr);
+        absent(&format!("the output of {args:?}"), (ran.stdout + &ran.stderr).as_bytes());
+    }
+    assert_eq!(host.read_file("/srv/a").as_deref(), Some("a"));
+    seen.iter().for_each(|process| absent("the arguments or the environment of a process", process));
+    site.files().iter().for_each(|(name, bytes)| absent(name, bytes));
+    absent("the log of sshd", host.log().as_bytes());
+    // The state has no password: what can be read without is compared, and nobody is asked.
+    site.drift().ok();
+    host.exec("chmod 0700 /srv").ok();
+    let drift = site.drift().expect(1);
+    assert!(drift.stdout.contains("Permission denied"), "{}", drift.stdout);
+    assert!(!drift.stdout.contains("not there any more"), "{}", drift.stdout);
+}
