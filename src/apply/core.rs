@@ -14,7 +14,7 @@ use coxswain_state::{Change as Put, Entry, OutputRecord, Record, RunEnd, State};
 use super::Run;
 use super::event::Summary;
 use crate::graph::{Graph, Objects};
-use crate::plan::decide::{self, Decision, Facts3};
+use crate::plan::decide::{self, Decision, Situation};
 use crate::plan::model::InstancePlan;
 use crate::plan::{Records, objects, stored};
 use crate::resource::kind::{Action, Endpoint, PlanCx, Step, StepClass, Verb};
@@ -219,7 +219,7 @@ impl<'a> Shared<'a> {
         if !args.object.values().all(Value::is_wholly_known) {
             return Err("a value it needs is still not known".into());
         }
-        let facts = Facts3 {
+        let facts = Situation {
             former,
             schema,
             address: &planned.address,

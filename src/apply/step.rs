@@ -132,6 +132,11 @@ impl Doing<'_, '_> {
         if self.is_first && self.instance.action != Action::Forget {
             let seen = self.fingerprints(wanted_is.as_ref(), former.as_ref());
             let taken_up = self.instance.waiting.is_some();
+            let is_gone = self.instance.action == Action::Delete && observed.is_none();
+            if is_gone {
+                // It went with something else, a group with its user: what was to be is so.
+                return self.nothing_left(None, None).map_err(Early::Fatal);
+            }
             if seen != self.instance.expects && !taken_up && !self.is_brought_by_this_run() {
                 return Err(Early::Refused(self.changed(observed.as_ref())));
             }

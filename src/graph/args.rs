@@ -255,7 +255,8 @@ impl Reader<'_> {
     }
 
     fn check_value(&mut self, attr: &Attr, value: &Value, span: Span) {
-        if (attr.class == Class::Identity || attr.fills.is_some()) && value.is_sensitive() {
+        let is_name = attr.class == Class::Identity || attr.fills.is_some() || attr.claim.is_some();
+        if is_name && value.deep_marks().sensitive {
             self.problems.push(
                 Diagnostic::error("sensitive-name", format!("`{}` cannot be sensitive", attr.name))
                     .detail("It is a name, and names are shown everywhere. Use nonsensitive(…) if it is no secret.")

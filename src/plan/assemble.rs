@@ -14,7 +14,7 @@ use super::model::{ClaimMove, Cut, Deferred, DeferredAfter};
 use super::moved::Records;
 use super::objects::{Planner, Verdict};
 use super::removals::{Fate, Removal};
-use super::{Progress, Request, hold, order};
+use super::{Progress, Request, conflicts, hold, order};
 use crate::graph::{Args, Graph};
 use crate::resource::kind::{Action, Endpoint, Step};
 
@@ -60,7 +60,7 @@ pub(crate) fn assemble<'a>(
     removals: Vec<Removal<'a>>,
 ) -> Progress {
     let mut verdicts = planner.verdicts.take();
-    graph.problems.extend(doubles(&graph, &verdicts));
+    graph.problems.extend(conflicts::doubles(&graph, &verdicts));
     let depends = hold::depends_on(&graph);
     let waiting = waiting(&graph, records);
     hold::hold(&graph, &mut verdicts, &depends, &waiting);
@@ -73,8 +73,13 @@ pub(crate) fn assemble<'a>(
         shown.removal(removal, &mut items, &mut graph.problems);
     }
     items.sort_by(|a, b| a.address.cmp(&b.address).then(a.id.cmp(&b.id)));
-    let renamed = taken_over(&graph, &items);
-    graph.problems.extend(renamed);
+    let conflicts = [
+        conflicts::taken_over(&graph, &items),
+        conflicts::handed_over(&graph, &items),
+        conflicts::one_machine(&graph, &items),
+        conflicts::nowhere(request.selection, &graph, &items),
+    ];
+    graph.problems.extend(conflicts.into_iter().flatten());
     let fences = claims::fences(request, &graph, &items);
     graph.problems.extend(fences.problems.iter().cloned());
     if graph.problems.iter().any(Diagnostic::is_error) {
@@ -83,11 +88,11 @@ pub(crate) fn assemble<'a>(
     shown.unexpanded(&graph, &items);
     let claim_edges = apply_fences(&mut items, fences, &mut shown);
     let mut edges = order::item_edges(&items, &depends);
-    let cut = cut(request, &mut items, &edges);
+    let cut = cut(request, &mut items, &edges, &mut shown);
     edges.retain(|(f, t, _)| items[*f].has_steps() && items[*t].has_steps());
     edges.extend(order::rollout_edges(&items));
     edges.extend(claim_edges.into_iter().filter(|(f, t, _)| items[*f].has_steps() && items[*t].has_steps()));
-    if let Some(problem) = ring_problem(&items, &edges) {
+    if let Some(problem) = conflicts::ring(&graph, &items, &edges) {
         graph.problems.push(problem);
         return Progress::Wrong(std::mem::take(&mut graph.problems));
     }
@@ -100,59 +105,6 @@ pub(crate) fn assemble<'a>(
         shown,
         (outputs, cut, warnings),
     )))
-}
-
-/// Two instances with one identity.
-fn doubles(graph: &Graph<'_>, verdicts: &BTreeMap<InstanceId, Verdict>) -> Vec<Diagnostic> {
-    let mut seen: BTreeMap<(&Endpoint, &str, &str), InstanceId> = BTreeMap::new();
-    let mut problems = Vec::new();
-    for (id, verdict) in verdicts {
-        let Verdict::Decided(d) = verdict else { continue };
-        let instance = graph.instance(*id);
-        if d.endpoint == Endpoint::Nowhere {
-            continue;
-        }
-        if let Some(first) = seen.insert((&d.endpoint, instance.schema.kind, &d.identity), *id) {
-            let other = graph.instance(first);
-            problems.push(
-                Diagnostic::error(
-                    "same-object",
-                    format!(
-                        "`{}` and `{}` are the same object: {} on {}",
-                        other.address, instance.address, d.identity, d.endpoint
-                    ),
-                )
-                .detail("One object has one owner. Remove one of them.")
-                .at(graph.span(*id), "this one")
-                .at(graph.span(first), "and this one")
-                .of(&instance.address),
-            );
-        }
-    }
-    problems
-}
-
-/// Objects that leave under one address and come under another: without `moved` they would be made and removed.
-fn taken_over(graph: &Graph<'_>, items: &[Item<'_>]) -> Vec<Diagnostic> {
-    let mut leaving: BTreeMap<(&Endpoint, &str, &str), &Item<'_>> = BTreeMap::new();
-    for item in items.iter().filter(|i| i.goes() && i.endpoint != Endpoint::Nowhere) {
-        leaving.insert((&item.endpoint, item.schema.kind, &item.identity), item);
-    }
-    let coming = items.iter().filter(|i| !i.goes() && i.args.is_some());
-    let found = coming.filter_map(|item| {
-        let old = leaving.get(&(&item.endpoint, item.schema.kind, item.identity.as_str()))?;
-        let problem = Diagnostic::error(
-            "renamed-without-moved",
-            format!("`{}` is the object that `{}` was", item.address, old.address),
-        )
-        .detail(format!("Say that it was renamed: moved {{ from = {}  to = {} }}", old.address, item.address))
-        .of(&item.address);
-        Some(match item.id {
-            Some(id) => problem.at(graph.span(id), "this resource"),
-            None => problem,
-        })
-    });
-    found.collect()
 }
 
 fn waiting(graph: &Graph<'_>, records: &Records<'_>) -> BTreeSet<InstanceId> {
@@ -206,6 +158,7 @@ impl Shown {
             }
             Verdict::Unreadable { endpoint, reason } => {
                 self.unread(&endpoint, reason, &item.address);
+                item.endpoint = endpoint;
                 item.unreadable = true;
             }
             Verdict::Wrong => {}
@@ -267,17 +220,20 @@ impl Shown {
                 .map(|id| graph.instance(*id).address.to_string())
                 .take(3)
                 .collect();
-            let lost = marks
-                .from
-                .iter()
-                .flat_map(|ids| ids.iter())
-                .any(|id| items.iter().any(|i| i.id == Some(*id) && i.unreadable));
+            let mut from = marks.from.iter().flat_map(|ids| ids.iter());
+            let lost = from.find_map(|id| items.iter().find(|i| i.id == Some(*id) && i.unreadable));
             let reason = if because.is_empty() {
                 "which instances it has is not known yet".to_owned()
             } else {
                 format!("which instances it has is known after {} is applied", because.join(", "))
             };
-            let after = if lost { DeferredAfter::Unreadable } else { DeferredAfter::NextRound };
+            let (reason, after) = match lost {
+                Some(item) => (
+                    format!("which instances it has is not known while {} cannot be read", item.address),
+                    DeferredAfter::Unreadable,
+                ),
+                None => (reason, DeferredAfter::NextRound),
+            };
             self.deferred.push(Deferred { address, reason, after });
         }
     }
@@ -300,7 +256,12 @@ fn apply_fences(items: &mut [Item<'_>], fences: Fences, shown: &mut Shown) -> Ve
 }
 
 /// Leaves out what `--target` and `--exclude` do not want.
-fn cut(request: &Request<'_>, items: &mut [Item<'_>], edges: &[order::ItemEdge]) -> Option<Cut> {
+fn cut(
+    request: &Request<'_>,
+    items: &mut [Item<'_>],
+    edges: &[order::ItemEdge],
+    shown: &mut Shown,
+) -> Option<Cut> {
     let selection = request.selection;
     if selection.targets.is_empty() && selection.excludes.is_empty() {
         return None;
@@ -314,6 +275,19 @@ fn cut(request: &Request<'_>, items: &mut [Item<'_>], edges: &[order::ItemEdge])
         (0..items.len()).filter(|i| covers(&selection.excludes, &items[*i])).collect();
     close(&mut drop, edges.iter().map(|(f, t, _)| (*f, *t)));
     let mut left = Vec::new();
+    // What cannot be read and is not asked for stands in nobody's way.
+    for item in items.iter().filter(|i| i.unreadable) {
+        let is_on_excluded = match &item.endpoint {
+            Endpoint::Host(host) => selection.excludes.iter().any(|x| x.covers(&host.address)),
+            Endpoint::Controller | Endpoint::Nowhere => false,
+        };
+        let is_wanted = selection.targets.is_empty() || covers(&selection.targets, item);
+        if is_on_excluded || !is_wanted || covers(&selection.excludes, item) {
+            shown.unreadable.values_mut().for_each(|(_, all)| all.retain(|a| *a != item.address));
+            left.push(item.address.clone());
+        }
+    }
+    shown.unreadable.retain(|_, (_, all)| !all.is_empty());
     for (at, item) in items.iter_mut().enumerate() {
         if (!keep.contains(&at) || drop.contains(&at)) && item.has_steps() {
             left.push(item.address.clone());
@@ -321,6 +295,7 @@ fn cut(request: &Request<'_>, items: &mut [Item<'_>], edges: &[order::ItemEdge])
             item.decision = None;
         }
     }
+    left.sort();
     Some(Cut { targets: selection.targets.clone(), excludes: selection.excludes.clone(), left })
 }
 
@@ -335,21 +310,4 @@ fn close(set: &mut BTreeSet<usize>, arrows: impl Iterator<Item = (usize, usize)>
             }
         }
     }
-}
-
-fn ring_problem(items: &[Item<'_>], edges: &[order::ItemEdge]) -> Option<Diagnostic> {
-    let ring = order::rings(items.len(), edges);
-    let mut count = BTreeMap::new();
-    ring.iter().for_each(|r| *count.entry(*r).or_insert(0) += 1);
-    let members: Vec<String> = items
-        .iter()
-        .zip(&ring)
-        .filter(|(_, r)| count[r] > 1)
-        .map(|(i, _)| i.address.to_string())
-        .take(10)
-        .collect();
-    (!members.is_empty()).then(|| {
-        Diagnostic::error("cycle", format!("{} must each come before the other", members.join(" and ")))
-            .detail("Their order follows from depends_on, values, claims and rollout; one of these must give way.")
-    })
 }

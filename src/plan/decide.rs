@@ -1,8 +1,10 @@
 //! The decision about one instance: desired, last applied and observed in, action and changes out.
 
+mod identity;
+
 use std::sync::Arc;
 
-use coxswain_model::schema::{Attr, AttrType, Class, Compare, Existing, Placement};
+use coxswain_model::schema::{Attr, Class, Compare, Existing, Placement};
 use coxswain_model::{Address, Diagnostic, Object, Schema, Value, json};
 use coxswain_state::{Before, OnDestroy, Record, Status};
 use serde_json::{Value as Json, json};
@@ -10,10 +12,13 @@ use serde_json::{Value as Json, json};
 use super::compare::same;
 use super::model::{AttrChange, Cause};
 use super::stored::{self, Digest};
-use crate::resource::kind::{Action, Change, Endpoint};
+use crate::graph::Args;
+use crate::resource::kind::{Action, Change};
+
+pub use identity::{asked, identity_of, identity_text, is_elsewhere, on_destroy, renamed};
 
 /// What is known of an instance when it is decided.
-pub struct Facts3<'a> {
+pub struct Situation<'a> {
     /// Its kind's tables.
     pub schema: &'static Schema,
     /// Its address.
@@ -58,7 +63,34 @@ pub struct Decision {
     pub resumed: bool,
 }
 
-impl Facts3<'_> {
+impl Decision {
+    /// Why the object may not be removed and made anew.
+    pub(crate) fn forbidden(&self, address: &Address, args: &Args) -> Option<Diagnostic> {
+        let word = match on_destroy(args.on_destroy.as_ref()) {
+            OnDestroy::Destroy => return None,
+            OnDestroy::Retain => "retain",
+            OnDestroy::Forbid => "forbid",
+        };
+        let summary = format!("`{address}` would be removed and made anew: {}", self.reason);
+        let detail =
+            format!("Its lifecycle says `on_destroy = \"{word}\"`. Take the change back, or change that.");
+        let problem = Diagnostic::error("destroy-forbidden", summary).detail(detail).of(address);
+        (self.action == Action::Replace).then_some(problem)
+    }
+
+    /// The same, where nothing but a restart was due and there is nothing to restart.
+    pub(crate) fn without_restart(mut self) -> Decision {
+        if self.action == Action::Update && self.restart && self.change.differing.is_empty() {
+            self.action = Action::NoOp;
+            self.change.action = Action::NoOp;
+            self.reason.clear();
+        }
+        self.restart &= self.action != Action::NoOp;
+        self
+    }
+}
+
+impl Situation<'_> {
     /// Last applied attributes of the wanted object.
     fn prior(&self) -> Object {
         let record = self.record.filter(|_| self.former.is_none());
@@ -194,10 +226,37 @@ impl Facts3<'_> {
                     lines: false,
                     replaces: false,
                 }),
+                Class::Owned if self.is_owned(attr) && stored.is_none() && self.is_as_wanted(attr) => {
+                    changes.push(AttrChange {
+                        name: attr.name.to_owned(),
+                        before: None,
+                        after: wanted.map(|w| {
+                            if self.is_secret(attr, w) {
+                                json!({ "$sensitive": true })
+                            } else {
+                                json::to_json(w)
+                            }
+                        }),
+                        cause: Cause::Taken,
+                        lines: false,
+                        replaces: false,
+                    });
+                }
                 Class::Setting | Class::Owned | Class::Identity | Class::Computed | Class::Fact => {}
             }
         }
         changes
+    }
+
+    fn is_secret(&self, attr: &Attr, value: &Value) -> bool {
+        attr.sensitive || value.deep_marks().sensitive
+    }
+
+    /// Whether the object has the wanted value already.
+    fn is_as_wanted(&self, attr: &Attr) -> bool {
+        let want = self.desired.get(attr.name);
+        let have = self.observed.and_then(|o| o.get(attr.name));
+        matches!((have, want), (Some(have), Some(want)) if have.is_wholly_known() && want.is_wholly_known() && same(attr, have, want))
     }
 
     fn shown_stored(&self, attr: &Attr, stored: &Json) -> Json {
@@ -320,7 +379,8 @@ impl Facts3<'_> {
             }
             None => None,
         };
-        let drifted = observed.is_some_and(Value::is_wholly_known)
+        let drifted = stored.is_some()
+            && observed.is_some_and(Value::is_wholly_known)
             && self.record.is_some_and(|r| r.status != Status::Indeterminate)
             && self.former.is_none()
             && !self.is_as_applied(attr, stored, observed);
@@ -351,89 +411,6 @@ fn reason_for(changes: &[AttrChange]) -> String {
         (d, all) if d == all => "it was changed by someone else".into(),
         _ => "it was changed by someone else, and the configuration changed".into(),
     }
-}
-
-/// The attribute by which the record is of another object than the wanted one.
-pub fn renamed(
-    schema: &Schema,
-    record: &Record,
-    desired: &Object,
-    digest: &Digest<'_>,
-) -> Option<&'static Attr> {
-    let same =
-        |a: &&Attr| stored::same_as_stored(a, record.attributes.get(a.name), desired.get(a.name), digest);
-    schema.of_class(Class::Identity).find(|a| !same(a))
-}
-
-/// Whether the record is of another object than the wanted one, or of one at another place.
-pub fn is_elsewhere(
-    schema: &Schema,
-    record: &Record,
-    wanted: (&Object, &Endpoint),
-    digest: &Digest<'_>,
-) -> bool {
-    if matches!(schema.placement, Placement::Nowhere | Placement::IsHost) {
-        return renamed(schema, record, wanted.0, digest).is_some() && schema.placement == Placement::Nowhere;
-    }
-    let place = match wanted.1 {
-        Endpoint::Host(host) => Some(host.uid.as_ref()),
-        Endpoint::Controller | Endpoint::Nowhere => None,
-    };
-    record.endpoint.as_deref() != place || renamed(schema, record, wanted.0, digest).is_some()
-}
-
-/// The identity attributes of an object; all of it where the kind has none (contributions).
-pub fn identity_of(schema: &Schema, object: &Object) -> Object {
-    let named: Object = schema
-        .of_class(Class::Identity)
-        .filter_map(|a| object.get(a.name).map(|v| (Arc::from(a.name), v.clone())))
-        .collect();
-    if schema.of_class(Class::Identity).next().is_none() { object.clone() } else { named }
-}
-
-/// What `lifecycle.on_destroy` means.
-pub fn on_destroy(word: Option<&Value>) -> OnDestroy {
-    match word.and_then(Value::as_str) {
-        Some("retain") => OnDestroy::Retain,
-        Some("forbid") => OnDestroy::Forbid,
-        Some(_) | None => OnDestroy::Destroy,
-    }
-}
-
-/// What a kind is asked about: the identity; of a contribution everything, with what was applied last, so that what
-/// is not wanted any more is seen too.
-pub fn asked(schema: &Schema, object: &Object, record: Option<&Record>) -> Object {
-    let mut asked = identity_of(schema, object);
-    if schema.of_class(Class::Identity).next().is_some() {
-        return asked;
-    }
-    let applied = record.map_or_else(Object::new, |r| stored::from_stored(schema, &r.attributes));
-    for attr in schema.of_class(Class::Owned) {
-        let AttrType::Set(of) = attr.ty else { continue };
-        let items = |object: &Object| object.get(attr.name).and_then(Value::as_items).map(<[Value]>::to_vec);
-        if let (Some(mut wanted), Some(had)) = (items(&asked), items(&applied)) {
-            wanted.extend(had);
-            asked.insert(Arc::from(attr.name), Value::set(of.to_type(), wanted));
-        }
-    }
-    asked
-}
-
-/// The identity as text, unique with kind and endpoint; `None` while a part is unknown. Contributions are named by
-/// their address.
-pub fn identity_text(schema: &Schema, address: &Address, object: &Object) -> Option<String> {
-    let mut parts = Vec::new();
-    for attr in schema.of_class(Class::Identity) {
-        let value = object.get(attr.name)?;
-        if !value.is_wholly_known() {
-            return None;
-        }
-        parts.push(match value.as_str() {
-            Some(text) => text.to_owned(),
-            None => json::to_json(value).to_string(),
-        });
-    }
-    if parts.is_empty() { Some(address.to_string()) } else { Some(parts.join(" ")) }
 }
 
 /// What an object was before it was first touched, as values.

@@ -6,7 +6,7 @@ use coxswain_state::{Record, State, Status};
 
 use super::model::{AttrChange, Cause, Mode, Unreadable};
 use super::moved::Records;
-use super::objects::{Place, Planner, Seen3};
+use super::objects::{Place, Planner, Sight};
 use super::seen::{Lacks, Seen};
 use super::{Request, Selection, removals, stored};
 use crate::config::Config;
@@ -98,12 +98,12 @@ fn compare_one(
     let planner = Planner::new(request, records);
     let place = Place { endpoint: endpoint.clone(), facts };
     match planner.observe(kind, &identity, &place, Some(record)) {
-        Seen3::Lack => {
+        Sight::Lack => {
             for (endpoint, probes) in planner.lacks.borrow().probes.clone() {
                 lacks.probes.entry(endpoint).or_default().extend(probes);
             }
         }
-        Seen3::Unknown(reason) => {
+        Sight::Unknown(reason) => {
             let name = endpoint.to_string();
             match report.unreadable.iter_mut().find(|u| u.endpoint == name) {
                 Some(known) => known.instances.push(address.clone()),
@@ -114,7 +114,7 @@ fn compare_one(
                 }),
             }
         }
-        Seen3::Object(observed) => {
+        Sight::Object(observed) => {
             report.checked += 1;
             let changes = observed.as_ref().map_or_else(Vec::new, |o| differences(request, kind, record, o));
             if observed.is_none() || !changes.is_empty() {

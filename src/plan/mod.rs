@@ -11,6 +11,7 @@
 mod assemble;
 mod claims;
 pub mod compare;
+mod conflicts;
 pub mod decide;
 pub mod document;
 pub mod drift;

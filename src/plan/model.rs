@@ -132,6 +132,8 @@ pub enum Cause {
     Both,
     /// It is not in the configuration any more: left as it is from now on.
     Released,
+    /// It is in the configuration now and is so already.
+    Taken,
 }
 
 /// One step in the plan.
@@ -290,6 +292,17 @@ impl Plan {
             *counts.entry(instance.action).or_default() += 1;
         }
         counts
+    }
+    /// How many instances were looked at and are as they should be.
+    pub fn n_unchanged(&self) -> usize {
+        let left = self.cut.iter().flat_map(|cut| &cut.left);
+        let hidden = self.deferred.iter().map(|d| &d.address).chain(left);
+        let hidden: std::collections::BTreeSet<&Address> =
+            hidden.chain(self.unreadable.iter().flat_map(|u| &u.instances)).collect();
+        let is_unchanged = |i: &&InstancePlan| {
+            i.action == Action::NoOp && !i.settles && i.waiting.is_none() && !hidden.contains(&i.address)
+        };
+        self.instances.iter().filter(is_unchanged).count()
     }
     /// How many instances cannot be read: planned as nothing, and not known to be unchanged.
     pub fn n_unknown(&self) -> usize {

@@ -9,7 +9,7 @@ use coxswain_model::schema::{Class, Placement};
 use coxswain_model::{Address, Diagnostic, Diagnostics, InstanceId, Node, Object, Schema, Value};
 use coxswain_state::{Record, Status};
 
-use super::decide::{self, Decision, Facts3};
+use super::decide::{self, Decision, Situation};
 use super::model::DeferredAfter;
 use super::moved::Records;
 use super::seen::Lacks;
@@ -140,19 +140,19 @@ impl<'a> Planner<'a> {
         let record = self.records.get(&instance.address);
         let asked = decide::asked(instance.schema, &args.object, record);
         let observed = match self.observe(kind, &asked, &place, record) {
-            Seen3::Lack => return Err(Stop::Need(Need::Instance(instance.address.clone()))),
-            Seen3::Object(found) => found,
-            Seen3::Unknown(reason) => return Ok(Verdict::Unreadable { endpoint: place.endpoint, reason }),
+            Sight::Lack => return Err(Stop::Need(Need::Instance(instance.address.clone()))),
+            Sight::Object(found) => found,
+            Sight::Unknown(reason) => return Ok(Verdict::Unreadable { endpoint: place.endpoint, reason }),
         };
         let former = match self.former(kind, record, &args.object, &place.endpoint) {
-            Some(Seen3::Lack) => return Err(Stop::Need(Need::Instance(instance.address.clone()))),
-            Some(Seen3::Unknown(reason)) => {
+            Some(Sight::Lack) => return Err(Stop::Need(Need::Instance(instance.address.clone()))),
+            Some(Sight::Unknown(reason)) => {
                 return Ok(Verdict::Unreadable { endpoint: place.endpoint, reason });
             }
-            Some(Seen3::Object(found)) => Some(found),
+            Some(Sight::Object(found)) => Some(found),
             None => None,
         };
-        let facts = Facts3 {
+        let facts = Situation {
             former: former.as_ref().map(Option::as_ref),
             schema: instance.schema,
             address: &instance.address,
@@ -169,10 +169,15 @@ impl<'a> Planner<'a> {
             Ok(decision) => decision,
             Err(problems) => return Err(Stop::Error(problems)),
         };
+        if let Some(problem) = decision.forbidden(&instance.address, &args) {
+            return Err(Stop::Error(vec![problem.at(graph.span(id), "this resource")]));
+        }
         let cx =
             PlanCx { address: &instance.address, endpoint: &place.endpoint, facts: place.facts.as_ref() };
         let steps = steps_of(kind, &cx, &decision)
             .map_err(|problems| Stop::Error(problems.into_iter().map(place_of).collect()))?;
+        // A restart of what shall not run is none.
+        let decision = if steps.is_empty() { decision.without_restart() } else { decision };
         let decided = Decided { endpoint: place.endpoint, identity, decision, steps, args };
         Ok(Verdict::Decided(Box::new(decided)))
     }
@@ -265,11 +270,11 @@ impl<'a> Planner<'a> {
         identity: &Object,
         place: &Place,
         record: Option<&Record>,
-    ) -> Seen3 {
+    ) -> Sight {
         let none = Answers::new();
         let got = self.request.seen.answers.get(&place.endpoint).unwrap_or(&none);
         if let Some(unreached) = self.request.seen.unreadable.get(&place.endpoint) {
-            return Seen3::Unknown(unreached.reason.clone());
+            return Sight::Unknown(unreached.reason.clone());
         }
         let blank = Facts::default();
         let facts = place.facts.as_ref().unwrap_or(&blank);
@@ -278,16 +283,16 @@ impl<'a> Planner<'a> {
             Observation::Need(probes) => {
                 let unanswered: Vec<Probe> = probes.into_iter().filter(|p| !got.contains_key(p)).collect();
                 if unanswered.is_empty() {
-                    return Seen3::Unknown(format!("{} asks for the same reads again", kind.schema().kind));
+                    return Sight::Unknown(format!("{} asks for the same reads again", kind.schema().kind));
                 }
                 self.lack(&place.endpoint, unanswered);
-                Seen3::Lack
+                Sight::Lack
             }
-            _ if place.facts.is_none() && place.endpoint != Endpoint::Nowhere => Seen3::Lack,
-            Observation::Present(object) => Seen3::Object(Some(object)),
-            Observation::Absent => Seen3::Object(None),
-            Observation::Recorded => Seen3::Object(recorded(kind.schema(), record)),
-            Observation::Unknown(reason) => Seen3::Unknown(reason),
+            _ if place.facts.is_none() && place.endpoint != Endpoint::Nowhere => Sight::Lack,
+            Observation::Present(object) => Sight::Object(Some(object)),
+            Observation::Absent => Sight::Object(None),
+            Observation::Recorded => Sight::Object(recorded(kind.schema(), record)),
+            Observation::Unknown(reason) => Sight::Unknown(reason),
         }
     }
 
@@ -298,7 +303,7 @@ impl<'a> Planner<'a> {
         record: Option<&Record>,
         desired: &Object,
         endpoint: &Endpoint,
-    ) -> Option<Seen3> {
+    ) -> Option<Sight> {
         let schema = kind.schema();
         let record = record.filter(|r| r.status != Status::Released)?;
         if !decide::is_elsewhere(schema, record, (desired, endpoint), self.request.digest) {
@@ -306,7 +311,7 @@ impl<'a> Planner<'a> {
         }
         let mut lacks = self.lacks.borrow_mut();
         let Some(endpoint) = removals::endpoint_of(self.records, record, &mut lacks) else {
-            return Some(Seen3::Object(None));
+            return Some(Sight::Object(None));
         };
         drop(lacks);
         let facts = self.request.seen.facts(&endpoint).cloned();
@@ -415,7 +420,7 @@ fn as_written(schema: &Schema, object: &Object) -> Object {
 }
 
 /// An observation as planning uses it.
-pub(crate) enum Seen3 {
+pub(crate) enum Sight {
     Lack,
     Object(Option<Object>),
     Unknown(String),

@@ -10,7 +10,7 @@ use coxswain_state::{OnDestroy, Record, State, Status};
 
 use super::decide::{self, Decision};
 use super::moved::Records;
-use super::objects::{Place, Planner, Seen3};
+use super::objects::{Place, Planner, Sight};
 use super::seen::Lacks;
 use super::{Progress, Request, Selection, assemble, stored};
 use crate::config::Config;
@@ -283,14 +283,14 @@ fn fate(
     }
     let place = Place { endpoint: endpoint.clone(), facts };
     let observed = match planner.observe(kind, &none.identity, &place, Some(record)) {
-        Seen3::Lack => {
+        Sight::Lack => {
             for (endpoint, probes) in planner.lacks.borrow().probes.clone() {
                 lacks.probes.entry(endpoint).or_default().extend(probes);
             }
             return Fate::Unreadable(String::new());
         }
-        Seen3::Unknown(reason) => return Fate::Unreadable(reason),
-        Seen3::Object(observed) => observed,
+        Sight::Unknown(reason) => return Fate::Unreadable(reason),
+        Sight::Object(observed) => observed,
     };
     // What was in the making may have left something beside its place, which its removal takes along.
     if observed.is_none() && record.status != Status::Indeterminate {

@@ -161,7 +161,9 @@ pub fn fingerprint(schema: &Schema, observed: Option<&Object>, digest: &Digest<'
     let owned: Map<String, Json> = schema
         .attributes
         .iter()
-        .filter(|a| matches!(a.class, Class::Identity | Class::Owned) && !a.volatile)
+        // Of a host, which machine it is.
+        .filter(|a| matches!(a.class, Class::Identity | Class::Owned) || a.name == "machine_id")
+        .filter(|a| !a.volatile)
         .filter_map(|a| observed.get(a.name).map(|v| (a.name.to_owned(), json::to_json_clear(v))))
         .collect();
     digest(Json::Object(owned).to_string().as_bytes())

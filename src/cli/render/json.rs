@@ -55,7 +55,7 @@ fn counts(plan: &Plan) -> Counts {
         adopt: n(Action::Adopt),
         forget: n(Action::Forget),
         read: n(Action::Read),
-        unchanged: n(Action::NoOp).saturating_sub(plan.n_unknown() + plan.settled()),
+        unchanged: plan.n_unchanged(),
         noted: plan.settled(),
         deferred: plan.deferred.len(),
         unknown: plan.n_unknown(),

@@ -162,10 +162,6 @@ pub fn remarks(item: &Item<'_>) -> Vec<String> {
             StepClass::Danger => lines.push(format!("cannot be taken back: {title}")),
         }
     }
-    let is_new = matches!(item.instance.action, Action::Create | Action::Replace);
-    if item.instance.restart && !is_new && !item.steps.iter().any(|s| s.step.class == StepClass::Restart) {
-        lines.push("restart: something in restart_on changes".to_owned());
-    }
     lines
 }
 
@@ -268,7 +264,7 @@ pub fn last_line(plan: &Plan) -> String {
         line += &format!(", {} to forget", n(Action::Forget));
     }
     let unknown = plan.n_unknown();
-    line += &format!("; {} unchanged", n(Action::NoOp).saturating_sub(unknown + plan.settled()));
+    line += &format!("; {} unchanged", plan.n_unchanged());
     if unknown > 0 {
         line += &format!(", {unknown} unknown");
     }

@@ -109,6 +109,7 @@ pub fn row(change: &AttrChange, action: Action, place: &str) -> Row {
     let absent = || "(none)".to_owned();
     let text = match (action, before, after) {
         (_, Some(value), None) if change.cause == Cause::Released => inline(value),
+        (_, None, Some(value)) if change.cause == Cause::Taken => inline(value),
         (Action::Delete | Action::Forget, Some(value), None)
         | (Action::Create | Action::Read | Action::Adopt, None, Some(value)) => inline(value),
         _ => format!("{} -> {}", before.map_or_else(absent, inline), after.map_or_else(absent, inline)),
@@ -119,6 +120,7 @@ pub fn row(change: &AttrChange, action: Action, place: &str) -> Row {
 fn comment(change: &AttrChange, place: &str) -> String {
     let cause = match change.cause {
         Cause::Pending => None,
+        Cause::Taken => Some("is so already: managed from now on".to_owned()),
         Cause::Released => Some("not in the configuration any more: left as it is".to_owned()),
         Cause::Drifted => Some(format!("changed on {place}")),
         Cause::Both => Some(format!("changed on {place} and in the configuration")),
