@@ -34,9 +34,11 @@ pub(super) fn wanted(
         Endpoint::Host(host) if host.address != planned.address => Some(host.uid.to_string()),
         Endpoint::Host(_) | Endpoint::Controller | Endpoint::Nowhere => None,
     };
-    // Facts are the machine's own; there is nothing to give back.
+    // Only what a kind gives back is kept: the rest is the machine's own, and may be a secret.
     let schema = (core.run.kinds)(&planned.address.kind).map(Kind::schema);
-    let is_kept = |name: &str| schema.and_then(|s| s.attr(name)).is_none_or(|a| a.class != Class::Fact);
+    let is_kept = |name: &str| {
+        schema.and_then(|s| s.attr(name)).is_none_or(|a| a.restores || a.class == Class::Identity)
+    };
     if record.before.is_none() {
         record.before = Some(match &decision.change.observed {
             None => Before::Absent,

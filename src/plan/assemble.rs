@@ -88,7 +88,10 @@ pub(crate) fn assemble<'a>(
     shown.unexpanded(&graph, &items);
     let claim_edges = apply_fences(&mut items, fences, &mut shown);
     let mut edges = order::item_edges(&items, &depends);
-    let cut = cut(request, &mut items, &edges, &mut shown);
+    // A move of a claim is planned with both of its ends, or not at all.
+    let mut together = edges.clone();
+    together.extend(claim_edges.iter().flat_map(|(f, t, why)| [(*f, *t, *why), (*t, *f, *why)]));
+    let cut = cut(request, &mut items, &together, &mut shown);
     edges.retain(|(f, t, _)| items[*f].has_steps() && items[*t].has_steps());
     edges.extend(order::rollout_edges(&items));
     edges.extend(claim_edges.into_iter().filter(|(f, t, _)| items[*f].has_steps() && items[*t].has_steps()));

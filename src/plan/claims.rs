@@ -70,7 +70,12 @@ pub(crate) fn fences(request: &Request<'_>, graph: &Graph<'_>, items: &[Item<'_>
             Ok(()) => {
                 let step =
                     ClaimMove { key: key.to_string(), from: claim.holder.clone(), to: item.uid.clone() };
-                moves.entry((from.filter(|f| f != to), *to)).or_default().push((step, claim.phase));
+                let group = if step.from == step.to {
+                    rank(claim.phase).min(rank(Phase::ProvedGone))
+                } else {
+                    u8::MAX
+                };
+                moves.entry((from.filter(|f| f != to), *to, group)).or_default().push((step, claim.phase));
             }
             Err(Hold::Wait(reason, after)) => {
                 fences.held.insert(*to, (reason, after));
@@ -81,14 +86,15 @@ pub(crate) fn fences(request: &Request<'_>, graph: &Graph<'_>, items: &[Item<'_>
             }),
         }
     }
-    for ((from, to), claims) in moves {
+    for ((from, to, _), claims) in moves {
         fences.fence(from, to, claims);
     }
     fences
 }
 
 /// The claims to move from one item, or from nobody who is left, to another.
-type Moves = BTreeMap<(Option<usize>, usize), Vec<(ClaimMove, Phase)>>;
+/// Those that come back to their own holder are told apart by how far they had gone.
+type Moves = BTreeMap<(Option<usize>, usize, u8), Vec<(ClaimMove, Phase)>>;
 
 enum Hold {
     Wait(String, DeferredAfter),
@@ -133,9 +139,24 @@ impl Fences {
         let keys: Vec<ClaimMove> = claims.iter().map(|(m, _)| m.clone()).collect();
         // The least advanced claim decides; the steps are idempotent, so one that is further loses nothing.
         let phase = claims.iter().map(|(_, p)| rank(*p)).min().unwrap_or(0);
+        // Claims of one instance may come from several others, and go to several: each has steps of its own.
+        let taken = |rows: &BTreeMap<usize, Vec<(Step, Vec<ClaimMove>)>>, at: usize, verb| {
+            rows.get(&at).map_or(0, |row| row.iter().filter(|(s, _)| s.verb == verb).count())
+        };
+        let leaving = from.map_or(0, |from| {
+            taken(&self.before, from, Verb::ClaimStop).max(taken(&self.before, from, Verb::ClaimProve))
+        });
+        let coming = taken(&self.after, to, Verb::ClaimStart);
+        // A holder that was only about to leave starts again; nobody else had it in between.
+        let stays = keys.iter().all(|k| k.from == k.to) && phase < rank(Phase::ProvedGone);
         let step = |name: &str, verb, title: String| {
-            let mut step = Step::new(name, verb, title).class(StepClass::Danger);
-            if !matches!(verb, Verb::ClaimStop | Verb::ClaimProve) {
+            let is_old = matches!(verb, Verb::ClaimStop | Verb::ClaimProve | Verb::ClaimExport);
+            let name = match if is_old { leaving } else { coming } {
+                0 => name.to_owned(),
+                n => format!("{name}-{}", n + 1),
+            };
+            let mut step = Step::new(&name, verb, title).class(StepClass::Danger);
+            if !stays && !matches!(verb, Verb::ClaimStop | Verb::ClaimProve) {
                 step.gates = keys.iter().map(|k| Gate::ClaimProved(k.key.clone())).collect();
             }
             (step, keys.clone())
@@ -153,10 +174,11 @@ impl Fences {
             }
             self.before.entry(from).or_default().extend(due);
         }
-        self.before.entry(to).or_default().extend([
+        let arrival = [
             step("claim-import", Verb::ClaimImport, format!("import the history of {what}")),
             step("claim-wait", Verb::ClaimWait, format!("wait the safety distance for {what}")),
-        ]);
+        ];
+        self.before.entry(to).or_default().extend(arrival.into_iter().filter(|_| !stays));
         self.after.entry(to).or_default().push(step(
             "claim-start",
             Verb::ClaimStart,

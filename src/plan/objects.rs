@@ -314,6 +314,9 @@ impl<'a> Planner<'a> {
             return Some(Sight::Object(None));
         };
         drop(lacks);
+        if let Some(unreached) = self.request.seen.unreadable.get(&endpoint) {
+            return Some(Sight::Unknown(unreached.reason.clone()));
+        }
         let facts = self.request.seen.facts(&endpoint).cloned();
         if facts.is_none() && endpoint != Endpoint::Nowhere {
             self.lack(&endpoint, [Probe::Facts]);
