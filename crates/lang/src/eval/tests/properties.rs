@@ -1,4 +1,5 @@
-//! What holds for every expression: no panic, no contradiction once the unknown is known, no mark lost.
+//! What holds for every expression: no panic, no contradiction once the unknown is known, no mark lost, and a
+//! conversion that is done stays as it is.
 //!
 //! Expressions come from two grammars, one that knows types and one that does not, over the names `x`, whose value
 //! the property varies, `y`, which is known, and `v` and `w`, which the innermost `for` binds.
@@ -212,6 +213,23 @@ proptest! {
         for pair in results.windows(2) {
             let is_marked = differ_under_mark(&pair[0], &pair[1], &comes_from);
             prop_assert!(is_marked, "{text}: {} and {}", show(&pair[0]), show(&pair[1]));
+        }
+    }
+
+    #[test]
+    fn converting_again_changes_nothing((text, (given, values), _) in case(&[]), (wanted, _) in sort()) {
+        let expr = parsed(&text);
+        let known = values.into_iter().map(Value::sensitive);
+        let results = known.chain([Value::unknown(given)]).filter_map(|x| value_of(&expr, &x).ok());
+        for value in results {
+            let Ok(once) = convert(value.clone(), &wanted) else { continue };
+            let told = format!("{text}: {} as {wanted} is {}", show(&value), show(&once));
+            prop_assert!(!once.is_wholly_known() || keeps_type(&wanted, &once), "{told}");
+            // A conversion to an object leaves out what the type does not name, with its marks.
+            let marked = if matches!(wanted, Type::Object(_)) { value.marks.clone() } else { value.deep_marks() };
+            prop_assert!(!marked.sensitive || once.deep_marks().sensitive, "{told}");
+            let again = convert(once.clone(), &wanted);
+            prop_assert!(again.as_ref().is_ok_and(|again| *again == once), "{told}, and then {again:?}");
         }
     }
 }
