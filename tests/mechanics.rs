@@ -47,6 +47,7 @@ static SCHEMA: Schema = Schema {
     stage: Stage::Base,
     existing: Existing::Adopt,
     restarts: false,
+    comes_with_others: false,
     mutex: None,
     documented: false,
 };

@@ -149,6 +149,7 @@ impl Doing<'_, '_> {
         {
             return self.nothing_left(observed, wanted).map_err(Early::Fatal);
         }
+        self.take_claims(wanted.as_ref())?;
         self.intend(&wanted).map_err(Early::Fatal)?;
         self.core.run.journal.synced().await.map_err(Early::Fatal)?;
         let change = match (&decision.removal, self.planned.step.verb) {
@@ -209,7 +210,8 @@ impl Doing<'_, '_> {
         let plan = self.core.run.plan;
         let needs = |why| matches!(why, Why::Implied | Why::Restart | Why::Value | Why::DependsOn);
         let brings = |edge: &Edge| needs(edge.why) && plan.steps[edge.to].id == self.planned.id;
-        self.instance.action == Action::Create
+        self.schema.comes_with_others
+            && self.instance.action == Action::Create
             && self.instance.expects == "absent"
             && plan.edges.iter().any(brings)
     }

@@ -244,6 +244,9 @@ impl Shown {
 
 fn apply_fences(items: &mut [Item<'_>], fences: Fences, shown: &mut Shown) -> Vec<order::ItemEdge> {
     for (at, (reason, after)) in fences.held {
+        if items[at].decision.is_none() {
+            continue;
+        }
         items[at].steps.clear();
         items[at].decision = None;
         shown.deferred.push(Deferred { address: items[at].address.clone(), reason, after });

@@ -6,14 +6,14 @@
 
 use std::collections::BTreeMap;
 
-use coxswain_model::{Diagnostic, Diagnostics, Value, json};
+use coxswain_model::{Attr, Diagnostic, Diagnostics, Value, json};
 use coxswain_state::{Claim, ClaimKey, Phase};
 
 use super::assemble::Item;
 use super::model::{ClaimMove, DeferredAfter};
 use super::{Request, Why};
 use crate::graph::Graph;
-use crate::resource::kind::{Gate, Step, StepClass, Verb};
+use crate::resource::kind::{Action, Gate, Step, StepClass, Verb};
 
 /// What must happen to the items because of claims.
 #[derive(Default)]
@@ -65,17 +65,23 @@ pub(crate) fn fences(request: &Request<'_>, graph: &Graph<'_>, items: &[Item<'_>
         if claim.holder == item.uid && claim.phase == Phase::Held {
             continue;
         }
-        let from = items.iter().position(|i| i.uid == claim.holder);
-        match checked(key, claim, from.map(|f| &items[f]), item) {
+        let last = last_user(items, key, claim, item);
+        if let Some(at) = not_decided(items, last.at, *to) {
+            let why = format!("{key} moves from or to {}, which is left to a later round", items[at].address);
+            let other = if at == *to { last.at.unwrap_or(*to) } else { *to };
+            fences.held.insert(other, (why, DeferredAfter::NextRound));
+            continue;
+        }
+        match checked(key, claim, &last, last.at.map(|f| &items[f]), item) {
             Ok(()) => {
                 let step =
                     ClaimMove { key: key.to_string(), from: claim.holder.clone(), to: item.uid.clone() };
-                let group = if step.from == step.to {
-                    rank(claim.phase).min(rank(Phase::ProvedGone))
-                } else {
-                    u8::MAX
+                let from = last.at.filter(|f| f != to);
+                let group = match from {
+                    None if step.from == step.to => rank(last.phase).min(rank(Phase::ProvedGone)),
+                    None | Some(_) => u8::MAX,
                 };
-                moves.entry((from.filter(|f| f != to), *to, group)).or_default().push((step, claim.phase));
+                moves.entry((from, *to, group)).or_default().push((step, last.phase));
             }
             Err(Hold::Wait(reason, after)) => {
                 fences.held.insert(*to, (reason, after));
@@ -96,27 +102,93 @@ pub(crate) fn fences(request: &Request<'_>, graph: &Graph<'_>, items: &[Item<'_>
 /// Those that come back to their own holder are told apart by how far they had gone.
 type Moves = BTreeMap<(Option<usize>, usize, u8), Vec<(ClaimMove, Phase)>>;
 
+/// Who may be using a thing now, and how far taking it away from there has come.
+struct LastUser {
+    at: Option<usize>,
+    /// Its uid.
+    uid: String,
+    phase: Phase,
+}
+
+/// The holder of the ledger; once the next one was given the history, that one: it may have started. What its record
+/// still lists it may use again, with its next restart: that it is gone is proved anew.
+fn last_user(items: &[Item<'_>], key: &ClaimKey, claim: &Claim, to: &Item<'_>) -> LastUser {
+    let taker = claim.to.as_ref().filter(|t| claim.phase == Phase::Importing && **t != to.uid);
+    let (uid, phase) = match taker {
+        Some(taker) => (taker, Phase::Held),
+        None => (&claim.holder, claim.phase),
+    };
+    let at = items.iter().position(|i| i.uid == *uid);
+    let lists = at.is_some_and(|at| items[at].uid != to.uid && recorded_claims(&items[at]).contains(key));
+    let phase = if lists && rank(phase) > rank(Phase::Stopping) { Phase::Stopping } else { phase };
+    LastUser { at, uid: uid.clone(), phase }
+}
+
+/// The claims an item's record lists.
+fn recorded_claims(item: &Item<'_>) -> Vec<ClaimKey> {
+    let Some(record) = item.record else { return Vec::new() };
+    let mut keys = Vec::new();
+    for attr in item.schema.attributes {
+        let (Some(name), Some(stored)) = (attr.claim, record.attributes.get(attr.name)) else { continue };
+        let single = std::slice::from_ref(stored);
+        let values = stored.as_array().map_or(single, Vec::as_slice);
+        keys.extend(
+            values
+                .iter()
+                .map(|v| ClaimKey::new(name, &v.as_str().map_or_else(|| v.to_string(), ToOwned::to_owned))),
+        );
+    }
+    keys
+}
+
+/// One of the two that is not planned in this round; what cannot be read is judged by [`checked`].
+fn not_decided(items: &[Item<'_>], from: Option<usize>, to: usize) -> Option<usize> {
+    let is_open = |at: &usize| items[*at].decision.is_none() && !items[*at].unreadable;
+    [Some(to), from.filter(|f| *f != to)].into_iter().flatten().find(is_open)
+}
+
+/// Whether the old holder keeps the claim although the configuration gives it away.
+fn keeps(key: &ClaimKey, old: &Item<'_>) -> bool {
+    let ignores = |attr: &Attr| {
+        attr.claim.is_some()
+            && old.args.iter().any(|a| a.ignore_changes.iter().any(|n| n.as_ref() == attr.name))
+    };
+    let forgets = old.decision.as_ref().is_some_and(|d| d.action == Action::Forget);
+    recorded_claims(old).contains(key) && (forgets || old.schema.attributes.iter().any(ignores))
+}
+
 enum Hold {
     Wait(String, DeferredAfter),
     Wrong(Box<Diagnostic>),
 }
 
 /// Whether a move may be planned at all.
-fn checked(key: &ClaimKey, claim: &Claim, from: Option<&Item<'_>>, to: &Item<'_>) -> Result<(), Hold> {
-    let proved = matches!(claim.phase, Phase::ProvedGone | Phase::Exported | Phase::Importing);
+fn checked(
+    key: &ClaimKey,
+    claim: &Claim,
+    last: &LastUser,
+    from: Option<&Item<'_>>,
+    to: &Item<'_>,
+) -> Result<(), Hold> {
+    let proved = matches!(last.phase, Phase::ProvedGone | Phase::Exported | Phase::Importing);
     match from {
+        Some(old) if old.uid != to.uid && keeps(key, old) => Err(Hold::Wrong(Box::new(
+            Diagnostic::error("claim-kept", format!("`{}` claims {key}, which `{}` keeps", to.address, old.address))
+                .detail("The old holder's lifecycle leaves it as it is (`ignore_changes`, or `on_destroy = \"retain\"`), so it would go on using it. Change that first.")
+                .of(&to.address),
+        ))),
         Some(old) if old.unreadable && !proved => Err(Hold::Wait(
             format!(
-                "{key} is still held by {}, which cannot be read: that it does not sign any more is not proved. Bring its host back, or make sure for good that it is off, take it out of the state, and apply again",
+                "{key} is still held by {}, which cannot be read: that it does not sign any more is not proved. Bring its host back first",
                 old.address
             ),
             DeferredAfter::Unreadable,
         )),
-        None if !proved && claim.holder != to.uid => Err(Hold::Wrong(Box::new(
+        None if !proved && last.uid != to.uid => Err(Hold::Wrong(Box::new(
             Diagnostic::error("claim-not-proved", format!("`{}` claims {key}, whose last holder was never proved gone", to.address))
                 .detail(format!(
-                    "The ledger says that {} holds it, and that is in neither state nor configuration. A second holder could sign twice. Put the old holder back and move the claim, or destroy it with coxswain.",
-                    claim.holder
+                    "The ledger says that {} holds it, and that is in neither state nor configuration. A second holder could sign twice, so none is planned.",
+                    if last.uid == claim.holder { &claim.holder } else { &last.uid }
                 ))
                 .of(&to.address),
         ))),
@@ -148,7 +220,7 @@ impl Fences {
         });
         let coming = taken(&self.after, to, Verb::ClaimStart);
         // A holder that was only about to leave starts again; nobody else had it in between.
-        let stays = keys.iter().all(|k| k.from == k.to) && phase < rank(Phase::ProvedGone);
+        let stays = from.is_none() && keys.iter().all(|k| k.from == k.to) && phase < rank(Phase::ProvedGone);
         let step = |name: &str, verb, title: String| {
             let is_old = matches!(verb, Verb::ClaimStop | Verb::ClaimProve | Verb::ClaimExport);
             let name = match if is_old { leaving } else { coming } {
@@ -169,9 +241,8 @@ impl Fences {
         ];
         if let Some(from) = from {
             let due: Vec<_> = old.into_iter().filter(|(rank, _)| *rank > phase).map(|(_, s)| s).collect();
-            if !due.is_empty() {
-                self.edges.push((from, to, Why::Claim));
-            }
+            // The old holder's own change takes the claim out of it: before that, nobody else starts.
+            self.edges.push((from, to, Why::Claim));
             self.before.entry(from).or_default().extend(due);
         }
         let arrival = [

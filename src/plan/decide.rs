@@ -368,8 +368,7 @@ impl Situation<'_> {
     fn attr_change(&self, attr: &'static Attr, observed: Option<&Value>) -> AttrChange {
         let want = self.desired.get(attr.name);
         let stored = self.stored(attr.name);
-        let was_secret = stored.is_some_and(stored::holds_digest)
-            && want.is_none_or(|w| w.as_str().is_none_or(|s| s.len() < 1024));
+        let was_secret = stored.is_some_and(stored::holds_secret);
         let secret = attr.sensitive || was_secret || want.is_some_and(|w| w.deep_marks().sensitive);
         let shown = |value: &Value| if secret { json!({ "$sensitive": true }) } else { json::to_json(value) };
         let before = match observed {

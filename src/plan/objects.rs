@@ -137,6 +137,14 @@ impl<'a> Planner<'a> {
         if wrong.iter().any(Diagnostic::is_error) {
             return Err(Stop::Error(wrong.into_iter().map(place_of).collect()));
         }
+        let unknown_claim = |a: &&coxswain_model::Attr| {
+            a.claim.is_some() && args.object.get(a.name).is_some_and(|v| !v.is_wholly_known())
+        };
+        if let Some(attr) = instance.schema.attributes.iter().find(unknown_claim) {
+            let known = self.known_after(graph, &args.marks.from, &args.object);
+            let reason = format!("what it holds (`{}`) is {known}", attr.name);
+            return Ok(Verdict::Deferred { reason, after: DeferredAfter::NextRound });
+        }
         let record = self.records.get(&instance.address);
         let asked = decide::asked(instance.schema, &args.object, record);
         let observed = match self.observe(kind, &asked, &place, record) {

@@ -19,8 +19,11 @@ pub fn to_stored(value: &Value, digest: &Digest<'_>) -> Json {
     if value.marks.sensitive && !value.is_wholly_known() {
         return json!({ "$unknown": true });
     }
-    if value.marks.sensitive || long {
+    if value.marks.sensitive {
         return json!({ "$digest": digest_of(value, digest) });
+    }
+    if long {
+        return json!({ "$digest": digest_of(value, digest), "$long": true });
     }
     match &value.node {
         Node::List(_, items) | Node::Set(_, items) | Node::Tuple(items) => {
@@ -124,6 +127,17 @@ pub fn holds_digest(json: &Json) -> bool {
     match json {
         Json::Object(fields) => is_digest(json) || fields.values().any(holds_digest),
         Json::Array(items) => items.iter().any(holds_digest),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => false,
+    }
+}
+
+/// Whether anything in it was sensitive; what was only long says so.
+pub fn holds_secret(json: &Json) -> bool {
+    match json {
+        Json::Object(fields) => {
+            (is_digest(json) && json.get("$long").is_none()) || fields.values().any(holds_secret)
+        }
+        Json::Array(items) => items.iter().any(holds_secret),
         Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => false,
     }
 }

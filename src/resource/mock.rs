@@ -55,6 +55,7 @@ static SCHEMA: Schema = Schema {
     stage: Stage::Base,
     existing: Existing::Adopt,
     restarts: true,
+    comes_with_others: false,
     mutex: None,
     documented: false,
 };

@@ -102,6 +102,7 @@ static SCHEMA: Schema = Schema {
     stage: Stage::Base,
     existing: Existing::Adopt,
     restarts: false,
+    comes_with_others: false,
     mutex: Some("apt"),
     documented: true,
 };

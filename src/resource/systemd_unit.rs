@@ -94,6 +94,7 @@ systemd_unit "exporter" {
     stage: Stage::Service,
     existing: Existing::Adopt,
     restarts: true,
+    comes_with_others: true,
     mutex: None,
     documented: true,
 };

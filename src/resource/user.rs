@@ -82,6 +82,7 @@ static SCHEMA: Schema = Schema {
     stage: Stage::Base,
     existing: Existing::Adopt,
     restarts: false,
+    comes_with_others: false,
     mutex: Some("accounts"),
     documented: true,
 };

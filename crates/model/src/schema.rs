@@ -328,6 +328,8 @@ pub struct Schema {
     pub existing: Existing,
     /// Whether `restart_on` means something for it.
     pub restarts: bool,
+    /// Whether its object may come into being with another one, as a unit does with its file.
+    pub comes_with_others: bool,
     /// Steps of kinds with the same group exclude each other on one host (`apt`); none for no group.
     pub mutex: Option<&'static str>,
     /// Whether it is in the user's reference.

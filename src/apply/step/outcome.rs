@@ -76,6 +76,41 @@ impl Doing<'_, '_> {
         vec![Put::Put { address: self.instance.address.clone(), record: Box::new(record) }]
     }
 
+    /// Writes down what the instance is about to hold, before it does: a step that breaks half way may hold it.
+    /// What the ledger gives to another, and is not on its way here, refuses the step.
+    pub(super) fn take_claims(&self, wanted: Option<&Record>) -> Result<(), Early> {
+        let Some(record) = wanted.filter(|_| self.planned.claims.is_empty()) else { return Ok(()) };
+        let mut changes = Vec::new();
+        for key in self.claims_of(record) {
+            let is_on_its_way =
+                |claim: &Claim| claim.evidence.is_some() && claim.to.as_ref() == Some(&record.uid);
+            match self.core.lock().now.claims.get(&key) {
+                None => changes.push(Put::Claim { key, claim: claim(&record.uid, Phase::Held) }),
+                Some(held) if held.holder == record.uid || is_on_its_way(held) => {}
+                Some(_) => return Err(Early::Refused(format!("{key} is held by another; plan again"))),
+            }
+        }
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.apply_to_now(&changes);
+        let why = format!("{} takes what it will hold", self.planned.id);
+        self.append(Entry::Edit(Edit { why, changes, at: self.now() })).map_err(Early::Fatal)
+    }
+
+    fn claims_of(&self, record: &Record) -> Vec<ClaimKey> {
+        let mut keys = Vec::new();
+        for attr in self.schema.attributes {
+            let (Some(name), Some(value)) = (attr.claim, record.attributes.get(attr.name)) else { continue };
+            let single = vec![value.clone()];
+            for value in value.as_array().unwrap_or(&single) {
+                let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+                keys.push(ClaimKey::new(name, &text));
+            }
+        }
+        keys
+    }
+
     /// Claims the instance holds from now on, where nobody else does.
     fn claims_held(&self, record: &Record) -> Vec<Put> {
         let claims = &self.core.lock().now.claims;
