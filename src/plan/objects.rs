@@ -137,12 +137,7 @@ impl<'a> Planner<'a> {
         if wrong.iter().any(Diagnostic::is_error) {
             return Err(Stop::Error(wrong.into_iter().map(place_of).collect()));
         }
-        let unknown_claim = |a: &&coxswain_model::Attr| {
-            a.claim.is_some() && args.object.get(a.name).is_some_and(|v| !v.is_wholly_known())
-        };
-        if let Some(attr) = instance.schema.attributes.iter().find(unknown_claim) {
-            let known = self.known_after(graph, &args.marks.from, &args.object);
-            let reason = format!("what it holds (`{}`) is {known}", attr.name);
+        if let Some(reason) = self.unknown_claim(graph, instance.schema, &args) {
             return Ok(Verdict::Deferred { reason, after: DeferredAfter::NextRound });
         }
         let record = self.records.get(&instance.address);
@@ -188,6 +183,14 @@ impl<'a> Planner<'a> {
         let decision = if steps.is_empty() { decision.without_restart() } else { decision };
         let decided = Decided { endpoint: place.endpoint, identity, decision, steps, args };
         Ok(Verdict::Decided(Box::new(decided)))
+    }
+
+    /// Why it cannot be said what an instance holds: a move that is not seen is not fenced.
+    fn unknown_claim(&self, graph: &Graph<'_>, schema: &Schema, args: &Args) -> Option<String> {
+        let is_unknown = |name: &str| args.object.get(name).is_some_and(|v| !v.is_wholly_known());
+        let attr = schema.attributes.iter().find(|a| a.claim.is_some() && is_unknown(a.name))?;
+        let known = self.known_after(graph, &args.marks.from, &args.object);
+        Some(format!("what it holds (`{}`) is {known}", attr.name))
     }
 
     /// Where an instance lives; asks for the host's facts first.
