@@ -167,11 +167,9 @@ impl<'a> Planner<'a> {
             restart: self.restart(graph, &args, observed.as_ref())?,
             digest: self.request.digest,
         };
-        let decided = facts.decide().map_err(|problem| vec![(*problem).at(graph.span(id), "this resource")]);
-        let decision = match decided {
-            Ok(decision) => decision,
-            Err(problems) => return Err(Stop::Error(problems)),
-        };
+        let decision = facts
+            .decide()
+            .map_err(|problem| Stop::Error(vec![(*problem).at(graph.span(id), "this resource")]))?;
         if let Some(problem) = decision.forbidden(&instance.address, &args) {
             return Err(Stop::Error(vec![problem.at(graph.span(id), "this resource")]));
         }
