@@ -295,6 +295,17 @@ fn same_as_planned(run: &Run<'_>, planned: &InstancePlan, decision: &Decision) -
     Ok(())
 }
 
+/// A set with an unknown element takes another order, and may lose an element, once that is known.
+fn fits_as_set(planned: &[serde_json::Value], now: &[serde_json::Value]) -> bool {
+    let is_open = |v: &&serde_json::Value| v.get("$unknown").is_some();
+    let n_open = planned.iter().filter(is_open).count();
+    let known: Vec<&serde_json::Value> = planned.iter().filter(|v| !is_open(v)).collect();
+    n_open > 0
+        && now.len() <= planned.len()
+        && known.iter().all(|v| now.contains(v))
+        && now.iter().filter(|v| !known.contains(v)).count() <= n_open
+}
+
 /// Whether a value is the planned one where that was known.
 fn fits(planned: &serde_json::Value, now: &serde_json::Value) -> bool {
     use serde_json::Value as Json;
@@ -305,7 +316,9 @@ fn fits(planned: &serde_json::Value, now: &serde_json::Value) -> bool {
         (Json::Object(a), Json::Object(b)) => {
             a.len() == b.len() && a.iter().all(|(k, v)| b.get(k).is_some_and(|w| fits(v, w)))
         }
-        (Json::Array(a), Json::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(v, w)| fits(v, w)),
+        (Json::Array(a), Json::Array(b)) => {
+            (a.len() == b.len() && a.iter().zip(b).all(|(v, w)| fits(v, w))) || fits_as_set(a, b)
+        }
         (a, b) => a == b,
     }
 }

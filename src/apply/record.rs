@@ -86,8 +86,12 @@ fn dependencies(core: &Core<'_>, graph: &Graph<'_>, args: &Args, planned: &Insta
     ids.extend(args.restart_on.iter().chain(&args.replace_triggered_by).copied());
     let mut uids: Vec<String> =
         ids.into_iter().filter_map(|id| core.uids.get(&graph.instance(id).address).cloned()).collect();
-    for reference in &graph.resource(id).depends_on {
-        if let Some(pattern) = crate::graph::Pattern::of(&planned.address.module, reference) {
+    // Its own, and those of the module calls around it.
+    let own = graph.resource(id).depends_on.iter().map(|r| (&planned.address.module, r));
+    let around = graph.call_dependencies(id);
+    let around = around.iter().flat_map(|(path, all)| all.iter().map(move |r| (*path, r)));
+    for (module, reference) in own.chain(around) {
+        if let Some(pattern) = crate::graph::Pattern::of(module, reference) {
             uids.extend(pattern.within(&core.uids).map(|(_, uid)| uid.clone()));
         }
     }
