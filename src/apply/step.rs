@@ -162,6 +162,7 @@ impl Doing<'_, '_> {
                 self.goes_on(wanted, Vec::new(), handle, Status::Running).map_err(Early::Fatal)
             }
             Ok(Outcome::Waiting { on, resume }) => {
+                let on = on.iter().map(|name| shown(&change, name)).collect();
                 self.goes_on(wanted, on, resume, Status::Waiting).map_err(Early::Fatal)
             }
             Err(KindError::World(crate::world::WorldError::Stale { path, found, .. })) => self.failed(
