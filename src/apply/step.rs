@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coxswain_model::{Object, Schema};
-use coxswain_state::{Entry, Intent, Record, Status, StepEnd};
+use coxswain_state::{Before, Entry, Intent, Record, Status, StepEnd};
 
 use super::core::{Core, has_world};
 use super::event::{Event, StepResult};
@@ -132,7 +132,15 @@ impl Doing<'_, '_> {
         if self.is_first && self.instance.action != Action::Forget {
             let seen = self.fingerprints(wanted_is.as_ref(), former.as_ref());
             let taken_up = self.instance.waiting.is_some();
-            let is_gone = self.instance.action == Action::Delete && observed.is_none();
+            // What is to be restored, and what may have left something behind, is not done by being gone.
+            let is_gone = self.instance.action == Action::Delete
+                && observed.is_none()
+                && self.instance.expects != "absent"
+                && self
+                    .core
+                    .records
+                    .get(&self.instance.address)
+                    .is_some_and(|r| r.before == Some(Before::Absent));
             if is_gone {
                 // It went with something else, a group with its user: what was to be is so.
                 return self.nothing_left(None, None).map_err(Early::Fatal);
