@@ -114,19 +114,8 @@ impl Doing<'_, '_> {
     /// Claims the instance holds from now on, where nobody else does.
     fn claims_held(&self, record: &Record) -> Vec<Put> {
         let claims = &self.core.lock().now.claims;
-        let mut changes = Vec::new();
-        for attr in self.schema.attributes {
-            let (Some(name), Some(value)) = (attr.claim, record.attributes.get(attr.name)) else { continue };
-            let single = vec![value.clone()];
-            for value in value.as_array().unwrap_or(&single) {
-                let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
-                let key = ClaimKey::new(name, &text);
-                if !claims.contains_key(&key) {
-                    changes.push(Put::Claim { key, claim: claim(&record.uid, Phase::Held) });
-                }
-            }
-        }
-        changes
+        let free = self.claims_of(record).into_iter().filter(|key| !claims.contains_key(key));
+        free.map(|key| Put::Claim { key, claim: claim(&record.uid, Phase::Held) }).collect()
     }
 
     /// Claims of an object that was removed: its removal is the proof.
