@@ -132,16 +132,7 @@ impl Doing<'_, '_> {
         if self.is_first && self.instance.action != Action::Forget {
             let seen = self.fingerprints(wanted_is.as_ref(), former.as_ref());
             let taken_up = self.instance.waiting.is_some();
-            // What is to be restored, and what may have left something behind, is not done by being gone.
-            let is_gone = self.instance.action == Action::Delete
-                && observed.is_none()
-                && self.instance.expects != "absent"
-                && self
-                    .core
-                    .records
-                    .get(&self.instance.address)
-                    .is_some_and(|r| r.before == Some(Before::Absent));
-            if is_gone {
+            if observed.is_none() && self.is_gone_for_good() {
                 // It went with something else, a group with its user: what was to be is so.
                 return self.nothing_left(None, None).map_err(Early::Fatal);
             }
@@ -212,6 +203,15 @@ impl Doing<'_, '_> {
             Some(Some(former)) => format!("{} {}", print(Some(former)), print(wanted)),
             Some(None) | None => print(wanted),
         }
+    }
+
+    /// Whether a removal is done because the object went with something else. What is to be restored, holds a claim,
+    /// or was never seen and may have left something behind, is not done by being gone.
+    fn is_gone_for_good(&self) -> bool {
+        let record = self.core.records.get(&self.instance.address);
+        let was_absent = record.is_some_and(|r| r.before == Some(Before::Absent));
+        let holds = || self.core.lock().now.claims.values().any(|claim| claim.holder == self.instance.uid);
+        self.instance.action == Action::Delete && self.instance.expects != "absent" && was_absent && !holds()
     }
 
     /// Whether an object that was not there has come with something this run made: a unit with its file.
