@@ -3,7 +3,7 @@
 //! One mutex guards it. It is held for pure work and for writing the journal, never across an await, so that the
 //! order of entries is the order of decisions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use coxswain_lang::eval::{Need, Stop};
@@ -153,7 +153,15 @@ impl<'a> Core<'a> {
     /// Records of instances that had nothing to do in the world, but whose settings, address or dependencies changed.
     fn refreshed(&self, shared: &mut Shared<'_>) -> Vec<Put> {
         let mut changes = Vec::new();
-        for planned in &self.run.plan.instances {
+        let plan = self.run.plan;
+        // What was left to a later round, or could not be read, is as it was.
+        let left: BTreeSet<&Address> = plan
+            .deferred
+            .iter()
+            .map(|d| &d.address)
+            .chain(plan.unreadable.iter().flat_map(|u| &u.instances))
+            .collect();
+        for planned in plan.instances.iter().filter(|p| !left.contains(&p.address)) {
             let Some(mut record) = self.records.get(&planned.address).cloned() else { continue };
             if planned.action != Action::NoOp || planned.waiting.is_some() || planned.identity.is_empty() {
                 continue;
