@@ -11,7 +11,7 @@ use coxswain_state::{Claim, ClaimKey, Phase};
 
 use super::assemble::Item;
 use super::model::{ClaimMove, DeferredAfter};
-use super::{Request, Why};
+use super::{Request, Why, stored};
 use crate::graph::Graph;
 use crate::resource::kind::{Action, Gate, Step, StepClass, Verb};
 
@@ -126,19 +126,7 @@ fn last_user(items: &[Item<'_>], key: &ClaimKey, claim: &Claim, to: &Item<'_>) -
 
 /// The claims an item's record lists.
 fn recorded_claims(item: &Item<'_>) -> Vec<ClaimKey> {
-    let Some(record) = item.record else { return Vec::new() };
-    let mut keys = Vec::new();
-    for attr in item.schema.attributes {
-        let (Some(name), Some(stored)) = (attr.claim, record.attributes.get(attr.name)) else { continue };
-        let single = std::slice::from_ref(stored);
-        let values = stored.as_array().map_or(single, Vec::as_slice);
-        keys.extend(
-            values
-                .iter()
-                .map(|v| ClaimKey::new(name, &v.as_str().map_or_else(|| v.to_string(), ToOwned::to_owned))),
-        );
-    }
-    keys
+    item.record.map_or_else(Vec::new, |record| stored::claims(item.schema, record))
 }
 
 /// One of the two that is not planned in this round; what cannot be read is judged by [`checked`].

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use coxswain_lang::convert::convert;
 use coxswain_model::schema::{Attr, Class};
 use coxswain_model::{Node, Object, Schema, Value, json};
+use coxswain_state::{ClaimKey, Record};
 use serde_json::{Map, Value as Json, json};
 
 /// Text longer than this is kept as a digest.
@@ -64,6 +65,18 @@ pub fn mark_derived(schema: &Schema, args: &Object, object: &mut Object) {
             *value = std::mem::replace(value, Value::null()).marked(&marks);
         }
     }
+}
+
+/// The claims a record lists.
+pub fn claims(schema: &Schema, record: &Record) -> Vec<ClaimKey> {
+    let mut keys = Vec::new();
+    for attr in schema.attributes {
+        let (Some(name), Some(stored)) = (attr.claim, record.attributes.get(attr.name)) else { continue };
+        let values = stored.as_array().map_or(std::slice::from_ref(stored), Vec::as_slice);
+        let text = |v: &Json| v.as_str().map_or_else(|| v.to_string(), ToOwned::to_owned);
+        keys.extend(values.iter().map(|v| ClaimKey::new(name, &text(v))));
+    }
+    keys
 }
 
 /// Whether a stored leaf is a digest.

@@ -143,6 +143,23 @@ pub enum Act {
     },
 }
 
+impl Act {
+    /// The path it is about, where it is about one.
+    pub fn path(&self) -> Option<&str> {
+        match self {
+            Act::WriteFile { path, .. }
+            | Act::MakeDir { path, .. }
+            | Act::SetPermissions { path, .. }
+            | Act::RemoveFile { path, .. }
+            | Act::RemoveDir { path }
+            | Act::Keep { path, .. }
+            | Act::Restore { path, .. }
+            | Act::Sweep { path, .. } => Some(path),
+            Act::Drop { .. } | Act::Arm { .. } | Act::Disarm { .. } | Act::Run { .. } => None,
+        }
+    }
+}
+
 /// What an act did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ActDone {

@@ -1,7 +1,9 @@
 //! What a step leaves in the journal and in the records.
 
-use coxswain_model::Object;
+use std::collections::BTreeMap;
+
 use coxswain_model::schema::Class;
+use coxswain_model::{Object, Schema};
 use coxswain_state::{
     Change as Put, Claim, ClaimKey, Edit, Entry, Outcome as Ended, Phase, Record, Status, StepEnd,
 };
@@ -76,46 +78,40 @@ impl Doing<'_, '_> {
         vec![Put::Put { address: self.instance.address.clone(), record: Box::new(record) }]
     }
 
-    /// Writes down what the instance is about to hold, before it does: a step that breaks half way may hold it.
+    /// What the instance is about to hold and nobody does yet.
+    ///
+    /// # Errors
     /// What the ledger gives to another, and is not on its way here, refuses the step.
-    pub(super) fn take_claims(&self, wanted: Option<&Record>) -> Result<(), Early> {
-        let Some(record) = wanted.filter(|_| self.planned.claims.is_empty()) else { return Ok(()) };
-        let mut changes = Vec::new();
-        for key in self.claims_of(record) {
-            let is_on_its_way =
-                |claim: &Claim| claim.evidence.is_some() && claim.to.as_ref() == Some(&record.uid);
-            match self.core.lock().now.claims.get(&key) {
-                None => changes.push(Put::Claim { key, claim: claim(&record.uid, Phase::Held) }),
-                Some(held) if held.holder == record.uid || is_on_its_way(held) => {}
-                Some(_) => return Err(Early::Refused(format!("{key} is held by another; plan again"))),
+    pub(super) fn claims_to_take(&self, wanted: Option<&Record>) -> Result<Vec<Put>, Early> {
+        let Some(record) = wanted.filter(|_| self.planned.claims.is_empty()) else { return Ok(Vec::new()) };
+        let is_on_its_way =
+            |claim: &Claim| claim.evidence.is_some() && claim.to.as_ref() == Some(&record.uid);
+        let claims = &self.core.lock().now.claims;
+        for key in stored::claims(self.schema, record) {
+            match claims.get(&key) {
+                Some(held) if held.holder != record.uid && !is_on_its_way(held) => {
+                    return Err(Early::Refused(format!("{key} is held by another; plan again")));
+                }
+                Some(_) | None => {}
             }
         }
+        Ok(free(record, self.schema, claims))
+    }
+
+    /// Writes claims down after the intent, whose record names their holder, and before the step acts: one that
+    /// breaks half way may hold them.
+    pub(super) fn take_claims(&self, changes: Vec<Put>) -> Result<(), String> {
         if changes.is_empty() {
             return Ok(());
         }
         self.apply_to_now(&changes);
         let why = format!("{} takes what it will hold", self.planned.id);
-        self.append(Entry::Edit(Edit { why, changes, at: self.now() })).map_err(Early::Fatal)
-    }
-
-    fn claims_of(&self, record: &Record) -> Vec<ClaimKey> {
-        let mut keys = Vec::new();
-        for attr in self.schema.attributes {
-            let (Some(name), Some(value)) = (attr.claim, record.attributes.get(attr.name)) else { continue };
-            let single = vec![value.clone()];
-            for value in value.as_array().unwrap_or(&single) {
-                let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
-                keys.push(ClaimKey::new(name, &text));
-            }
-        }
-        keys
+        self.append(Entry::Edit(Edit { why, changes, at: self.now() }))
     }
 
     /// Claims the instance holds from now on, where nobody else does.
     fn claims_held(&self, record: &Record) -> Vec<Put> {
-        let claims = &self.core.lock().now.claims;
-        let free = self.claims_of(record).into_iter().filter(|key| !claims.contains_key(key));
-        free.map(|key| Put::Claim { key, claim: claim(&record.uid, Phase::Held) }).collect()
+        free(record, self.schema, &self.core.lock().now.claims)
     }
 
     /// Claims of an object that was removed: its removal is the proof.
@@ -266,6 +262,12 @@ impl Doing<'_, '_> {
             }
         }
     }
+}
+
+/// Claims that a record lists and nobody holds, given to it.
+fn free(record: &Record, schema: &Schema, claims: &BTreeMap<ClaimKey, Claim>) -> Vec<Put> {
+    let keys = stored::claims(schema, record).into_iter().filter(|key| !claims.contains_key(key));
+    keys.map(|key| Put::Claim { key, claim: claim(&record.uid, Phase::Held) }).collect()
 }
 
 fn claim(holder: &str, phase: Phase) -> Claim {

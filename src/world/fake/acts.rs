@@ -22,23 +22,11 @@ impl Problem {
     pub(super) fn into_error(self, endpoint: &str, act: &Act) -> WorldError {
         let endpoint = endpoint.to_owned();
         match self {
-            Problem::Stale(found) => WorldError::Stale { endpoint, path: path(act).to_owned(), found },
+            Problem::Stale(found) => {
+                WorldError::Stale { endpoint, path: act.path().unwrap_or_default().to_owned(), found }
+            }
             Problem::Failed(reason) => WorldError::Failed { endpoint, what: title(act), reason },
         }
-    }
-}
-
-fn path(act: &Act) -> &str {
-    match act {
-        Act::WriteFile { path, .. }
-        | Act::MakeDir { path, .. }
-        | Act::SetPermissions { path, .. }
-        | Act::RemoveFile { path, .. }
-        | Act::RemoveDir { path }
-        | Act::Keep { path, .. }
-        | Act::Restore { path, .. }
-        | Act::Sweep { path, .. } => path,
-        Act::Drop { .. } | Act::Arm { .. } | Act::Disarm { .. } | Act::Run { .. } => "",
     }
 }
 

@@ -365,17 +365,7 @@ pub fn parse_acts(
 }
 
 fn stale(endpoint: &str, act: &Act, found: String) -> WorldError {
-    let path = match act {
-        Act::WriteFile { path, .. }
-        | Act::MakeDir { path, .. }
-        | Act::SetPermissions { path, .. }
-        | Act::RemoveFile { path, .. }
-        | Act::RemoveDir { path }
-        | Act::Keep { path, .. }
-        | Act::Restore { path, .. }
-        | Act::Sweep { path, .. } => path.clone(),
-        Act::Drop { .. } | Act::Arm { .. } | Act::Disarm { .. } | Act::Run { .. } => title(act),
-    };
+    let path = act.path().map_or_else(|| title(act), ToOwned::to_owned);
     WorldError::Stale { endpoint: endpoint.to_owned(), path, found }
 }
 
