@@ -70,7 +70,12 @@ fn with_mode(mode: &str) -> Permissions {
 }
 
 fn run(argv: &[&str], ok: &[i32]) -> Act {
-    Act::Run { argv: argv.iter().map(|s| (*s).to_owned()).collect(), env: vec![], ok: ok.to_vec() }
+    Act::Run {
+        argv: argv.iter().map(|s| (*s).to_owned()).collect(),
+        env: vec![],
+        input: None,
+        ok: ok.to_vec(),
+    }
 }
 
 fn is_root() -> bool {
@@ -222,7 +227,8 @@ async fn programs_run_in_a_known_environment_and_stop_the_row_when_they_fail() {
     let env = vec![("X".to_owned(), "it's".to_owned())];
     let argv =
         ["sh", "-c", "echo \"$X $LC_ALL $TZ $DEBIAN_FRONTEND\"; echo e >&2; printf no-newline; exit 3"];
-    let first = Act::Run { argv: argv.iter().map(|s| (*s).to_owned()).collect(), env, ok: vec![0, 3] };
+    let first =
+        Act::Run { argv: argv.iter().map(|s| (*s).to_owned()).collect(), env, input: None, ok: vec![0, 3] };
     let acts = [first, run(&["false"], &[0]), write(&b.path("never"), b"", Expect::Absent)];
     let note = |line: &str| lines.lock().unwrap().push(line.to_owned());
     let done = b.world.act(&Endpoint::Controller, &acts, LIMIT, &note).await.unwrap();

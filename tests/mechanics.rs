@@ -48,6 +48,7 @@ static SCHEMA: Schema = Schema {
     existing: Existing::Adopt,
     restarts: false,
     comes_with_others: false,
+    one_per_host: false,
     mutex: None,
     documented: false,
 };
@@ -62,7 +63,7 @@ fn words(object: &Object, name: &str) -> Vec<String> {
 }
 
 fn run(argv: Vec<String>) -> Option<Act> {
-    (!argv.is_empty()).then(|| Act::Run { argv, env: Vec::new(), ok: vec![0] })
+    (!argv.is_empty()).then(|| Act::Run { argv, env: Vec::new(), input: None, ok: vec![0] })
 }
 
 impl HostKind for Way {

@@ -144,7 +144,7 @@ impl Left<'_> {
     async fn object(&self, core: &Core<'_>) -> (Address, Object) {
         let schema = self.kind.schema();
         let mut object = stored::from_stored(schema, &self.record.attributes);
-        let asked = decide::identity_of(schema, &object);
+        let asked = decide::asked_of(schema, &object);
         let at = endpoint(core, self.planned, schema);
         if let Ok(Some(found)) = look(core.run, self.kind, &at, &asked, Some(self.record)).await {
             let is_fact = |name: &str| schema.attr(name).is_some_and(|a| a.class == Class::Fact);

@@ -193,7 +193,7 @@ impl Doing<'_, '_> {
         if self.instance.action != Action::Replace {
             return Ok((observed, Some(None)));
         }
-        let wanted = decide::identity_of(self.schema, &args.object);
+        let wanted = decide::asked_of(self.schema, &args.object);
         Ok((self.observe(&self.home, &wanted).await?, Some(observed)))
     }
 
@@ -395,7 +395,7 @@ impl Doing<'_, '_> {
                 && !self.core.lock().decided.contains_key(&self.index));
         let args = self.core.lock().args_of(&self.instance.address).map(|a| a.object.clone());
         match (old, prior, args) {
-            (true, Some(prior), _) | (false, Some(prior), None) => decide::identity_of(self.schema, &prior),
+            (true, Some(prior), _) | (false, Some(prior), None) => decide::asked_of(self.schema, &prior),
             (_, _, Some(args)) => decide::asked(self.schema, &args, record.filter(|_| look == Look::Before)),
             (_, None, None) => Object::new(),
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use coxswain_model::diagnostic::suggest;
 use coxswain_model::schema::Placement;
-use coxswain_model::{Class, Diagnostic, InstanceId, Value};
+use coxswain_model::{Diagnostic, InstanceId, Value};
 use coxswain_state::Record;
 
 use super::assemble::Item;
@@ -96,7 +96,7 @@ pub(crate) fn handed_over(graph: &Graph<'_>, items: &[Item<'_>]) -> Vec<Diagnost
     };
     let mut problems = Vec::new();
     let takes = |i: &&Item<'_>| {
-        let is_named = i.schema.of_class(Class::Identity).next().is_some();
+        let is_named = i.schema.is_named();
         is_named
             && !i.goes()
             && i.record.is_none_or(|r| r.identity != i.identity || !stands_at(r, &i.endpoint))

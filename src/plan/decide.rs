@@ -15,7 +15,7 @@ use super::stored::{self, Digest};
 use crate::graph::Args;
 use crate::resource::kind::{Action, Change};
 
-pub use identity::{asked, identity_of, identity_text, is_elsewhere, on_destroy, renamed};
+pub use identity::{asked, asked_of, identity_of, identity_text, is_elsewhere, on_destroy, renamed};
 
 /// What is known of an instance when it is decided.
 pub struct Situation<'a> {
@@ -356,7 +356,7 @@ impl Situation<'_> {
 
     /// Whether what was applied last is still there. Of a contribution, what others have beside it does not count.
     fn is_as_applied(&self, attr: &Attr, stored: Option<&Json>, observed: Option<&Value>) -> bool {
-        let is_contribution = self.schema.of_class(Class::Identity).next().is_none();
+        let is_contribution = !self.schema.is_named();
         match (stored, observed.and_then(Value::as_items)) {
             (Some(Json::Array(applied)), Some(there)) if is_contribution => {
                 applied.iter().all(|a| there.iter().any(|t| json::to_json(t) == *a))

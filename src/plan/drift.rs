@@ -94,7 +94,7 @@ fn compare_one(
         lacks.probes.entry(endpoint.clone()).or_default().insert(Probe::Facts);
     }
     let prior = stored::from_stored(kind.schema(), &record.attributes);
-    let identity = super::decide::identity_of(kind.schema(), &prior);
+    let identity = super::decide::asked_of(kind.schema(), &prior);
     let planner = Planner::new(request, records);
     let place = Place { endpoint: endpoint.clone(), facts };
     match planner.observe(kind, &identity, &place, Some(record)) {

@@ -330,8 +330,8 @@ impl<'a> Planner<'a> {
         if facts.is_none() && endpoint != Endpoint::Nowhere {
             self.lack(&endpoint, [Probe::Facts]);
         }
-        let identity = decide::removal(schema, record, None).identity;
-        Some(self.observe(kind, &identity, &Place { endpoint, facts }, Some(record)))
+        let asked = decide::asked_of(schema, &decide::removal(schema, record, None).prior);
+        Some(self.observe(kind, &asked, &Place { endpoint, facts }, Some(record)))
     }
 
     /// The uid of an instance: the recorded one, or a new one that depends on nothing but state and address.

@@ -282,7 +282,7 @@ fn fate(
         lacks.probes.entry(endpoint.clone()).or_default().insert(Probe::Facts);
     }
     let place = Place { endpoint: endpoint.clone(), facts };
-    let observed = match planner.observe(kind, &none.identity, &place, Some(record)) {
+    let observed = match planner.observe(kind, &decide::asked_of(schema, &none.prior), &place, Some(record)) {
         Sight::Lack => {
             for (endpoint, probes) in planner.lacks.borrow().probes.clone() {
                 lacks.probes.entry(endpoint).or_default().extend(probes);

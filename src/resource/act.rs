@@ -138,6 +138,8 @@ pub enum Act {
         argv: Vec<String>,
         /// Added to the fixed environment (`LC_ALL=C`, `PATH`, `DEBIAN_FRONTEND=noninteractive`).
         env: Vec<(String, String)>,
+        /// Given to its standard input; may be secret.
+        input: Option<Content>,
         /// Exit codes that mean success.
         ok: Vec<i32>,
     },

@@ -24,10 +24,22 @@ pub enum Answer {
     Package(PackageAnswer),
     /// To [`super::Probe::Unit`].
     Unit(UnitAnswer),
+    /// To [`super::Probe::Says`].
+    Said(SaidAnswer),
     /// There is no such thing.
     Absent,
     /// It cannot be said: no permission, not understood. Never read as absent.
     Unknown(String),
+}
+
+/// What a program said.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SaidAnswer {
+    /// Its exit code.
+    pub code: i32,
+    /// What it printed, errors too.
+    pub text: String,
 }
 
 /// Facts of a machine.
@@ -50,6 +62,8 @@ pub struct FactsAnswer {
     pub kernel: String,
     /// The user the probes ran as.
     pub user: String,
+    /// `SSH_CONNECTION`: address and port of the client as the host sees it, then its own; empty without ssh.
+    pub ssh_connection: String,
 }
 
 /// What kind of file a path is.

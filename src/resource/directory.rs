@@ -49,6 +49,7 @@ static SCHEMA: Schema = Schema {
     existing: Existing::Adopt,
     restarts: false,
     comes_with_others: false,
+    one_per_host: false,
     mutex: None,
     documented: true,
 };

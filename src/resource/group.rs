@@ -52,6 +52,7 @@ static SCHEMA: Schema = Schema {
     existing: Existing::Adopt,
     restarts: false,
     comes_with_others: false,
+    one_per_host: false,
     mutex: Some("accounts"),
     documented: true,
 };
@@ -87,7 +88,7 @@ pub(super) fn other_number(change: &Change, attribute: &str) -> Option<Diagnosti
 
 /// A program that must succeed.
 pub(super) fn program(argv: Vec<String>, ok: &[i32]) -> Act {
-    Act::Run { argv, env: Vec::new(), ok: ok.to_vec() }
+    Act::Run { argv, env: Vec::new(), input: None, ok: ok.to_vec() }
 }
 
 impl HostKind for Group {

@@ -63,13 +63,24 @@ static SCHEMA: Schema = Schema {
     existing: Existing::Adopt,
     restarts: false,
     comes_with_others: false,
+    one_per_host: false,
     mutex: None,
     documented: true,
 };
 
 /// The facts as attributes.
 pub fn facts_object(facts: &FactsAnswer) -> Object {
-    let FactsAnswer { machine_id, boot_id, os, os_version, arch, hostname, kernel, user: _ } = facts;
+    let FactsAnswer {
+        machine_id,
+        boot_id,
+        os,
+        os_version,
+        arch,
+        hostname,
+        kernel,
+        user: _,
+        ssh_connection: _,
+    } = facts;
     [
         ("machine_id", machine_id),
         ("boot_id", boot_id),

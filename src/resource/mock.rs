@@ -56,6 +56,7 @@ static SCHEMA: Schema = Schema {
     existing: Existing::Adopt,
     restarts: true,
     comes_with_others: false,
+    one_per_host: false,
     mutex: None,
     documented: false,
 };

@@ -6,6 +6,7 @@ pub mod connection;
 mod filesystem;
 pub mod kind;
 pub mod probe;
+pub mod program;
 mod reading;
 
 pub mod directory;
@@ -14,7 +15,9 @@ pub mod group;
 pub mod host;
 pub mod mock;
 pub mod packages;
+pub mod sysctl;
 pub mod systemd_unit;
+pub mod timezone;
 pub mod user;
 
 pub use act::{Act, ActDone, Content};
@@ -33,7 +36,9 @@ pub static KINDS: &[&dyn Kind] = &[
     &host::Host,
     &mock::Mock,
     &packages::Packages,
+    &sysctl::Sysctl,
     &systemd_unit::SystemdUnit,
+    &timezone::Timezone,
     &user::User,
 ];
 

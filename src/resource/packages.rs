@@ -103,6 +103,7 @@ static SCHEMA: Schema = Schema {
     existing: Existing::Adopt,
     restarts: false,
     comes_with_others: false,
+    one_per_host: false,
     mutex: Some("apt"),
     documented: true,
 };
@@ -155,6 +156,7 @@ fn script(text: &str, name: &str, arguments: impl IntoIterator<Item = String>) -
     Act::Run {
         argv: argv.into_iter().chain(arguments).collect(),
         env: env.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+        input: None,
         ok: vec![0],
     }
 }

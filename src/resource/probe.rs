@@ -1,10 +1,7 @@
 //! Typed reads. A probe never changes anything; the world turns all probes of one host into one script.
 
-use serde::{Deserialize, Serialize};
-
 /// One read at an endpoint.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Probe {
     /// Machine id, boot id, operating system, architecture, host name, kernel, the user we are.
     Facts,
@@ -22,7 +19,42 @@ pub enum Probe {
     Package(String),
     /// A systemd unit: load, active and enablement state, fragment path, when it started (monotonic and epoch).
     Unit(String),
+    /// What a program says.
+    Says {
+        /// The program.
+        program: ReadProgram,
+        /// Its arguments.
+        words: Vec<String>,
+    },
 }
+
+impl Probe {
+    /// What `program` says of `words`.
+    pub fn says<S: Into<String>>(program: ReadProgram, words: impl IntoIterator<Item = S>) -> Probe {
+        Probe::Says { program, words: words.into_iter().map(Into::into).collect() }
+    }
+}
+
+/// A program for `sh` that only reads: a file below `src/resource/read/`, which a test searches for anything that
+/// writes. Its arguments are `$1` and so on; what it prints and its exit code are the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReadProgram {
+    /// The name of the file.
+    pub name: &'static str,
+    /// Its text.
+    pub text: &'static str,
+}
+
+/// The [`ReadProgram`] of this name.
+macro_rules! read_program {
+    ($name:literal) => {
+        $crate::resource::probe::ReadProgram {
+            name: $name,
+            text: include_str!(concat!("read/", $name, ".sh")),
+        }
+    };
+}
+pub(crate) use read_program;
 
 /// Bytes of a file that a plan shows as lines; longer files are compared by digest alone.
 pub const CONTENT_LIMIT: usize = 256 * 1024;

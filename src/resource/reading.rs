@@ -4,9 +4,12 @@ use std::collections::BTreeSet;
 
 use coxswain_model::{Object, Value};
 
-use super::answer::Answer;
+use super::answer::{Answer, SaidAnswer};
 use super::kind::{Action, Answers, Change, KindError, Observation, Step, Verb};
 use super::probe::Probe;
+
+/// The first line of files that are ours as a whole.
+pub(super) const MANAGED: &str = "# Managed by coxswain; edits are reported as drift\n";
 
 /// One answer as a kind wants it.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +50,96 @@ pub(super) fn observed<T>(got: Got<T>, probe: Probe, present: impl FnOnce(T) -> 
         Got::Found(answer) => present(answer),
         Got::Absent => Observation::Absent,
         Got::Unknown(reason) => Observation::Unknown(reason),
+    }
+}
+
+/// What a program said.
+pub(super) fn said<'a>(answers: &'a Answers, probe: &Probe) -> Got<&'a SaidAnswer> {
+    got(answers, probe, |a| if let Answer::Said(said) = a { Some(said) } else { None })
+}
+
+/// What a program said, as lines `key=value`; anything else is not understood. `present` says what that means:
+/// the object, or none.
+pub(super) fn said_fields(
+    answers: &Answers,
+    probe: Probe,
+    present: impl FnOnce(&Fields<'_>) -> Result<Option<Object>, String>,
+) -> Observation {
+    let said = match said(answers, &probe) {
+        Got::NotAsked => return Observation::Need(vec![probe]),
+        Got::Found(said) => said,
+        Got::Absent => return Observation::Unknown("no answer came".into()),
+        Got::Unknown(reason) => return Observation::Unknown(reason),
+    };
+    match Fields::of(said).and_then(|fields| present(&fields)) {
+        Ok(Some(object)) => Observation::Present(object),
+        Ok(None) => Observation::Absent,
+        Err(reason) => Observation::Unknown(reason),
+    }
+}
+
+/// Lines `key=value` in their order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fields<'a>(pub(super) Vec<(&'a str, &'a str)>);
+
+/// Characters of output that is not understood which an error shows.
+const SAMPLE: usize = 300;
+
+/// Why output means nothing to us: the part that we do not understand.
+pub(super) fn not_understood(text: &str) -> String {
+    let sample: String = text.trim().chars().take(SAMPLE).collect();
+    format!("not understood: `{}`", sample.escape_debug())
+}
+
+impl<'a> Fields<'a> {
+    /// The lines of an answer; the program must have succeeded.
+    ///
+    /// # Errors
+    /// What is not understood.
+    pub(super) fn of(said: &'a SaidAnswer) -> Result<Fields<'a>, String> {
+        if said.code != 0 {
+            return Err(format!("exit code {}: {}", said.code, not_understood(&said.text)));
+        }
+        let pairs = said.text.lines().map(|line| line.split_once('=').ok_or_else(|| not_understood(line)));
+        pairs.collect::<Result<_, _>>().map(Fields)
+    }
+    /// The value of a key that is there at most once.
+    pub(super) fn get(&self, key: &str) -> Option<&'a str> {
+        let mut all = self.all(key);
+        let first = all.next();
+        first.filter(|_| all.next().is_none())
+    }
+    /// The values of a key, in order.
+    pub(super) fn all(&self, key: &str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(k, _)| *k == key).map(|(_, v)| *v)
+    }
+    /// The value of the only key there may be.
+    ///
+    /// # Errors
+    /// What is not understood.
+    pub(super) fn only(&self, key: &str) -> Result<&'a str, String> {
+        match &self.0[..] {
+            [(k, value)] if *k == key => Ok(value),
+            other => Err(not_understood(&format!("{other:?}"))),
+        }
+    }
+    /// The value of a key that must be there once.
+    ///
+    /// # Errors
+    /// That it is missing, or there twice.
+    pub(super) fn must(&self, key: &str) -> Result<&'a str, String> {
+        self.get(key).ok_or_else(|| format!("`{key}` is not in what the host said, or is there twice"))
+    }
+    /// A truth value, `yes` or `no`, that must be there.
+    ///
+    /// # Errors
+    /// What is not understood.
+    pub(super) fn is(&self, key: &str) -> Result<bool, String> {
+        match self.must(key)? {
+            "yes" => Ok(true),
+            "no" => Ok(false),
+            other => Err(not_understood(&format!("{key}={other}"))),
+        }
     }
 }
 

@@ -95,6 +95,7 @@ systemd_unit "exporter" {
     existing: Existing::Adopt,
     restarts: true,
     comes_with_others: true,
+    one_per_host: false,
     mutex: None,
     documented: true,
 };
@@ -258,7 +259,12 @@ fn make_steps(name: &str, change: &Change) -> Vec<Step> {
 }
 
 fn run(argv: &[&str], ok: &[i32]) -> Act {
-    Act::Run { argv: argv.iter().map(|a| (*a).to_owned()).collect(), env: Vec::new(), ok: ok.to_vec() }
+    Act::Run {
+        argv: argv.iter().map(|a| (*a).to_owned()).collect(),
+        env: Vec::new(),
+        input: None,
+        ok: ok.to_vec(),
+    }
 }
 
 fn act(name: &str, doing: Doing) -> Act {

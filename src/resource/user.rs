@@ -83,6 +83,7 @@ static SCHEMA: Schema = Schema {
     existing: Existing::Adopt,
     restarts: false,
     comes_with_others: false,
+    one_per_host: false,
     mutex: Some("accounts"),
     documented: true,
 };

@@ -163,9 +163,12 @@ impl RealWorld {
             Probe::Stat(path) => Probe::Stat(self.placed(at, path)),
             Probe::Digest(path) => Probe::Digest(self.placed(at, path)),
             Probe::Content(path) => Probe::Content(self.placed(at, path)),
-            Probe::Facts | Probe::User(_) | Probe::Group(_) | Probe::Package(_) | Probe::Unit(_) => {
-                probe.clone()
-            }
+            Probe::Facts
+            | Probe::User(_)
+            | Probe::Group(_)
+            | Probe::Package(_)
+            | Probe::Unit(_)
+            | Probe::Says { .. } => probe.clone(),
         }
     }
 

@@ -361,15 +361,20 @@ fn fingerprint(line: &str) -> Option<String> {
     Some(format!("SHA256:{}", STANDARD_NO_PAD.encode(Sha256::digest(bytes))))
 }
 
+/// sudo clears what tells over which connection we came; the firewall's rules are judged by it.
+const KEEP: &str = "SSH_CONNECTION=$1; export SSH_CONNECTION";
+
 /// What the user's login shell is told to become. Under NOPASSWD sudo reads no line: the loop passes over the
 /// password, which would otherwise be run as a command.
 fn remote_command(sudo: &Sudo, ready: &Nonce) -> String {
     let n = ready.as_str();
     match sudo {
         Sudo::No => "exec /bin/sh".to_owned(),
-        Sudo::Passwordless => "exec sudo -n -- /bin/sh".to_owned(),
+        Sudo::Passwordless => {
+            format!("exec sudo -n -- /bin/sh -c '{KEEP}; exec /bin/sh' sh \"$SSH_CONNECTION\"")
+        }
         Sudo::Password(_) => format!(
-            "exec sudo -S -p '[coxswain-{n}]' -- /bin/sh -c 'printf \"%s\\n\" {n}; while IFS= read -r l; do if [ \"$l\" = {n} ]; then exec /bin/sh; fi; done'"
+            "exec sudo -S -p '[coxswain-{n}]' -- /bin/sh -c '{KEEP}; printf \"%s\\n\" {n}; while IFS= read -r l; do if [ \"$l\" = {n} ]; then exec /bin/sh; fi; done' sh \"$SSH_CONNECTION\""
         ),
     }
 }

@@ -146,6 +146,8 @@ pub struct Attr {
     pub fills: Option<&'static str>,
     /// The attribute that this one is made from, and is as sensitive as.
     pub derived_from: Option<&'static str>,
+    /// Whether the kind must know the value to read the object (what a script asks, which owner is looked for).
+    pub asked: bool,
     /// One sentence for the reference.
     pub doc: &'static str,
 }
@@ -177,6 +179,7 @@ impl Attr {
             volatile: false,
             fills: None,
             derived_from: None,
+            asked: false,
             doc,
         }
     }
@@ -250,6 +253,12 @@ impl Attr {
     #[must_use]
     pub const fn derived_from(mut self, name: &'static str) -> Attr {
         self.derived_from = Some(name);
+        self
+    }
+    /// The object cannot be read without it.
+    #[must_use]
+    pub const fn asked(mut self) -> Attr {
+        self.asked = true;
         self
     }
     /// Whether a configuration may set it.
@@ -330,6 +339,8 @@ pub struct Schema {
     pub restarts: bool,
     /// Whether its object may come into being with another one, as a unit does with its file.
     pub comes_with_others: bool,
+    /// Whether a place has one such object, which needs no name.
+    pub one_per_host: bool,
     /// Steps of kinds with the same group exclude each other on one host (`apt`); none for no group.
     pub mutex: Option<&'static str>,
     /// Whether it is in the user's reference.
@@ -340,6 +351,10 @@ impl Schema {
     /// The attribute of this name.
     pub fn attr(&self, name: &str) -> Option<&'static Attr> {
         self.attributes.iter().find(|a| a.name == name)
+    }
+    /// Whether two places can tell their objects apart; contributions have no name but that of their instance.
+    pub fn is_named(&self) -> bool {
+        self.one_per_host || self.of_class(Class::Identity).next().is_some()
     }
     /// The attributes of a class.
     pub fn of_class(&self, class: Class) -> impl Iterator<Item = &'static Attr> {

@@ -38,13 +38,23 @@ pub fn is_elsewhere(
     record.endpoint.as_deref() != place || renamed(schema, record, wanted.0, digest).is_some()
 }
 
-/// The identity attributes of an object; all of it where the kind has none (contributions).
+/// The identity attributes of an object; all of it where the kind has no names (contributions).
 pub fn identity_of(schema: &Schema, object: &Object) -> Object {
-    let named: Object = schema
-        .of_class(Class::Identity)
-        .filter_map(|a| object.get(a.name).map(|v| (Arc::from(a.name), v.clone())))
-        .collect();
-    if schema.of_class(Class::Identity).next().is_none() { object.clone() } else { named }
+    if schema.is_named() { picked(schema, object, |a| a.class == Class::Identity) } else { object.clone() }
+}
+
+/// What a kind is asked about an object with these attributes: its name, and what it cannot be read without.
+pub fn asked_of(schema: &Schema, object: &Object) -> Object {
+    if schema.is_named() {
+        picked(schema, object, |a| a.class == Class::Identity || a.asked)
+    } else {
+        object.clone()
+    }
+}
+
+fn picked(schema: &Schema, object: &Object, is_picked: fn(&Attr) -> bool) -> Object {
+    let picked = schema.attributes.iter().filter(|a| is_picked(a));
+    picked.filter_map(|a| object.get(a.name).map(|v| (Arc::from(a.name), v.clone()))).collect()
 }
 
 /// What `lifecycle.on_destroy` means.
@@ -56,11 +66,11 @@ pub fn on_destroy(word: Option<&Value>) -> OnDestroy {
     }
 }
 
-/// What a kind is asked about: the identity; of a contribution everything, with what was applied last, so that what
+/// What a kind is asked about: the name; of a contribution everything, with what was applied last, so that what
 /// is not wanted any more is seen too.
 pub fn asked(schema: &Schema, object: &Object, record: Option<&Record>) -> Object {
-    let mut asked = identity_of(schema, object);
-    if schema.of_class(Class::Identity).next().is_some() {
+    let mut asked = asked_of(schema, object);
+    if schema.is_named() {
         return asked;
     }
     let applied = record.map_or_else(Object::new, |r| stored::from_stored(schema, &r.attributes));
@@ -89,5 +99,9 @@ pub fn identity_text(schema: &Schema, address: &Address, object: &Object) -> Opt
             None => json::to_json(value).to_string(),
         });
     }
-    if parts.is_empty() { Some(address.to_string()) } else { Some(parts.join(" ")) }
+    Some(match parts.is_empty() {
+        true if schema.one_per_host => schema.kind.to_owned(),
+        true => address.to_string(),
+        false => parts.join(" "),
+    })
 }

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::resource::act::Act;
 use crate::resource::answer::{
-    Answer, FactsAnswer, FileType, GroupAnswer, PackageAnswer, StatAnswer, UnitAnswer, UserAnswer,
+    Answer, FactsAnswer, FileType, GroupAnswer, PackageAnswer, SaidAnswer, StatAnswer, UnitAnswer, UserAnswer,
 };
 use crate::resource::probe::{CONTENT_LIMIT, Probe};
 
@@ -70,6 +70,9 @@ pub struct HostModel {
     /// What installing a package brings, merged into the host; packages that are not here bring nothing.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub available: BTreeMap<String, Value>,
+    /// What programs that only read say, by name and arguments: the text, or an object with `code` and `text`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub says: BTreeMap<String, Said>,
     /// Kept contents by digest, base64.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub kept: BTreeMap<String, String>,
@@ -158,6 +161,16 @@ pub enum Package {
     Version(String),
     /// As dpkg says.
     Answer(PackageAnswer),
+}
+
+/// What a program says: text and exit code 0, or both.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Said {
+    /// All is well.
+    Text(String),
+    /// As it is.
+    Answer(SaidAnswer),
 }
 
 /// A unit, as systemd answers.
@@ -358,6 +371,15 @@ impl HostModel {
                 self.packages.get(name).map_or(Answer::Absent, |package| Answer::Package(package.answer()))
             }
             Probe::Unit(name) => Answer::Unit(self.unit(name)),
+            Probe::Says { program, words } => {
+                let asked: Vec<&str> =
+                    std::iter::once(program.name).chain(words.iter().map(String::as_str)).collect();
+                match self.says.get(&asked.join(" ")) {
+                    Some(Said::Text(text)) => Answer::Said(SaidAnswer { code: 0, text: text.clone() }),
+                    Some(Said::Answer(answer)) => Answer::Said(answer.clone()),
+                    None => Answer::Unknown(format!("the model does not say `{}`", asked.join(" "))),
+                }
+            }
         }
     }
 

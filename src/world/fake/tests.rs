@@ -44,7 +44,7 @@ fn write(path: &str, text: &str, expects: Expect) -> Act {
 
 fn run(line: &str) -> Act {
     let argv = line.split(' ').map(str::to_owned).collect();
-    Act::Run { argv, env: Vec::new(), ok: vec![0] }
+    Act::Run { argv, env: Vec::new(), input: None, ok: vec![0] }
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn programs_are_understood() {
     assert_eq!((done.len(), done[0].code, done[0].stderr.as_str()), (1, 100, "E: no"));
     let script: Vec<String> =
         ["sh", "-c", "…", "apt-get install", "60", "htop"].iter().map(|s| (*s).to_owned()).collect();
-    act(&world, &[Act::Run { argv: script, env: vec![], ok: vec![0] }]).unwrap();
+    act(&world, &[Act::Run { argv: script, env: vec![], input: None, ok: vec![0] }]).unwrap();
     assert!(matches!(read(&world, Probe::Package("htop".into())), Answer::Package(p) if p.installed));
 }
 

@@ -93,7 +93,7 @@ pub fn compile_acts(
 
 fn content_of(act: &Act) -> Option<&Content> {
     match act {
-        Act::WriteFile { content, .. } => Some(content),
+        Act::WriteFile { content, .. } | Act::Run { input: Some(content), .. } => Some(content),
         Act::MakeDir { .. }
         | Act::SetPermissions { .. }
         | Act::RemoveFile { .. }
@@ -104,7 +104,7 @@ fn content_of(act: &Act) -> Option<&Content> {
         | Act::Sweep { .. }
         | Act::Arm { .. }
         | Act::Disarm { .. }
-        | Act::Run { .. } => None,
+        | Act::Run { input: None, .. } => None,
     }
 }
 
@@ -136,12 +136,16 @@ fn call(act: &Act, out: &mut String) {
         Act::Sweep { path, digest } => write!(out, "cx_unkept {digest} {}", temporary(path)),
         Act::Arm { .. } => Ok(()),
         Act::Disarm { name } => write!(out, "cx_disarm {}", quote(name)),
-        Act::Run { argv, env, .. } => {
+        Act::Run { argv, env, input, .. } => {
+            if let Some(input) = input {
+                fill(input.bytes(), out);
+            }
             out.push('(');
             for (name, value) in env {
                 let _ = write!(out, "{name}={}; export {name}; ", quote(value));
             }
-            out.push_str("exec timeout -k 10 \"$T\"");
+            out.push_str(if input.is_some() { "cx_fill | timeout" } else { "exec timeout" });
+            out.push_str(" -k 10 \"$T\"");
             for word in argv {
                 out.push(' ');
                 out.push_str(&quote(word));
@@ -385,7 +389,12 @@ mod tests {
     }
 
     fn run(argv: &[&str]) -> Act {
-        Act::Run { argv: argv.iter().map(|s| (*s).to_owned()).collect(), env: Vec::new(), ok: vec![0] }
+        Act::Run {
+            argv: argv.iter().map(|s| (*s).to_owned()).collect(),
+            env: Vec::new(),
+            input: None,
+            ok: vec![0],
+        }
     }
 
     #[test]
@@ -428,7 +437,12 @@ mod tests {
             Act::Drop { digest: "../../etc/passwd".into() },
             run(&[]),
             run(&["a\0b"]),
-            Act::Run { argv: vec!["a".into()], env: vec![("A;b".into(), String::new())], ok: vec![0] },
+            Act::Run {
+                argv: vec!["a".into()],
+                env: vec![("A;b".into(), String::new())],
+                input: None,
+                ok: vec![0],
+            },
         ] {
             assert_eq!(compile(&[run(&["true"]), bad.clone()]).map_err(|e| e.0), Err(1), "{bad:?}");
         }

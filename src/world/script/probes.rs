@@ -1,14 +1,16 @@
 //! Probes: the script that asks, and what its output means. Nothing here writes; a test holds this.
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use super::{Frame, Nonce, is_readable_path, quote, wrap};
+use super::{Frame, Nonce, is_readable_path, is_word, quote, wrap};
 use crate::resource::answer::{
-    Answer, FactsAnswer, FileType, GroupAnswer, PackageAnswer, StatAnswer, UnitAnswer, UserAnswer,
+    Answer, FactsAnswer, FileType, GroupAnswer, PackageAnswer, SaidAnswer, StatAnswer, UnitAnswer, UserAnswer,
 };
-use crate::resource::probe::{CONTENT_LIMIT, Probe};
+use crate::resource::probe::{CONTENT_LIMIT, Probe, ReadProgram};
 
 /// Exit code of a path probe: not a regular file.
 const NOT_REGULAR: i32 = 93;
@@ -33,6 +35,7 @@ x=$(dpkg --print-architecture 2>/dev/null) || x=$(uname -m); printf 'arch=%s\n' 
 cx_kernel hostname /proc/sys/kernel/hostname -n
 cx_kernel kernel /proc/sys/kernel/osrelease -r
 printf 'user=%s\n' "$(id -un)"
+printf 'ssh_connection=%s\n' "$SSH_CONNECTION"
 }
 cx_kernel() {
 x=; if [ -r "$2" ]; then read -r x <"$2" || :; fi
@@ -107,6 +110,7 @@ enum Item {
 pub fn compile_probes(probes: &[Probe], nonce: &Nonce) -> ReadScript {
     let mut items = Vec::new();
     let mut body = String::new();
+    let mut programs = BTreeSet::new();
     let mut packages = Vec::new();
     let (mut stats, mut digests) = (Vec::new(), Vec::new());
     for (index, probe) in probes.iter().enumerate() {
@@ -127,6 +131,11 @@ pub fn compile_probes(probes: &[Probe], nonce: &Nonce) -> ReadScript {
             Probe::User(name) => format!("cx_user {}", quote(name)),
             Probe::Group(name) => format!("cx_group {}", quote(name)),
             Probe::Unit(name) => format!("cx_unit {}", quote(name)),
+            Probe::Says { program, words } => {
+                programs.insert(*program);
+                let words: Vec<String> = words.iter().map(|w| quote(w)).collect();
+                format!("cx_says_{} {}", program.name, words.join(" "))
+            }
             Probe::Package(_) => {
                 packages.push(index);
                 continue;
@@ -157,7 +166,11 @@ pub fn compile_probes(probes: &[Probe], nonce: &Nonce) -> ReadScript {
         body.push('\n');
         items.push(Item::Packages(packages));
     }
-    let functions = format!("L={CONTENT_LIMIT}\nB='\n'\n{FUNCTIONS}");
+    let mut functions = format!("L={CONTENT_LIMIT}\nB='\n'\n{FUNCTIONS}");
+    for ReadProgram { name, text } in programs {
+        // A subshell: no program sees what another has set.
+        functions.push_str(&format!("cx_says_{name}() (\n{text}\n)\n"));
+    }
     ReadScript { text: wrap(nonce, &functions, &body), items, probes: probes.to_vec() }
 }
 
@@ -179,6 +192,9 @@ fn refuse(probe: &Probe) -> Option<&'static str> {
         }
         Probe::Package(name) => (!is_name(name, "+-.:")).then_some("not a name of a package"),
         Probe::Unit(name) => (!is_name(name, ":-_.\\@")).then_some("not a name of a unit"),
+        Probe::Says { words, .. } => {
+            words.iter().any(|w| !is_word(w)).then_some("a word no shell can be given")
+        }
     }
 }
 
@@ -222,6 +238,7 @@ pub fn answer(probe: &Probe, frame: &Frame) -> Answer {
         Probe::User(name) if frame.code == 0 => user(name, &text),
         Probe::Group(name) if frame.code == 0 => group(name, &text),
         Probe::Unit(_) if frame.code == 0 => unit(&text),
+        Probe::Says { .. } => Some(Answer::Said(SaidAnswer { code: frame.code, text: text.to_string() })),
         Probe::User(_) | Probe::Group(_) | Probe::Unit(_) => Some(failure(&text, frame.code)),
     };
     parsed.unwrap_or_else(|| Answer::Unknown(format!("not understood: {}", sample(&text))))
@@ -263,6 +280,7 @@ fn facts(text: &str) -> Answer {
             "hostname" => facts.hostname = value,
             "kernel" => facts.kernel = value,
             "user" => facts.user = value,
+            "ssh_connection" => facts.ssh_connection = value,
             _ => {}
         }
     }
