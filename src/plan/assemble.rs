@@ -14,7 +14,7 @@ use super::model::{ClaimMove, Cut, Deferred, DeferredAfter};
 use super::moved::Records;
 use super::objects::{Planner, Verdict};
 use super::removals::{Fate, Removal};
-use super::{Progress, Request, conflicts, hold, order};
+use super::{Progress, Request, conflicts, hold, judge, order};
 use crate::graph::{Args, Graph};
 use crate::resource::kind::{Action, Endpoint, Step};
 
@@ -80,6 +80,7 @@ pub(crate) fn assemble<'a>(
         conflicts::nowhere(request.selection, &graph, &items),
     ];
     graph.problems.extend(conflicts.into_iter().flatten());
+    graph.problems.extend(judge::judged(request, &graph, &items));
     let fences = claims::fences(request, &graph, &items);
     graph.problems.extend(fences.problems.iter().cloned());
     if graph.problems.iter().any(Diagnostic::is_error) {

@@ -16,6 +16,7 @@ pub mod decide;
 pub mod document;
 pub mod drift;
 mod hold;
+mod judge;
 pub mod model;
 mod moved;
 pub mod objects;

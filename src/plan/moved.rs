@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::resource::connection::Connection;
 use coxswain_model::{Address, Diagnostic, Diagnostics, ModulePath, Span};
 use coxswain_state::{Record, State};
 
@@ -17,18 +18,34 @@ pub struct Records<'a> {
     pub by_address: BTreeMap<Address, (&'a Record, Option<Address>)>,
     /// The addresses of the hosts among them, by uid.
     pub hosts: BTreeMap<&'a str, Address>,
+    /// The ports that recorded objects have sshd listen on, by the host's uid.
+    pub ssh_ports: BTreeMap<&'a str, Vec<u16>>,
     /// What `removed` blocks say of an address: whether the object goes too.
     pub removed: BTreeMap<Address, bool>,
     /// Moves onto an address that is taken.
     pub problems: Diagnostics,
 }
 
+fn ssh_ports(record: &Record) -> impl Iterator<Item = u16> {
+    let ports = record.attributes.get("ports").and_then(serde_json::Value::as_array);
+    ports.into_iter().flatten().filter_map(|p| p.as_u64().and_then(|p| u16::try_from(p).ok()))
+}
+
 impl<'a> Records<'a> {
+    /// Adds what the state knows of a host to how it is reached: which machine it is, where its sshd listens.
+    pub(crate) fn acquaint(&self, address: &Address, connection: &mut Connection) {
+        let Some(record) = self.get(address) else { return };
+        connection.machine_id =
+            record.attributes.get("machine_id").and_then(|id| id.as_str()).map(Into::into);
+        connection.other_ports = self.ssh_ports.get(record.uid.as_str()).cloned().unwrap_or_default();
+    }
+
     /// Applies the blocks of the configuration to the state.
     pub fn new(config: &Config, state: &'a State) -> Records<'a> {
         let mut records = Records {
             by_address: BTreeMap::new(),
             hosts: BTreeMap::new(),
+            ssh_ports: BTreeMap::new(),
             removed: BTreeMap::new(),
             problems: Vec::new(),
         };
@@ -50,6 +67,9 @@ impl<'a> Records<'a> {
                 let by = by.or_else(|| blocks.moved(&other).1);
                 records.problems.push(by.iter().fold(problem, |p, span| p.at(*span, "this block")));
                 continue;
+            }
+            if let Some(uid) = record.endpoint.as_deref().filter(|_| record.kind == "sshd") {
+                records.ssh_ports.entry(uid).or_default().extend(ssh_ports(record));
             }
             if record.kind == "host" {
                 records.hosts.insert(&record.uid, now.clone());

@@ -229,8 +229,7 @@ impl<'a> Planner<'a> {
             return Ok(Where::Verdict(Verdict::Deferred { reason, after: DeferredAfter::NextRound }));
         }
         let mut connection = connection::connection(&host_args.object);
-        connection.machine_id =
-            self.records.get(address).and_then(|r| r.attributes.get("machine_id")?.as_str().map(Into::into));
+        self.records.acquaint(address, &mut connection);
         self.lacks.borrow_mut().connections.insert(endpoint.clone(), connection);
         if let Some(unreached) = self.request.seen.unreadable.get(&endpoint) {
             if unreached.fatal {

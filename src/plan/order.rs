@@ -108,41 +108,41 @@ fn text<'o>(object: &'o Object, name: &str) -> Vec<&'o str> {
     }
 }
 
-fn implied_edges(items: &[Item<'_>]) -> Vec<ItemEdge> {
-    let mut providers: BTreeMap<(&Endpoint, Thing, &str), usize> = BTreeMap::new();
-    for (at, item) in
-        items.iter().enumerate().filter(|(_, i)| i.has_steps() && i.endpoint != Endpoint::Nowhere)
-    {
+/// What the items of an endpoint make, by thing and name.
+fn providers<'a>(items: &'a [Item<'_>]) -> BTreeMap<(&'a Endpoint, Thing, &'a str), Vec<usize>> {
+    let mut providers: BTreeMap<(&Endpoint, Thing, &str), Vec<usize>> = BTreeMap::new();
+    let is_somewhere = |i: &&Item<'_>| i.has_steps() && i.endpoint != Endpoint::Nowhere;
+    for (at, item) in items.iter().enumerate().filter(|(_, i)| is_somewhere(i)) {
         let object = item.names();
         for attr in item.schema.attributes {
             for implies in attr.implies {
-                if let Implies::Provides(thing) = implies {
-                    text(object, attr.name).into_iter().for_each(|name| {
-                        providers.insert((&item.endpoint, *thing, name), at);
-                    });
+                let (thing, names) = match implies {
+                    Implies::Provides(thing) => (*thing, text(object, attr.name)),
+                    Implies::ProvidesPart(thing, name) => (*thing, vec![*name]),
+                    Implies::Wants(_)
+                    | Implies::WantsParents
+                    | Implies::WantsNamed(..)
+                    | Implies::WantsFileIn(_) => continue,
+                };
+                for name in names {
+                    providers.entry((&item.endpoint, thing, name)).or_default().push(at);
                 }
             }
         }
     }
+    providers
+}
+
+fn implied_edges(items: &[Item<'_>]) -> Vec<ItemEdge> {
+    let providers = providers(items);
     let mut edges = BTreeSet::new();
     for (at, item) in items.iter().enumerate().filter(|(_, i)| i.has_steps()) {
-        let object = item.names();
-        for attr in item.schema.attributes {
-            for (value, implies) in
-                text(object, attr.name).into_iter().flat_map(|v| attr.implies.iter().map(move |i| (v, i)))
-            {
-                for (thing, name) in wanted(*implies, value) {
-                    let Some(provider) = providers.get(&(&item.endpoint, thing, name.as_str())) else {
-                        continue;
-                    };
-                    if *provider == at {
-                        continue;
-                    }
-                    // Removal runs the other way round.
-                    let forward = !item.goes();
-                    if items[*provider].goes() == item.goes() {
-                        edges.insert(if forward { (*provider, at) } else { (at, *provider) });
-                    }
+        for (thing, name) in all_wanted(item) {
+            let found = providers.get(&(&item.endpoint, thing, name.as_str()));
+            for provider in found.into_iter().flatten().filter(|provider| **provider != at) {
+                // Removal runs the other way round.
+                if items[*provider].goes() == item.goes() {
+                    edges.insert(if item.goes() { (at, *provider) } else { (*provider, at) });
                 }
             }
         }
@@ -150,9 +150,26 @@ fn implied_edges(items: &[Item<'_>]) -> Vec<ItemEdge> {
     edges.into_iter().map(|(from, to)| (from, to, Why::Implied)).collect()
 }
 
+fn all_wanted(item: &Item<'_>) -> Vec<(Thing, String)> {
+    let object = item.names();
+    let mut all = Vec::new();
+    for attr in item.schema.attributes {
+        for implies in attr.implies {
+            match implies {
+                Implies::WantsNamed(thing, name) => all.push((*thing, (*name).to_owned())),
+                other => {
+                    let values = text(object, attr.name);
+                    all.extend(values.into_iter().flat_map(|value| wanted(*other, value)));
+                }
+            }
+        }
+    }
+    all
+}
+
 fn wanted(implies: Implies, value: &str) -> Vec<(Thing, String)> {
     match implies {
-        Implies::Provides(_) => Vec::new(),
+        Implies::Provides(_) | Implies::ProvidesPart(..) | Implies::WantsNamed(..) => Vec::new(),
         Implies::Wants(thing) => vec![(thing, value.to_owned())],
         Implies::WantsParents => {
             let mut found = Vec::new();

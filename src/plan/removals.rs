@@ -181,7 +181,7 @@ fn configured(config: &Config, inputs: &Inputs, state: &State, records: &Records
         let Some(args) = graph.evaluate_args(&address, &NoObjects) else { continue };
         if args.object.values().all(coxswain_model::Value::is_wholly_known) {
             let mut connection = connection::connection(&args.object);
-            connection.machine_id = records.get(&address).and_then(machine_id);
+            records.acquaint(&address, &mut connection);
             let uid = super::uid(records.get(&address), state, &address).into();
             connections.insert(Endpoint::Host(Arc::new(HostId { address, uid })), connection);
         }
@@ -202,10 +202,6 @@ impl Objects for NoObjects {
     }
 }
 
-pub(crate) fn machine_id(record: &Record) -> Option<String> {
-    record.attributes.get("machine_id")?.as_str().map(Into::into)
-}
-
 /// The endpoint of a record, with the connection its host's record has.
 pub fn endpoint_of(records: &Records<'_>, record: &Record, lacks: &mut Lacks) -> Option<Endpoint> {
     let schema_place = crate::resource::find(&record.kind).map(|k| k.schema().placement);
@@ -221,7 +217,7 @@ pub fn endpoint_of(records: &Records<'_>, record: &Record, lacks: &mut Lacks) ->
     if !lacks.connections.contains_key(&endpoint) {
         let schema = crate::resource::find("host")?.schema();
         let mut connection = connection::connection(&stored::from_stored(schema, &host_record.attributes));
-        connection.machine_id = machine_id(host_record);
+        records.acquaint(host, &mut connection);
         lacks.connections.insert(endpoint.clone(), connection);
     }
     Some(endpoint)

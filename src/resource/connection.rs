@@ -30,6 +30,8 @@ pub struct Connection {
     pub address: String,
     /// TCP port; the ssh configuration's where none is given.
     pub port: Option<u16>,
+    /// Ports to try where nobody answers there: those that coxswain has sshd listen on.
+    pub other_ports: Vec<u16>,
     /// Login name; the ssh configuration's where none is given.
     pub user: Option<String>,
     /// How to become root.
@@ -59,6 +61,7 @@ pub fn connection(args: &Object) -> Connection {
     Connection {
         address: owned("address").unwrap_or_default(),
         port: whole(args, "port").and_then(|p| u16::try_from(p).ok()),
+        other_ports: Vec::new(),
         user: owned("user"),
         sudo,
         jump: owned("jump"),

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use coxswain_model::schema::Stage;
-use coxswain_model::{Address, Diagnostics, Object, Schema};
+use coxswain_model::{Address, Diagnostic, Diagnostics, Object, Schema};
 use serde::{Deserialize, Serialize};
 
 use super::act::{Act, ActDone};
@@ -184,6 +184,9 @@ pub struct Step {
     /// ([`Kind::revert`]) unless a new connection confirms it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard_s: Option<u64>,
+    /// Of a step after which ssh listens elsewhere: the port by which the new connection must come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub through_port: Option<u16>,
 }
 
 impl Step {
@@ -197,7 +200,15 @@ impl Step {
             gates: Vec::new(),
             holds: Vec::new(),
             guard_s: None,
+            through_port: None,
         }
+    }
+    /// The same step, which the host takes back by itself unless a new connection confirms it in this time.
+    #[must_use]
+    pub fn guarded(mut self, seconds: u64) -> Step {
+        self.class = StepClass::Reconnect;
+        self.guard_s = Some(seconds);
+        self
     }
     /// The same step of another class.
     #[must_use]
@@ -361,6 +372,34 @@ pub trait Kind: Send + Sync {
     fn revert(&self, _change: &Change, _step: &Step) -> Vec<Act> {
         Vec::new()
     }
+
+    /// What is wrong with the whole of what is planned on a host that has objects of this kind: called once for a
+    /// host, when all its instances are decided. Pure.
+    fn judge(&self, _host: &HostView<'_>) -> Vec<(Address, Diagnostic)> {
+        Vec::new()
+    }
+}
+
+/// What is planned on one host.
+pub struct HostView<'a> {
+    /// What is known of the host.
+    pub facts: &'a Facts,
+    /// What was read there.
+    pub answers: &'a Answers,
+    /// Every instance on it that is decided: its kind, what becomes of it, and whether something is done.
+    pub instances: Vec<HostInstance<'a>>,
+}
+
+/// One instance in a [`HostView`].
+pub struct HostInstance<'a> {
+    /// Its address.
+    pub address: &'a Address,
+    /// Its kind.
+    pub kind: &'static str,
+    /// Its change; `desired` is `None` where it goes.
+    pub change: &'a Change,
+    /// Whether it has steps.
+    pub acts: bool,
 }
 
 /// How often a kind may ask for more reads.
@@ -392,6 +431,10 @@ pub trait HostKind: Send + Sync {
     }
     /// As [`Kind::revert`].
     fn revert(&self, _change: &Change, _step: &Step) -> Vec<Act> {
+        Vec::new()
+    }
+    /// As [`Kind::judge`].
+    fn judge(&self, _host: &HostView<'_>) -> Vec<(Address, Diagnostic)> {
         Vec::new()
     }
     /// The computed attributes that the step has made, once its acts are done; none for most kinds.
@@ -440,6 +483,9 @@ impl<T: HostKind> Kind for T {
     }
     fn revert(&self, change: &Change, step: &Step) -> Vec<Act> {
         HostKind::revert(self, change, step)
+    }
+    fn judge(&self, host: &HostView<'_>) -> Vec<(Address, Diagnostic)> {
+        HostKind::judge(self, host)
     }
     async fn run(&self, cx: &StepCx<'_>, step: &Step) -> Result<Outcome, KindError> {
         let acts = self.acts(cx.change, step)?;

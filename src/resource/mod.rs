@@ -5,12 +5,16 @@ pub mod answer;
 pub mod connection;
 mod filesystem;
 pub mod kind;
+mod lockout;
 pub mod probe;
 pub mod program;
 mod reading;
+mod ufw;
 
 pub mod directory;
 pub mod file;
+pub mod firewall;
+pub mod firewall_rules;
 pub mod group;
 pub mod host;
 pub mod mock;
@@ -32,6 +36,8 @@ pub use probe::Probe;
 pub static KINDS: &[&dyn Kind] = &[
     &directory::Directory,
     &file::File,
+    &firewall::Firewall,
+    &firewall_rules::FirewallRules,
     &group::Group,
     &host::Host,
     &mock::Mock,

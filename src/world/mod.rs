@@ -143,6 +143,9 @@ pub trait World: Send + Sync {
         progress: &(dyn for<'line> Fn(&'line str) + Send + Sync),
     ) -> Result<Vec<ActDone>, WorldError>;
 
+    /// Says that the way to a host leads through this port from now on, and through no other; `None`: as introduced.
+    fn reroute(&self, _at: &Endpoint, _port: Option<u16>) {}
+
     /// Drops the connection, so that the next call makes a new one.
     async fn disconnect(&self, at: &Endpoint);
 

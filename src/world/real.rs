@@ -86,6 +86,8 @@ pub struct RealWorld {
 struct Slot {
     name: String,
     connection: Mutex<Option<Connection>>,
+    /// The only port that counts, while a step that changes it is confirmed and afterwards.
+    port: Mutex<Option<u16>>,
     live: AsyncMutex<Option<Live>>,
 }
 
@@ -114,7 +116,12 @@ impl Live {
 
 impl Slot {
     fn new(name: String, connection: Option<Connection>) -> Arc<Slot> {
-        Arc::new(Slot { name, connection: Mutex::new(connection), live: AsyncMutex::new(None) })
+        Arc::new(Slot {
+            name,
+            connection: Mutex::new(connection),
+            port: Mutex::new(None),
+            live: AsyncMutex::new(None),
+        })
     }
     fn connection(&self) -> Option<Connection> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -246,7 +253,8 @@ impl RealWorld {
                 })?,
             Some(connection) => {
                 let control = self.control(slot).await?;
-                ssh::start(&slot.name, connection, &control).await?
+                let only = *slot.port.lock().unwrap_or_else(PoisonError::into_inner);
+                ssh::start_at_any(&slot.name, connection, only, &control).await?
             }
         };
         Ok(Live { shell, made_with: connection, machine_id, used: Instant::now() })
@@ -356,6 +364,12 @@ impl World for RealWorld {
         let with = self.lively(&slot, &mut live).await?;
         let transcript = exchange(with, &mut live, &request).await.map_err(|e| slot.error(e))?;
         parse_acts(&slot.name, acts, &transcript.out, &transcript.err)
+    }
+
+    fn reroute(&self, at: &Endpoint, port: Option<u16>) {
+        if let Ok(slot) = self.slot(at) {
+            *slot.port.lock().unwrap_or_else(PoisonError::into_inner) = port;
+        }
     }
 
     async fn close(&self) {

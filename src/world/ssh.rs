@@ -73,7 +73,7 @@ impl Control {
     }
 
     /// The configuration of one connection.
-    fn configure(&self, connection: &Connection) -> io::Result<PathBuf> {
+    fn configure(&self, connection: &Connection, known_as: Option<&str>) -> io::Result<PathBuf> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let mut text = String::new();
         if let Some(key) = connection.host_key.as_deref().and_then(host_key) {
@@ -85,6 +85,8 @@ impl Control {
                 connection.address,
                 known.display()
             ));
+        } else if let Some(alias) = known_as {
+            text.push_str(&format!("Host {}\n  HostKeyAlias {alias}\n", connection.address));
         }
         text.push_str("Host *\n  BatchMode yes\n  StrictHostKeyChecking yes\n  ServerAliveCountMax 3\n");
         match &self.config {
@@ -192,16 +194,54 @@ pub struct Greeted {
     pub machine_id: String,
 }
 
+/// As [`start`], through the one port that counts, or through the first that answers. The host key is the one that is
+/// known for the usual port: it is the same machine.
+///
+/// # Errors
+/// As [`start`], of the usual port.
+pub async fn start_at_any(
+    name: &str,
+    connection: &Connection,
+    only: Option<u16>,
+    control: &Control,
+) -> Result<Greeted, WorldError> {
+    let through = |port: u16| Connection { port: Some(port), ..connection.clone() };
+    if let Some(port) = only {
+        return start(name, &through(port), Some(known_as(connection)), control).await;
+    }
+    let first = start(name, connection, None, control).await;
+    let Err(error @ WorldError::Unreachable { .. }) = first else { return first };
+    for port in connection.other_ports.iter().filter(|p| Some(**p) != connection.port) {
+        if let Ok(greeted) = start(name, &through(*port), Some(known_as(connection)), control).await {
+            return Ok(greeted);
+        }
+    }
+    Err(error)
+}
+
+/// The name under which `known_hosts` has the key of a host: sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT".
+fn known_as(connection: &Connection) -> String {
+    match connection.port {
+        None | Some(22) => connection.address.clone(),
+        Some(port) => format!("[{}]:{port}", connection.address),
+    }
+}
+
 /// Connects, becomes root if that is wanted, and checks that it is the machine we mean.
 ///
 /// # Errors
 /// `Unreachable`, `HostKey`, `Sudo`, `AnotherMachine`, `Timeout`.
-pub async fn start(name: &str, connection: &Connection, control: &Control) -> Result<Greeted, WorldError> {
+async fn start(
+    name: &str,
+    connection: &Connection,
+    known_as: Option<String>,
+    control: &Control,
+) -> Result<Greeted, WorldError> {
     let unreachable = |reason: String| WorldError::Unreachable { endpoint: name.to_owned(), reason };
     check(connection).map_err(&unreachable)?;
     let limit = connection.timeout + GRACE;
     let timeout = || WorldError::Timeout { endpoint: name.to_owned(), limit };
-    let session = tokio::time::timeout(limit, connect(connection, control))
+    let session = tokio::time::timeout(limit, connect(connection, known_as.as_deref(), control))
         .await
         .map_err(|_| unreachable(format!("no connection within {} s", limit.as_secs())))?
         .map_err(|said| refused(name, connection, &said))?;
@@ -287,8 +327,12 @@ fn is_of_sudo(said: &str) -> bool {
     said.is_empty() || said.contains("sudo")
 }
 
-async fn connect(connection: &Connection, control: &Control) -> Result<Session, String> {
-    let config = control.configure(connection).map_err(|e| e.to_string())?;
+async fn connect(
+    connection: &Connection,
+    known_as: Option<&str>,
+    control: &Control,
+) -> Result<Session, String> {
+    let config = control.configure(connection, known_as).map_err(|e| e.to_string())?;
     let mut builder = SessionBuilder::default();
     builder
         .known_hosts_check(KnownHosts::Strict)

@@ -137,6 +137,7 @@ impl Server {
     }
     pub(crate) fn connection(&self) -> Connection {
         Connection {
+            other_ports: Vec::new(),
             address: "127.0.0.1".into(),
             port: Some(self.port),
             user: Some(me()),

@@ -102,6 +102,8 @@ pub enum Thing {
     Package,
     /// A systemd unit, by name.
     Unit,
+    /// The rules of a host's firewall, as a whole.
+    Rules,
 }
 
 /// What an attribute's value implies for the order of steps on one endpoint.
@@ -113,6 +115,10 @@ pub enum Implies {
     Wants(Thing),
     /// Every parent directory of the path must be there first.
     WantsParents,
+    /// The instance makes a part of this thing, whatever the value is.
+    ProvidesPart(Thing, &'static str),
+    /// This thing must be there first, whatever the value is.
+    WantsNamed(Thing, &'static str),
     /// The file `PREFIX/VALUE`, and everything below `PREFIX/VALUE.d/`, must be there first.
     WantsFileIn(&'static str),
 }

@@ -175,6 +175,18 @@ impl Doing<'_, '_> {
     /// Makes a new connection, so that a step that cut the way to the host does not count as done.
     pub(super) async fn confirm(&self, guard: Option<Guard>) -> Result<(), KindError> {
         let limit = RECONNECT_LIMIT + guard.as_ref().map_or(Duration::ZERO, |g| g.after);
+        let world = &self.core.run.world;
+        if let Some(port) = self.planned.step.through_port {
+            world.reroute(&self.endpoint, Some(port));
+        }
+        let confirmed = self.confirm_within(limit, guard).await;
+        if confirmed.is_err() && self.planned.step.through_port.is_some() {
+            world.reroute(&self.endpoint, None);
+        }
+        confirmed
+    }
+
+    async fn confirm_within(&self, limit: Duration, guard: Option<Guard>) -> Result<(), KindError> {
         let again = async {
             self.core.run.world.disconnect(&self.endpoint).await;
             while self.facts().await.is_none() {

@@ -157,22 +157,40 @@ sync -- "$t" || return 1
 mv -fT -- "$t" "$G/$1" || return 1
 t=
 w='trap "" HUP; sleep "$2"; if mv -fT -- "$1" "$1.fired" 2>/dev/null; then sh <"$1.fired" >"$1.log" 2>&1; : >"$1.fired"; fi'
-if [ "$(id -u)" = 0 ] && [ -d /run/systemd/system ] && command -v systemd-run >/dev/null; then
-systemctl stop "coxswain-guard-$1.service" 2>/dev/null
-systemd-run --quiet --collect --unit="coxswain-guard-$1" -- sh -c "$w" guard "$G/$1" "$2" || return 1
+if cx_systemd; then
+u=coxswain-guard-$1.service
+systemctl stop "$u" 2>/dev/null
+cx_unit "$G/$1" "$2" "$w" || return 1
+systemctl daemon-reload && systemctl start "$u" || return 1
 else
 setsid sh -c "$w" guard "$G/$1" "$2" </dev/null >/dev/null 2>&1 &
 fi
+}
+cx_systemd() { [ "$(id -u)" = 0 ] && [ -d /run/systemd/system ] && command -v systemctl >/dev/null; }
+cx_unit() {
+(umask 077; printf '%s\n' "set -- '$1' '$2'" "$3" >"$1.wait") || return 1
+printf '%s\n' '[Unit]' 'Description=Takes back a change by coxswain that no new connection confirmed' \
+'[Service]' "ExecStart=/bin/sh $1.wait" '[Install]' 'WantedBy=multi-user.target' >"/etc/systemd/system/$u" || return 1
+mkdir -p /etc/systemd/system/multi-user.target.wants || return 1
+ln -sf "../$u" "/etc/systemd/system/multi-user.target.wants/$u" || return 1
+sync -- "$1.wait" "/etc/systemd/system/$u" /etc/systemd/system/multi-user.target.wants 2>/dev/null || :
+}
+cx_ununit() {
+u=coxswain-guard-$1.service
+rm -f -- "$G/$1.wait" "/etc/systemd/system/$u" "/etc/systemd/system/multi-user.target.wants/$u"
+systemctl stop "$u" 2>/dev/null
+systemctl daemon-reload
 }
 cx_disarm() {
 cx_guards || return 1
 if mv -fT -- "$G/$1" "$G/$1.done" 2>/dev/null; then
 rm -f -- "$G/$1.done"
-if [ "$(id -u)" = 0 ] && [ -d /run/systemd/system ]; then systemctl stop "coxswain-guard-$1.service" 2>/dev/null; fi
+if cx_systemd; then cx_ununit "$1"; fi
 printf disarmed
 elif [ -e "$G/$1.fired" ]; then
 while [ -s "$G/$1.fired" ]; do sleep 0.1; done
 rm -f -- "$G/$1.fired" "$G/$1.log"
+if cx_systemd; then cx_ununit "$1"; fi
 printf fired
 else printf gone
 fi

@@ -1,0 +1,178 @@
+//! Whether what is planned on a host would keep the management connection out. Pure.
+//!
+//! ```text
+//! rules as they are → without what goes, with what comes → default → (client, sshd's ports) let in?
+//! ```
+//!
+//! Judged rule by rule, before anything is done; what happens in the meantime is the guards' business.
+
+use std::net::IpAddr;
+
+use coxswain_model::{Address, Diagnostic, Object, Value};
+
+use super::firewall_rules::{Table, wanted};
+use super::kind::{HostInstance, HostView};
+use super::probe::{Probe, read_program};
+use super::reading::{Fields, Got, flag, said, text};
+use super::ufw::{self, Coming, Rule};
+
+/// The kinds that can keep the connection out.
+const KINDS: [&str; 3] = ["firewall", "firewall_rules", "sshd"];
+
+/// What ufw has written down.
+pub(super) fn probe() -> Probe {
+    Probe::says(read_program!("ufw"), <[String; 0]>::default())
+}
+
+/// The connection we came by: client, server, port.
+fn connection(words: &str) -> Option<(IpAddr, IpAddr, u16)> {
+    let words: Vec<&str> = words.split(' ').collect();
+    let [client, _, server, port] = words[..] else { return None };
+    // A link-local address has its interface behind it.
+    let address = |text: &str| text.split('%').next().and_then(|a| a.parse::<IpAddr>().ok());
+    Some((address(client)?, address(server)?, port.parse().ok()?))
+}
+
+/// What would keep us out; said once, whichever of the kinds is asked first.
+pub(super) fn judge(host: &HostView<'_>, asked: &str) -> Vec<(Address, Diagnostic)> {
+    let acting: Vec<&HostInstance<'_>> =
+        host.instances.iter().filter(|i| i.acts && KINDS.contains(&i.kind)).collect();
+    let first = KINDS.iter().find(|kind| host.instances.iter().any(|i| i.kind == **kind));
+    if acting.is_empty() || first != Some(&asked) || has_console(host) {
+        return Vec::new();
+    }
+    let Some((client, server, port)) = connection(&host.facts.ssh_connection) else { return Vec::new() };
+    let Some(planned) = Planned::of(host) else { return Vec::new() };
+    if !planned.enabled {
+        return Vec::new();
+    }
+    let mut problems = Vec::new();
+    for port in ports(host, port, planned.is_on_now) {
+        let coming = Coming { client, server, interface: planned.interface.clone(), port };
+        let rule = ufw::decides(&planned.rules, &coming);
+        let lets_in = match rule {
+            Some((_, rule)) => matches!(rule.action.as_str(), "allow" | "limit"),
+            None => planned.incoming == "allow",
+        };
+        if lets_in {
+            continue;
+        }
+        let by = match rule {
+            Some((number, rule)) => format!("rule {number} (`{}`{})", rule.shown(), whose(rule)),
+            None => format!("no rule, and what comes in is met with `{}`", planned.incoming),
+        };
+        let summary = format!("the firewall would keep the management connection out: {by}");
+        let detail = format!(
+            "{client} comes to port {port}/tcp of {server}. Let it in with a rule of `firewall_rules` that stands \
+             before, or say `i_have_console_access = true` in `firewall`."
+        );
+        let at = acting.first().map_or_else(|| host.instances[0].address.clone(), |i| i.address.clone());
+        problems.push((at, Diagnostic::error("locked-out", summary).detail(detail)));
+    }
+    problems
+}
+
+fn whose(rule: &Rule) -> String {
+    rule.set().map_or_else(|| ", not of a set".to_owned(), |set| format!(" of {set}"))
+}
+
+fn has_console(host: &HostView<'_>) -> bool {
+    let says = |i: &HostInstance<'_>| {
+        let args = i.change.desired.as_ref().unwrap_or(&i.change.prior);
+        i.kind == "firewall" && flag(args, "i_have_console_access") == Some(true)
+    };
+    host.instances.iter().any(says)
+}
+
+/// The ports that must be let in. sshd moves before the firewall is switched on, and after rules change: the port of
+/// now counts as long as the firewall is on already.
+fn ports(host: &HostView<'_>, now: u16, is_on_now: bool) -> Vec<u16> {
+    let sshd = host.instances.iter().find(|i| i.kind == "sshd");
+    let planned = sshd.and_then(|i| i.change.desired.as_ref()).and_then(|d| d.get("ports"));
+    let planned: Vec<u16> = planned
+        .and_then(Value::as_items)
+        .into_iter()
+        .flatten()
+        .filter_map(|p| u16::try_from(p.as_num()?.to_i128()?).ok())
+        .collect();
+    let mut ports = planned;
+    if ports.is_empty() || (is_on_now && !ports.contains(&now)) {
+        ports.insert(0, now);
+    }
+    ports
+}
+
+/// The firewall as it will be.
+struct Planned {
+    enabled: bool,
+    is_on_now: bool,
+    incoming: String,
+    interface: Option<String>,
+    rules: Vec<Rule>,
+}
+
+impl Planned {
+    fn of(host: &HostView<'_>) -> Option<Planned> {
+        let probe = probe();
+        let now = match said(host.answers, &probe) {
+            Got::Found(said) => Fields::of(said).ok()?,
+            Got::NotAsked | Got::Absent | Got::Unknown(_) => return None,
+        };
+        let (table, is_on_now) = if now.is("ufw").ok()? {
+            (Table::of(&now).ok()?, now.get("ENABLED") == Some("yes"))
+        } else {
+            // The package comes in the same run.
+            (Table { rules: Vec::new(), ipv6: true }, false)
+        };
+        let switch = host.instances.iter().find(|i| i.kind == "firewall");
+        let none = Object::new();
+        let wanted_is = switch.map_or(&none, |i| i.change.desired.as_ref().unwrap_or(&none));
+        let given_back =
+            switch.filter(|i| i.change.desired.is_none()).and_then(|i| i.change.before.clone().flatten());
+        let set = given_back.as_ref().unwrap_or(wanted_is);
+        let observed = now.get("DEFAULT_INPUT_POLICY").map_or("deny", super::firewall::policy);
+        Some(Planned {
+            enabled: flag(set, "enabled").unwrap_or(is_on_now),
+            is_on_now,
+            incoming: text(set, "incoming").unwrap_or(observed).to_owned(),
+            interface: now.get("interface").filter(|i| !i.is_empty()).map(str::to_owned),
+            rules: planned_rules(host, table),
+        })
+    }
+}
+
+/// The rules in the order they will have.
+fn planned_rules(host: &HostView<'_>, table: Table) -> Vec<Rule> {
+    let ipv6 = table.ipv6;
+    let mut rules = table.rules;
+    for instance in host.instances.iter().filter(|i| i.kind == "firewall_rules" && i.acts) {
+        let Some(name) = text(&instance.change.identity, "name") else { continue };
+        let desired = instance.change.desired.as_ref();
+        let lines = desired.and_then(|d| Some(wanted(name, d.get("rules")?, ipv6))).unwrap_or_default();
+        rules.retain(|r| r.set() != Some(name) && !lines.iter().any(|l| l.same_as(r)));
+        if desired.is_some_and(|d| text(d, "place") == Some("start")) {
+            rules.splice(0..0, lines);
+        } else {
+            rules.extend(lines);
+        }
+    }
+    rules
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections() {
+        let (client, server, port) = connection("10.0.2.2 42288 10.0.2.15 22").expect("a connection");
+        assert_eq!(
+            (client.to_string(), server.to_string(), port),
+            ("10.0.2.2".into(), "10.0.2.15".into(), 22)
+        );
+        assert!(connection("fe80::1%eth0 1 fe80::2%eth0 22").is_some());
+        for bad in ["", "a b c d", "10.0.2.2 1 10.0.2.15", "10.0.2.2 1 10.0.2.15 99999"] {
+            assert_eq!(connection(bad), None, "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,16 @@
+# $1: names the change. Puts back what ufw-save kept for it; where nothing was kept, nothing was changed.
+d=/var/lib/coxswain/ufw
+x=; if [ -r "$d/for" ]; then read -r x <"$d/for"; fi
+if [ "$x" != "$1" ]; then exit 0; fi
+put() {
+	t=$(mktemp -p "${2%/*}" ".coxswain.XXXXXXXX") || return
+	cat "$1" >"$t" && chmod --reference="$1" "$t" && chown --reference="$1" "$t" && sync -- "$t" && mv -fT -- "$t" "$2" || {
+		rm -f -- "$t"
+		return 1
+	}
+}
+# First the kernel's tables: from here on nobody is kept out, whatever fails.
+ufw disable
+put "$d/default" /etc/default/ufw && put "$d/user.rules" /etc/ufw/user.rules && put "$d/user6.rules" /etc/ufw/user6.rules || exit
+put "$d/ufw.conf" /etc/ufw/ufw.conf || exit
+if [ -e "$d/loaded" ] && grep -qx 'ENABLED=yes' "$d/ufw.conf"; then ufw --force enable; fi
