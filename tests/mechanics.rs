@@ -6,9 +6,10 @@ use std::sync::Arc;
 use coxswain::apply::Event;
 use coxswain::resource::act::{Act, Content, Expect, Permissions};
 use coxswain::resource::answer::{Answer, FileType};
+use coxswain::resource::host_kind::HostKind;
 use coxswain::resource::kind::{
-    Action, Answers, Change, Facts, Gate, GateState, HostKind, Kind, KindError, Observation, PlanCx, Step,
-    StepClass, Verb,
+    Action, Answers, Change, Facts, Gate, GateState, Kind, KindError, Observation, PlanCx, Step, StepClass,
+    Verb,
 };
 use coxswain::resource::probe::Probe;
 use coxswain::world::fake::FakeWorld;

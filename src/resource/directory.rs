@@ -6,7 +6,8 @@ use coxswain_model::{Attr, Class, Diagnostics, Object, Schema};
 use super::act::{Act, Permissions};
 use super::answer::{Answer, FileType};
 use super::filesystem as fs;
-use super::kind::{Action, Answers, Change, Facts, HostKind, KindError, Observation, PlanCx, Step, Verb};
+use super::host_kind::HostKind;
+use super::kind::{Action, Answers, Change, Facts, KindError, Observation, PlanCx, Step, Verb};
 use super::probe::Probe;
 use super::reading::{before, desired, got, observed, required, taken_over, text, verb};
 

@@ -9,7 +9,8 @@ use sha2::{Digest as _, Sha256};
 use super::act::{Act, Content, Expect, Permissions};
 use super::answer::{Answer, FileType, StatAnswer};
 use super::filesystem as fs;
-use super::kind::{Action, Answers, Change, Facts, HostKind, KindError, Observation, PlanCx, Step, Verb};
+use super::host_kind::HostKind;
+use super::kind::{Action, Answers, Change, Facts, KindError, Observation, PlanCx, Step, Verb};
 use super::probe::Probe;
 use super::reading::{Got, before, desired, differs, given, got, required, taken_over, text, verb};
 

@@ -7,15 +7,16 @@ use serde_json::json;
 
 use super::act::Act;
 use super::firewall_rules::{GUARD, RESTORE, SAVE, Table, UFW, guard_of, token};
+use super::host_kind::HostKind;
 use super::kind::{
-    Action, Answers, Change, Facts, HostKind, HostView, KindError, Observation, PlanCx, Step, StepClass, Verb,
+    Action, Answers, Change, Facts, HostView, KindError, Observation, PlanCx, Step, StepClass, Verb,
 };
 use super::lockout;
 use super::program::program;
 use super::reading::{
     Fields, desired, differs, flag, given, listed, said_fields, taken_over, text, verb, whole, words,
 };
-use super::ufw::{Family, Rule};
+use super::ufw::{Family, Keeps, Lines, Rule};
 
 /// The kind.
 pub struct Firewall;
@@ -178,7 +179,7 @@ impl HostKind for Firewall {
                 ("incoming".into(), strict_policy(fields, "DEFAULT_INPUT_POLICY")?),
                 ("outgoing".into(), strict_policy(fields, "DEFAULT_OUTPUT_POLICY")?),
                 ("routed".into(), strict_policy(fields, "DEFAULT_FORWARD_POLICY")?),
-                ("ipv6".into(), Value::from(table.ipv6)),
+                ("ipv6".into(), Value::from(table.keeps == Keeps::Both)),
                 ("logging".into(), Value::from(fields.get("LOGLEVEL").unwrap_or("low"))),
                 ("exclusive".into(), Value::from(exclusive)),
                 ("foreign".into(), json::from_json(&json!(foreign))),
@@ -264,8 +265,8 @@ impl Doing {
                 }])]
             }
             Doing::Logging(level) => vec![UFW.act(["logging", level])],
-            Doing::Alone(rules) => rules.iter().map(|r| UFW.act(r.words("delete", false))).collect(),
-            Doing::Back(rules) => rules.iter().map(|r| UFW.act(r.words("", false))).collect(),
+            Doing::Alone(rules) => rules.iter().map(|r| UFW.act(r.words("delete", Lines::One))).collect(),
+            Doing::Back(rules) => rules.iter().map(|r| UFW.act(r.words("", Lines::One))).collect(),
             Doing::Switch(true) => vec![program!("ufw-load", "ufw enable").act::<&str>([])],
             Doing::Switch(false) => vec![UFW.act(["disable"])],
         }

@@ -9,13 +9,20 @@ use serde_json::{Value as Json, json};
 use sha2::{Digest as _, Sha256};
 
 use super::act::Act;
-use super::kind::{
-    Action, Answers, Change, Facts, HostKind, HostView, KindError, Observation, PlanCx, Step, Verb,
-};
+use super::host_kind::HostKind;
+use super::kind::{Action, Answers, Change, Facts, HostView, KindError, Observation, PlanCx, Step, Verb};
 use super::lockout;
 use super::program::{Program, program};
 use super::reading::{before, desired, flag, required, said_fields, taken_over, text, verb, whole};
-use super::ufw::{self, Family, MARK, Rule};
+use super::ufw::{Family, Keeps, Lines, Rule};
+
+mod check;
+mod lines;
+
+pub(super) use lines::{Table, wanted};
+
+use check::check;
+use lines::{configured, is_at_start, same_lines};
 
 /// The kind.
 pub struct FirewallRules;
@@ -33,65 +40,59 @@ const RULE: &[Attr] = &[
         "action",
         AttrType::OneOf(&["allow", "deny", "reject", "limit"]),
         Class::Owned,
-        "What is done; `limit` denies who connects six times in 30 s.",
-    )
-    .default("\"allow\""),
+        "What is done; `allow` where nothing is said; `limit` denies who connects six times in 30 s.",
+    ),
     Attr::new(
         "direction",
         AttrType::OneOf(&["in", "out", "route"]),
         Class::Owned,
-        "Whether it comes in, goes out, or passes through.",
-    )
-    .default("\"in\""),
-    Attr::new("from", AttrType::Str, Class::Owned, "Address or network it comes from, or `any`.")
-        .default("\"any\""),
-    Attr::new("from_port", AttrType::Str, Class::Owned, "Port it comes from, or `any`.").default("\"any\""),
-    Attr::new("to", AttrType::Str, Class::Owned, "Address or network it goes to, or `any`.")
-        .default("\"any\""),
+        "Whether it comes in, goes out, or passes through; `in` where nothing is said.",
+    ),
+    Attr::new(
+        "from",
+        AttrType::Str,
+        Class::Owned,
+        "Address or network it comes from; any where nothing is said.",
+    ),
+    Attr::new("from_port", AttrType::Str, Class::Owned, "Port it comes from; any where nothing is said."),
+    Attr::new("to", AttrType::Str, Class::Owned, "Address or network it goes to; any where nothing is said."),
     Attr::new(
         "port",
         AttrType::Str,
         Class::Owned,
-        "Port it goes to: `22`, `30000:32767`, `80,443` or `any`.",
-    )
-    .default("\"any\""),
+        "Port it goes to: `22`, `30000:32767` or `80,443`; any where nothing is said.",
+    ),
     Attr::new(
         "protocol",
         AttrType::OneOf(&["any", "tcp", "udp", "ah", "esp", "gre", "ipv6", "igmp"]),
         Class::Owned,
-        "Its protocol.",
-    )
-    .default("\"any\""),
+        "Its protocol; any where nothing is said.",
+    ),
     Attr::new(
         "interface",
         AttrType::Str,
         Class::Owned,
         "The interface by which it comes in or goes out; of what is routed, comes in.",
-    )
-    .default("\"\""),
+    ),
     Attr::new(
         "out_interface",
         AttrType::Str,
         Class::Owned,
         "Of what is routed: the interface by which it goes out.",
-    )
-    .default("\"\""),
+    ),
     Attr::new(
         "family",
         AttrType::OneOf(&["any", "ipv4", "ipv6"]),
         Class::Owned,
-        "Of a rule without addresses: for which family it is.",
-    )
-    .default("\"any\""),
+        "Of a rule without addresses: for which family it is; both where nothing is said.",
+    ),
     Attr::new(
         "log",
         AttrType::OneOf(&["", "log", "log-all"]),
         Class::Owned,
         "Whether new connections (`log`) or all packets (`log-all`) are logged.",
-    )
-    .default("\"\""),
-    Attr::new("comment", AttrType::Str, Class::Owned, "A word on why, which `ufw status` shows.")
-        .default("\"\""),
+    ),
+    Attr::new("comment", AttrType::Str, Class::Owned, "A word on why, which `ufw status` shows."),
 ];
 
 static SCHEMA: Schema = Schema {
@@ -138,170 +139,6 @@ static SCHEMA: Schema = Schema {
     documented: true,
 };
 
-/// What ufw has written down.
-pub(super) struct Table {
-    pub(super) rules: Vec<Rule>,
-    pub(super) ipv6: bool,
-}
-
-impl Table {
-    pub(super) fn of(fields: &super::reading::Fields<'_>) -> Result<Table, String> {
-        let mut rules = Vec::new();
-        for (key, family) in [("rule4", Family::V4), ("rule6", Family::V6)] {
-            for line in fields.all(key) {
-                rules.push(Rule::parse(family, line)?);
-            }
-        }
-        Ok(Table { rules, ipv6: fields.must("IPV6")?.trim_matches('"') == "yes" })
-    }
-
-    /// As the attribute `all` has it.
-    fn lines(&self) -> Vec<String> {
-        let line = |r: &Rule| if r.family == Family::V6 { format!("6 {}", r.line()) } else { r.line() };
-        self.rules.iter().map(line).collect()
-    }
-
-    fn from_lines(lines: &[&str], ipv6: bool) -> Table {
-        let rule = |line: &&str| match line.strip_prefix("6 ") {
-            Some(line) => Rule::parse(Family::V6, line).ok(),
-            None => Rule::parse(Family::V4, line).ok(),
-        };
-        Table { rules: lines.iter().filter_map(rule).collect(), ipv6 }
-    }
-}
-
-/// The lines that the rules of a set are.
-pub(super) fn wanted(name: &str, rules: &Value, ipv6: bool) -> Vec<Rule> {
-    let rules = json::to_json_clear(rules);
-    let rules = rules.as_array().map(Vec::as_slice).unwrap_or_default();
-    rules.iter().flat_map(|rule| lines_of(name, rule, ipv6)).collect()
-}
-
-fn field<'a>(rule: &'a Json, name: &str) -> &'a str {
-    let otherwise = match name {
-        "action" => "allow",
-        "direction" => "in",
-        "from" | "from_port" | "to" | "port" | "protocol" | "family" => "any",
-        _ => "",
-    };
-    rule.get(name).and_then(Json::as_str).unwrap_or(otherwise)
-}
-
-fn lines_of(name: &str, rule: &Json, ipv6: bool) -> Vec<Rule> {
-    let named = |part: &str| ufw::network(part).map(|(address, _)| address.is_ipv4());
-    let families = match (named(field(rule, "from")).or(named(field(rule, "to"))), field(rule, "family")) {
-        (Some(true), _) | (None, "ipv4") => vec![Family::V4],
-        (Some(false), _) | (None, "ipv6") => vec![Family::V6],
-        (None, _) if ipv6 => vec![Family::V4, Family::V6],
-        (None, _) => vec![Family::V4],
-    };
-    let way = |word: &str, interface: &str| match interface {
-        "" => None,
-        interface => Some(format!("{word}_{interface}")),
-    };
-    let direction = match field(rule, "direction") {
-        "route" => {
-            let ways = [way("in", field(rule, "interface")), way("out", field(rule, "out_interface"))];
-            let ways: Vec<String> = ways.into_iter().flatten().collect();
-            if ways.is_empty() { "in".to_owned() } else { ways.join("!") }
-        }
-        word => way(word, field(rule, "interface")).unwrap_or_else(|| word.to_owned()),
-    };
-    let comment = match field(rule, "comment") {
-        "" => format!("{MARK}{name}"),
-        text => format!("{MARK}{name} {text}"),
-    };
-    let everything = |family: Family, text: &str| match (text, family) {
-        ("any", Family::V4) => "0.0.0.0/0".to_owned(),
-        ("any", Family::V6) => "::/0".to_owned(),
-        (text, _) => text.to_owned(),
-    };
-    let line = |family: Family| Rule {
-        family,
-        route: field(rule, "direction") == "route",
-        action: field(rule, "action").into(),
-        log: field(rule, "log").into(),
-        protocol: field(rule, "protocol").into(),
-        to_port: field(rule, "port").into(),
-        to: everything(family, field(rule, "to")),
-        from_port: field(rule, "from_port").into(),
-        from: everything(family, field(rule, "from")),
-        to_app: None,
-        from_app: None,
-        direction: direction.clone(),
-        comment: Some(comment.clone()),
-    };
-    families.into_iter().map(line).collect()
-}
-
-/// A rule as the configuration would say it, out of its line.
-fn as_configured(rule: &Rule, both: bool) -> Json {
-    let (mut interface, mut out_interface) = ("", "");
-    for part in rule.direction.split('!') {
-        match part.split_once('_') {
-            Some(("out", name)) if rule.route => out_interface = name,
-            Some((_, name)) => interface = name,
-            None => {}
-        }
-    }
-    let direction = match rule.route {
-        true => "route",
-        false => rule.direction.split('_').next().unwrap_or_default(),
-    };
-    let named = ufw::network(&rule.from).is_some_and(|(_, l)| l > 0)
-        || ufw::network(&rule.to).is_some_and(|(_, l)| l > 0);
-    let end = |text: &str| {
-        let all = if rule.family == Family::V4 { "0.0.0.0/0" } else { "::/0" };
-        if text == all { "any".to_owned() } else { text.to_owned() }
-    };
-    let family = match rule.family {
-        _ if both || named => "any",
-        Family::V4 => "ipv4",
-        Family::V6 => "ipv6",
-    };
-    let comment = rule
-        .comment
-        .as_deref()
-        .and_then(|c| c.strip_prefix(MARK)?.split_once(' '))
-        .map_or("", |(_, text)| text);
-    json!({
-        "action": rule.action, "direction": direction, "from": end(&rule.from), "from_port": rule.from_port,
-        "to": end(&rule.to), "port": rule.to_port, "protocol": rule.protocol, "interface": interface,
-        "out_interface": out_interface, "family": family, "log": rule.log, "comment": comment,
-    })
-}
-
-/// What the lines of a set are, as a configuration would say it.
-fn configured(lines: &[&Rule], ipv6: bool) -> Vec<Json> {
-    let mut rules = Vec::new();
-    let mut twins: Vec<&Rule> = lines.iter().copied().filter(|r| r.family == Family::V6).collect();
-    for rule in lines.iter().filter(|r| r.family == Family::V4) {
-        let twin = rule.twin().and_then(|twin| twins.iter().position(|t| **t == twin));
-        if let Some(at) = twin {
-            twins.remove(at);
-        }
-        rules.push(as_configured(rule, twin.is_some() || (!ipv6 && rule.twin().is_some())));
-    }
-    rules.extend(twins.into_iter().map(|rule| as_configured(rule, false)));
-    rules
-}
-
-/// Whether two lists have the same lines, each family in its order.
-fn same_lines(a: &[&Rule], b: &[Rule]) -> bool {
-    [Family::V4, Family::V6].into_iter().all(|family| {
-        let of = |r: &&&Rule| r.family == family;
-        a.iter().filter(of).copied().eq(b.iter().filter(|r| r.family == family))
-    })
-}
-
-/// Whether the set stands before all rules that are not coxswain's.
-fn is_at_start(table: &Table, name: &str) -> bool {
-    [Family::V4, Family::V6].into_iter().all(|family| {
-        let of = table.rules.iter().filter(|r| r.family == family);
-        !of.skip_while(|r| r.set().is_some()).any(|r| r.set() == Some(name))
-    })
-}
-
 impl HostKind for FirewallRules {
     fn schema(&self) -> &'static Schema {
         &SCHEMA
@@ -322,7 +159,7 @@ impl HostKind for FirewallRules {
             let table = Table::of(fields)?;
             let ours: Vec<&Rule> = table.rules.iter().filter(|r| r.set() == Some(name)).collect();
             let asked_rules = asked.get("rules").filter(|r| r.is_wholly_known());
-            let lines = asked_rules.map(|r| wanted(name, r, table.ipv6)).unwrap_or_default();
+            let lines = asked_rules.map(|r| wanted(name, r, table.keeps)).unwrap_or_default();
             let is_displaced = |r: &&Rule| r.set() != Some(name) && lines.iter().any(|l| l.same_as(r));
             let displaced: Vec<&Rule> = table.rules.iter().filter(is_displaced).collect();
             if ours.is_empty() && displaced.is_empty() && !lines.is_empty() {
@@ -330,7 +167,7 @@ impl HostKind for FirewallRules {
             }
             let rules = match asked_rules {
                 Some(rules) if same_lines(&ours, &lines) => rules.clone(),
-                _ => json::from_json(&Json::Array(configured(&ours, table.ipv6))),
+                _ => json::from_json(&Json::Array(configured(&ours, table.keeps))),
             };
             let starts = text(asked, "place") != Some("end") && is_at_start(&table, name);
             let shown = |r: &&Rule| if r.family == Family::V6 { format!("6 {}", r.line()) } else { r.line() };
@@ -340,7 +177,7 @@ impl HostKind for FirewallRules {
                 ("place".into(), Value::from(if starts { "start" } else { "end" })),
                 ("displaced".into(), json::from_json(&json!(displaced))),
                 ("all".into(), json::from_json(&json!(table.lines()))),
-                ("ipv6".into(), Value::from(table.ipv6)),
+                ("ipv6".into(), Value::from(table.keeps == Keeps::Both)),
             ]);
             object.insert("rules".into(), rules);
             Ok(Some(object))
@@ -417,7 +254,7 @@ fn table(change: &Change) -> Table {
     let seen = change.observed.as_ref().unwrap_or(&none);
     let lines = seen.get("all").and_then(Value::as_items).unwrap_or_default();
     let lines: Vec<&str> = lines.iter().filter_map(Value::as_str).collect();
-    Table::from_lines(&lines, flag(seen, "ipv6") != Some(false))
+    Table::from_lines(&lines, if flag(seen, "ipv6") == Some(false) { Keeps::V4 } else { Keeps::Both })
 }
 
 /// What makes ufw add or delete these lines, twins in one.
@@ -430,7 +267,7 @@ fn commands(verb: &str, lines: &[Rule]) -> Vec<Vec<String>> {
         if let Some(at) = twin {
             left.remove(at);
         }
-        commands.push(rule.words(verb, twin.is_some()));
+        commands.push(rule.words(verb, Lines::of(twin)));
     }
     commands
 }
@@ -440,9 +277,9 @@ fn commands(verb: &str, lines: &[Rule]) -> Vec<Vec<String>> {
 fn edits(change: &Change, name: &str, wanted_is: &Object) -> Vec<Vec<String>> {
     let table = table(change);
     let Some(rules) = wanted_is.get("rules") else { return Vec::new() };
-    let lines = wanted(name, rules, table.ipv6);
+    let lines = wanted(name, rules, table.keeps);
     let at_start = text(wanted_is, "place") == Some("start");
-    let (mut gone, mut new) = (Vec::new(), Vec::new());
+    let (mut gone, mut kept_lines) = (Vec::new(), Vec::new());
     for family in [Family::V4, Family::V6] {
         let ours: Vec<&Rule> =
             table.rules.iter().filter(|r| r.family == family && r.set() == Some(name)).collect();
@@ -454,13 +291,15 @@ fn edits(change: &Change, name: &str, wanted_is: &Object) -> Vec<Vec<String>> {
             }
             false => ours.iter().zip(&lines).take_while(|(a, b)| a == b).count(),
         };
-        let (ours_left, lines_left) = match at_start {
-            true => (&ours[..ours.len() - kept], &lines[..lines.len() - kept]),
-            false => (&ours[kept..], &lines[kept..]),
+        let (ours_left, lines_kept) = match at_start {
+            true => (&ours[..ours.len() - kept], &lines[lines.len() - kept..]),
+            false => (&ours[kept..], &lines[..kept]),
         };
         gone.extend(ours_left.iter().map(|r| (*r).clone()));
-        new.extend(lines_left.iter().map(|r| (*r).clone()));
+        kept_lines.extend(lines_kept.iter().map(|r| (*r).clone()));
     }
+    // In the order of the rules, so that twins stand beside each other and each family keeps its order.
+    let mut new: Vec<Rule> = lines.iter().filter(|l| !kept_lines.contains(l)).cloned().collect();
     // Added over another's rule it would stand where that one does.
     let others = table.rules.iter().filter(|r| r.set() != Some(name) && new.iter().any(|l| l.same_as(r)));
     gone.extend(others.cloned());
@@ -480,122 +319,158 @@ fn removal(change: &Change, name: &str) -> Vec<Vec<String>> {
         before(change).and_then(|b| b.get("displaced")).and_then(Value::as_items).unwrap_or_default();
     let displaced: Vec<&str> = displaced.iter().filter_map(Value::as_str).collect();
     let mut all = commands("delete", &ours);
-    all.extend(commands("", &Table::from_lines(&displaced, table.ipv6).rules));
+    all.extend(commands("", &Table::from_lines(&displaced, table.keeps).rules));
     all
 }
 
-fn check(args: &Object) -> Diagnostics {
-    let mut problems = Vec::new();
-    let name_fits = |n: &str| {
-        !n.is_empty()
-            && n.len() <= 32
-            && n.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c))
-    };
-    if let Some(name) = text(args, "name").filter(|n| !name_fits(n)) {
-        problems.push(
-            Diagnostic::error("bad-rule-set", format!("`{}` is not a set's name", name.escape_debug()))
-                .detail("It has 1 to 32 small letters, digits, `-` and `_`: it stands in the comments of the rules."),
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::answer::{Answer, SaidAnswer};
+    use crate::resource::kind::StepClass::Reconnect;
+    use crate::resource::reading::fixture::{argv, change, check as planned, obj, observe};
+
+    const HEAD: &str = "ufw=yes\nIPV6=yes\nDEFAULT_INPUT_POLICY=\"DROP\"\nDEFAULT_OUTPUT_POLICY=\"ACCEPT\"\n\
+                        DEFAULT_FORWARD_POLICY=\"DROP\"\nENABLED=yes\nLOGLEVEL=low\nkernel=yes\nkernel_rules=yes\n";
+
+    fn look(asked: Json, lines: &[String]) -> Observation {
+        let text = format!("{HEAD}{}", lines.iter().map(|l| format!("{l}\n")).collect::<String>());
+        let answer = Answer::Said(SaidAnswer { code: 0, text });
+        observe(&FirewallRules, asked, vec![(lockout::probe(), answer)])
+    }
+
+    fn ssh() -> Json {
+        json!([{ "port": "22", "protocol": "tcp" }, { "from": "10.0.0.0/8", "port": "2049", "protocol": "tcp" }])
+    }
+
+    /// The lines of a set, as the host says them.
+    fn lines(name: &str, rules: &Json) -> Vec<String> {
+        let key = |r: &Rule| if r.family == Family::V4 { "rule4" } else { "rule6" };
+        let all = wanted(name, &json::from_json(rules), Keeps::Both);
+        all.iter().map(|r| format!("{}={}", key(r), r.line())).collect()
+    }
+
+    /// What is there, and a change to the wanted rules.
+    #[track_caller]
+    fn commands_for(there: &[String], wanted_is: &Json, place: &str) -> Vec<String> {
+        let asked = json!({ "name": "s", "rules": wanted_is, "place": place });
+        let seen = match look(asked.clone(), there) {
+            Observation::Present(object) => Some(object),
+            Observation::Absent => None,
+            other => panic!("{other:?}"),
+        };
+        let mut change = change(Action::Update, json!({ "name": "s" })).wants(asked);
+        change.observed = seen;
+        change.differing = vec!["rules".into()];
+        let acts = planned(&FirewallRules, &change, &[("set the firewall's rules of s", Reconnect)]);
+        acts.iter().map(argv).filter(|a| a[3] == "ufw").map(|a| a[4..].join(" ")).collect()
+    }
+
+    #[test]
+    fn equal_rules_are_no_difference() {
+        let asked = json!({ "name": "s", "rules": ssh(), "place": "end" });
+        let Observation::Present(seen) = look(asked.clone(), &lines("s", &ssh())) else {
+            panic!("they are there")
+        };
+        assert_eq!(seen.get("rules"), obj(asked).get("rules"));
+    }
+
+    #[test]
+    fn sets_are_told_apart() {
+        let asked =
+            json!({ "name": "other", "rules": [{ "port": "80", "protocol": "tcp" }], "place": "end" });
+        assert_eq!(look(asked, &lines("s", &ssh())), Observation::Absent);
+        let mut broken = lines("s", &ssh());
+        broken.push("rule4=allow sideways".into());
+        let asked = json!({ "name": "s", "rules": ssh(), "place": "end" });
+        assert!(matches!(look(asked, &broken), Observation::Unknown(_)));
+    }
+
+    #[test]
+    fn what_is_missing_follows() {
+        let all = [
+            "allow in proto tcp from any to any port 22 comment coxswain:s",
+            "allow in proto tcp from 10.0.0.0/8 to 0.0.0.0/0 port 2049 comment coxswain:s",
+        ];
+        assert_eq!(commands_for(&[], &ssh(), "end"), all);
+        assert_eq!(commands_for(&lines("s", &json!([ssh()[0]])), &ssh(), "end"), all[1..]);
+    }
+
+    #[test]
+    fn what_is_out_of_order_is_made_anew() {
+        let there = lines("s", &json!([ssh()[1], ssh()[0]]));
+        let done = commands_for(&there, &ssh(), "end");
+        let expected = [
+            "delete allow in proto tcp from 10.0.0.0/8 to 0.0.0.0/0 port 2049",
+            "delete allow in proto tcp from 0.0.0.0/0 to 0.0.0.0/0 port 22",
+            "allow in proto tcp from 0.0.0.0/0 to 0.0.0.0/0 port 22 comment coxswain:s",
+            "allow in proto tcp from 10.0.0.0/8 to 0.0.0.0/0 port 2049 comment coxswain:s",
+        ];
+        assert_eq!(done, expected, "the line for IPv6 is where it should be");
+    }
+
+    #[test]
+    fn at_the_start_they_are_put_before_each_other() {
+        let done = commands_for(&["rule4=deny any any 0.0.0.0/0 any 192.0.2.7 in".into()], &ssh(), "start");
+        assert!(done[0].starts_with("prepend allow in proto tcp from 10.0.0.0/8"), "{done:?}");
+        assert!(done[1].starts_with("prepend allow in proto tcp from any"), "{done:?}");
+    }
+
+    #[test]
+    fn a_rule_of_others_with_the_same_match_makes_room_and_comes_back() {
+        let there = ["rule4=deny tcp 22 0.0.0.0/0 any 0.0.0.0/0 in comment=6d696e65".to_owned()];
+        let done = commands_for(&there, &ssh(), "end");
+        assert_eq!(done[0], "delete deny in proto tcp from 0.0.0.0/0 to 0.0.0.0/0 port 22");
+        assert_eq!(done.len(), 3);
+        let asked = json!({ "name": "s", "rules": ssh(), "place": "end" });
+        let Observation::Present(before) = look(asked.clone(), &there) else { panic!("something is there") };
+        let Observation::Present(now) = look(asked.clone(), &lines("s", &ssh())) else {
+            panic!("they are there")
+        };
+        let mut gone = change(Action::Delete, json!({ "name": "s" })).had(asked);
+        gone.before = Some(Some(before));
+        gone.observed = Some(now);
+        let acts = planned(&FirewallRules, &gone, &[("remove the firewall's rules of s", Reconnect)]);
+        let done: Vec<String> =
+            acts.iter().map(argv).filter(|a| a[3] == "ufw").map(|a| a[4..].join(" ")).collect();
+        assert_eq!(
+            done.last().map(String::as_str),
+            Some("deny in proto tcp from 0.0.0.0/0 to 0.0.0.0/0 port 22 comment mine")
         );
     }
-    if whole(args, "guard").is_some_and(|g| !(10..=600).contains(&g)) {
-        problems.push(Diagnostic::error("bad-guard", "`guard` is not between 10 and 600 seconds"));
-    }
-    let Some(rules) = args.get("rules").filter(|r| r.is_wholly_known()) else { return problems };
-    let name = text(args, "name").unwrap_or_default();
-    let all = json::to_json_clear(rules);
-    let mut seen: Vec<(usize, Rule)> = Vec::new();
-    for (at, rule) in all.as_array().into_iter().flatten().enumerate() {
-        let mut wrong = |why: String| {
-            problems
-                .push(Diagnostic::error("bad-firewall-rule", format!("rule {} of `{name}`: {why}", at + 1)));
+
+    #[test]
+    fn rules_are_checked() {
+        let found = |rule: Json| {
+            let args = json!({ "name": "s", "rules": [rule] });
+            check(&obj(args)).into_iter().map(|d| d.summary).collect::<Vec<_>>().join("; ")
         };
-        for why in check_rule(rule) {
-            wrong(why);
+        for good in [
+            json!({ "port": "22", "protocol": "tcp" }),
+            json!({ "port": "80,443", "protocol": "tcp" }),
+            json!({ "from": "2001:db8::/32" }),
+            json!({ "direction": "route", "out_interface": "cali+" }),
+            json!({ "port": "9000" }),
+        ] {
+            assert_eq!(found(good.clone()), "", "{good}");
         }
-        for line in lines_of(name, rule, true) {
-            match seen.iter().find(|(_, other)| other.same_as(&line)) {
-                Some((first, _)) if *first != at => {
-                    wrong(format!("it matches what rule {} matches, and would take its place", first + 1));
-                    break;
-                }
-                _ => seen.push((at, line)),
-            }
+        for (bad, part) in [
+            (json!({ "from": "10.0.0.1/8" }), "write `10.0.0.0/8`"),
+            (json!({ "from": "example.org" }), "neither"),
+            (json!({ "from": "0.0.0.0/0" }), "write `any`"),
+            (json!({ "from": "10.0.0.0/8", "to": "::1" }), "different families"),
+            (json!({ "from": "10.0.0.0/8", "family": "ipv4" }), "said by its addresses"),
+            (json!({ "port": "70000" }), "is not `22`"),
+            (json!({ "port": "80,443" }), "they need `protocol`"),
+            (json!({ "port": "9:8", "protocol": "tcp" }), "is not `22`"),
+            (json!({ "interface": "eth0;reboot" }), "not an interface"),
+            (json!({ "out_interface": "eth0" }), "here it is `interface`"),
+            (json!({ "comment": "it's" }), "apostrophe"),
+        ] {
+            let said = found(bad.clone());
+            assert!(said.contains(part), "{bad}: {said}");
         }
+        let twice = json!({ "name": "s", "rules": [{ "port": "22" }, { "port": "22", "action": "deny" }] });
+        assert!(check(&obj(twice))[0].summary.contains("would take its place"));
     }
-    problems
-}
-
-fn check_rule(rule: &Json) -> Vec<String> {
-    let mut wrong = Vec::new();
-    for end in ["from", "to"] {
-        let text = field(rule, end);
-        match ufw::normal(text) {
-            _ if text == "any" => {}
-            None => wrong.push(format!("`{end} = \"{text}\"` is neither `any` nor an address or network")),
-            Some(normal) if normal != text => {
-                wrong.push(format!("`{end} = \"{text}\"` is a network; write `{normal}`"));
-            }
-            Some(_) if text.ends_with("/0") => {
-                wrong.push(format!(
-                    "`{end} = \"{text}\"` is everything; write `any`, with `family` for one of both"
-                ));
-            }
-            Some(_) => {}
-        }
-    }
-    let family = |end| ufw::network(field(rule, end)).map(|(a, _)| a.is_ipv4());
-    if let (Some(from), Some(to)) = (family("from"), family("to"))
-        && from != to
-    {
-        wrong.push("`from` and `to` are of different families".into());
-    }
-    if family("from").or(family("to")).is_some() && field(rule, "family") != "any" {
-        wrong.push("`family` is said by its addresses".into());
-    }
-    for port in ["port", "from_port"] {
-        wrong.extend(check_port(port, field(rule, port), field(rule, "protocol")));
-    }
-    let is_route = field(rule, "direction") == "route";
-    if !is_route && !field(rule, "out_interface").is_empty() {
-        wrong.push("`out_interface` is for what is routed; here it is `interface`".into());
-    }
-    for name in ["interface", "out_interface"] {
-        let text = field(rule, name);
-        // linux/if.h: IFNAMSIZ; `+` at the end stands for any ending.
-        let fits = text.len() <= 15
-            && text.chars().all(|c| c.is_ascii_alphanumeric() || "-._:+@".contains(c))
-            && !text.contains('!');
-        if !fits {
-            wrong.push(format!("`{name} = \"{}\"` is not an interface's name", text.escape_debug()));
-        }
-    }
-    if field(rule, "comment").contains(['\'', '\n', '\0']) {
-        wrong.push("its comment has an apostrophe or a line break, which ufw refuses".into());
-    }
-    wrong
-}
-
-fn check_port(name: &str, text: &str, protocol: &str) -> Option<String> {
-    if text == "any" {
-        return None;
-    }
-    let number = |t: &str| t.parse::<u16>().ok().filter(|n| *n > 0 && n.to_string() == t);
-    let part = |t: &str| match t.split_once(':') {
-        Some((from, to)) => matches!((number(from), number(to)), (Some(from), Some(to)) if from < to),
-        None => number(t).is_some(),
-    };
-    if !text.split(',').all(part) {
-        return Some(format!(
-            "`{name} = \"{}\"` is not `22`, `80,443`, `30000:32767` or `any`",
-            text.escape_debug()
-        ));
-    }
-    // ufw(8): "RULE SYNTAX".
-    if text.contains([',', ':']) && !matches!(protocol, "tcp" | "udp") {
-        return Some(format!("`{name} = \"{text}\"` is several ports: they need `protocol` tcp or udp"));
-    }
-    if text.split([',', ':']).count() > 15 {
-        return Some(format!("`{name}` has more than 15 ports"));
-    }
-    None
 }

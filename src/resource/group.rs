@@ -6,7 +6,8 @@ use coxswain_model::{Attr, Class, Diagnostic, Diagnostics, Object, Schema, Value
 use super::act::Act;
 use super::answer::Answer;
 use super::filesystem::bad_id;
-use super::kind::{Action, Answers, Change, Facts, HostKind, KindError, Observation, PlanCx, Step, Verb};
+use super::host_kind::HostKind;
+use super::kind::{Action, Answers, Change, Facts, KindError, Observation, PlanCx, Step, Verb};
 use super::probe::Probe;
 use super::reading::{before, desired, differs, flag, got, observed, required, taken_over, text, whole};
 

@@ -14,7 +14,7 @@ use super::firewall_rules::{Table, wanted};
 use super::kind::{HostInstance, HostView};
 use super::probe::{Probe, read_program};
 use super::reading::{Fields, Got, flag, said, text};
-use super::ufw::{self, Coming, Rule};
+use super::ufw::{self, Coming, Keeps, Rule};
 
 /// The kinds that can keep the connection out.
 const KINDS: [&str; 3] = ["firewall", "firewall_rules", "sshd"];
@@ -47,7 +47,7 @@ pub(super) fn judge(host: &HostView<'_>, asked: &str) -> Vec<(Address, Diagnosti
         return Vec::new();
     }
     let mut problems = Vec::new();
-    for port in ports(host, port, planned.is_on_now) {
+    for port in planned.ports(host, port) {
         let coming = Coming { client, server, interface: planned.interface.clone(), port };
         let rule = ufw::decides(&planned.rules, &coming);
         let lets_in = match rule {
@@ -84,24 +84,6 @@ fn has_console(host: &HostView<'_>) -> bool {
     host.instances.iter().any(says)
 }
 
-/// The ports that must be let in. sshd moves before the firewall is switched on, and after rules change: the port of
-/// now counts as long as the firewall is on already.
-fn ports(host: &HostView<'_>, now: u16, is_on_now: bool) -> Vec<u16> {
-    let sshd = host.instances.iter().find(|i| i.kind == "sshd");
-    let planned = sshd.and_then(|i| i.change.desired.as_ref()).and_then(|d| d.get("ports"));
-    let planned: Vec<u16> = planned
-        .and_then(Value::as_items)
-        .into_iter()
-        .flatten()
-        .filter_map(|p| u16::try_from(p.as_num()?.to_i128()?).ok())
-        .collect();
-    let mut ports = planned;
-    if ports.is_empty() || (is_on_now && !ports.contains(&now)) {
-        ports.insert(0, now);
-    }
-    ports
-}
-
 /// The firewall as it will be.
 struct Planned {
     enabled: bool,
@@ -112,6 +94,24 @@ struct Planned {
 }
 
 impl Planned {
+    /// The ports that must be let in. sshd moves before the firewall is switched on, and after rules change: the port of
+    /// now counts as long as the firewall is on already.
+    fn ports(&self, host: &HostView<'_>, now: u16) -> Vec<u16> {
+        let sshd = host.instances.iter().find(|i| i.kind == "sshd");
+        let planned = sshd.and_then(|i| i.change.desired.as_ref()).and_then(|d| d.get("ports"));
+        let planned: Vec<u16> = planned
+            .and_then(Value::as_items)
+            .into_iter()
+            .flatten()
+            .filter_map(|p| u16::try_from(p.as_num()?.to_i128()?).ok())
+            .collect();
+        let mut ports = planned;
+        if ports.is_empty() || (self.is_on_now && !ports.contains(&now)) {
+            ports.insert(0, now);
+        }
+        ports
+    }
+
     fn of(host: &HostView<'_>) -> Option<Planned> {
         let probe = probe();
         let now = match said(host.answers, &probe) {
@@ -122,7 +122,7 @@ impl Planned {
             (Table::of(&now).ok()?, now.get("ENABLED") == Some("yes"))
         } else {
             // The package comes in the same run.
-            (Table { rules: Vec::new(), ipv6: true }, false)
+            (Table { rules: Vec::new(), keeps: Keeps::Both }, false)
         };
         let switch = host.instances.iter().find(|i| i.kind == "firewall");
         let none = Object::new();
@@ -143,12 +143,12 @@ impl Planned {
 
 /// The rules in the order they will have.
 fn planned_rules(host: &HostView<'_>, table: Table) -> Vec<Rule> {
-    let ipv6 = table.ipv6;
+    let keeps = table.keeps;
     let mut rules = table.rules;
     for instance in host.instances.iter().filter(|i| i.kind == "firewall_rules" && i.acts) {
         let Some(name) = text(&instance.change.identity, "name") else { continue };
         let desired = instance.change.desired.as_ref();
-        let lines = desired.and_then(|d| Some(wanted(name, d.get("rules")?, ipv6))).unwrap_or_default();
+        let lines = desired.and_then(|d| Some(wanted(name, d.get("rules")?, keeps))).unwrap_or_default();
         rules.retain(|r| r.set() != Some(name) && !lines.iter().any(|l| l.same_as(r)));
         if desired.is_some_and(|d| text(d, "place") == Some("start")) {
             rules.splice(0..0, lines);

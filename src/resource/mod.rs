@@ -4,6 +4,7 @@ pub mod act;
 pub mod answer;
 pub mod connection;
 mod filesystem;
+pub mod host_kind;
 pub mod kind;
 mod lockout;
 pub mod probe;

@@ -10,7 +10,8 @@ use coxswain_model::{Attr, Class, Diagnostic, Diagnostics, Object, Schema, Type,
 
 use super::act::Act;
 use super::answer::Answer;
-use super::kind::{Action, Answers, Change, Facts, HostKind, KindError, Observation, PlanCx, Step, Verb};
+use super::host_kind::HostKind;
+use super::kind::{Action, Answers, Change, Facts, KindError, Observation, PlanCx, Step, Verb};
 use super::probe::Probe;
 use super::reading::{Got, before, given, got, listed, taken_over, verb, whole, words};
 

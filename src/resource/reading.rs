@@ -223,7 +223,8 @@ pub(super) mod fixture {
 
     use super::*;
     use crate::resource::act::Act;
-    use crate::resource::kind::{Action, Endpoint, Facts, HostId, HostKind, PlanCx, Step, StepClass};
+    use crate::resource::host_kind::HostKind;
+    use crate::resource::kind::{Action, Endpoint, Facts, HostId, PlanCx, Step, StepClass};
     use coxswain_model::{Address, Diagnostics};
     use serde_json::Value as Json;
     use std::sync::Arc;

@@ -4,7 +4,8 @@ use coxswain_model::schema::{AttrType, Existing, Placement, Stage};
 use coxswain_model::{Attr, Class, Diagnostic, Diagnostics, Object, Schema, Value};
 
 use super::act::{Act, Content, Expect, Permissions};
-use super::kind::{Action, Answers, Change, Facts, HostKind, KindError, Observation, PlanCx, Step, Verb};
+use super::host_kind::HostKind;
+use super::kind::{Action, Answers, Change, Facts, KindError, Observation, PlanCx, Step, Verb};
 use super::probe::{Probe, read_program};
 use super::program::program;
 use super::reading::{
@@ -114,7 +115,7 @@ impl HostKind for Sysctl {
             let now = tidy(now);
             let wanted = text(asked, "value").unwrap_or(&now);
             let at_boot = fields.get("boot").is_some_and(|boot| tidy(boot) == wanted);
-            let set_by = fields.get("file").map_or_else(|| Value::null(), Value::from);
+            let set_by = fields.get("file").map_or_else(Value::null, Value::from);
             Ok(Some(Object::from([
                 ("key".into(), Value::from(key)),
                 ("at_boot".into(), Value::from(at_boot)),
@@ -215,14 +216,18 @@ mod tests {
         observe(&Sysctl, json!({ "key": KEY, "value": "1 2 3" }), vec![(probe(KEY), answer)])
     }
 
-    fn seen(value: &str, at_boot: bool, set_by: serde_json::Value) -> serde_json::Value {
+    fn seen(value: &str, at_boot: serde_json::Value, set_by: serde_json::Value) -> serde_json::Value {
         json!({ "key": KEY, "value": value, "at_boot": at_boot, "set_by": set_by })
     }
 
     #[test]
     fn observed() {
-        let is = |text, value, at_boot, set_by| {
-            assert_eq!(look(text), Observation::Present(obj(seen(value, at_boot, set_by))), "{text:?}");
+        let is = |text, value, at_boot: bool, set_by| {
+            assert_eq!(
+                look(text),
+                Observation::Present(obj(seen(value, json!(at_boot), set_by))),
+                "{text:?}"
+            );
         };
         is(
             "now=1\t2\t3\nboot=1 2  3\nfile=/etc/sysctl.d/a.conf\n",
@@ -247,7 +252,7 @@ mod tests {
         let wanted = json!({ "key": KEY, "value": "1 2 3", "at_boot": true });
         let id = json!({ "key": KEY });
         let adopt = change(Action::Adopt, id.clone()).wants(wanted.clone());
-        let adopt = adopt.sees(seen("4 5 6", false, json!(null)), &["value", "at_boot"]);
+        let adopt = adopt.sees(seen("4 5 6", json!(false), json!(null)), &["value", "at_boot"]);
         let title = "set net.ipv4.tcp_rmem to 1 2 3 now and at every boot";
         let acts = check(&Sysctl, &adopt, &[(title, InPlace)]);
         let Act::WriteFile { path, content, .. } = &acts[0] else { panic!("{acts:?}") };
@@ -255,11 +260,12 @@ mod tests {
         assert!(content.bytes().ends_with(b"\nnet.ipv4.tcp_rmem = 1 2 3\n"));
         assert_eq!(argv(&acts[1])[3..], ["sysctl -w", KEY, "1 2 3"]);
 
-        let delete = change(Action::Delete, id).had(wanted).sees(seen("1 2 3", true, json!(null)), &[]);
+        let delete =
+            change(Action::Delete, id).had(wanted).sees(seen("1 2 3", json!(true), json!(null)), &[]);
         let title = format!("remove {path} and set {KEY} to 4 5 6 again");
-        let back = delete.clone().was(seen("4 5 6", false, json!(null)));
+        let back = delete.clone().was(seen("4 5 6", json!(false), json!(null)));
         assert_eq!(check(&Sysctl, &back, &[(&title, InPlace)]).len(), 2);
-        let same = delete.was(seen("1 2 3", false, json!(null)));
+        let same = delete.was(seen("1 2 3", json!(false), json!(null)));
         assert_eq!(check(&Sysctl, &same, &[(&format!("remove {path}"), InPlace)]).len(), 1);
     }
 
@@ -267,7 +273,7 @@ mod tests {
     fn a_later_file_is_named() {
         let wanted = json!({ "key": KEY, "value": "1 2 3", "at_boot": true });
         let by = |file: &str| {
-            let seen = seen("1 2 3", false, json!(file));
+            let seen = seen("1 2 3", json!(false), json!(file));
             change(Action::Update, json!({ "key": KEY })).wants(wanted.clone()).sees(seen, &["at_boot"])
         };
         let later = by("/etc/sysctl.d/99-local.conf");

@@ -5,9 +5,8 @@ use coxswain_model::{Attr, Class, Diagnostic, Diagnostics, Object, Schema, Type,
 
 use super::act::Act;
 use super::answer::{Answer, UnitAnswer};
-use super::kind::{
-    Action, Answers, Change, Facts, HostKind, KindError, Observation, PlanCx, Step, StepClass, Verb,
-};
+use super::host_kind::HostKind;
+use super::kind::{Action, Answers, Change, Facts, KindError, Observation, PlanCx, Step, StepClass, Verb};
 use super::probe::Probe;
 use super::reading::{before, differs, flag, given, got, listed, observed, required, taken_over, text, verb};
 

@@ -4,7 +4,8 @@ use coxswain_model::schema::{AttrType, Existing, Placement, Stage};
 use coxswain_model::{Attr, Class, Diagnostic, Diagnostics, Object, Schema, Value};
 
 use super::act::Act;
-use super::kind::{Action, Answers, Change, Facts, HostKind, KindError, Observation, PlanCx, Step, Verb};
+use super::host_kind::HostKind;
+use super::kind::{Action, Answers, Change, Facts, KindError, Observation, PlanCx, Step, Verb};
 use super::probe::{Probe, read_program};
 use super::program::program;
 use super::reading::{before, desired, required, said_fields, taken_over, text, verb};

@@ -26,6 +26,26 @@ impl Family {
     }
 }
 
+/// For which families ufw keeps rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keeps {
+    V4,
+    Both,
+}
+
+/// Whether words are for one line or for it and its twin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lines {
+    One,
+    Both,
+}
+
+impl Lines {
+    pub(super) fn of<T>(twin: Option<T>) -> Lines {
+        if twin.is_some() { Lines::Both } else { Lines::One }
+    }
+}
+
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Rule {
@@ -92,8 +112,8 @@ impl Rule {
         })
     }
 
-    /// The words that make ufw add or delete it; `both` for the line and its twin in one.
-    pub(super) fn words(&self, verb: &str, both: bool) -> Vec<String> {
+    /// The words that make ufw add or delete it.
+    pub(super) fn words(&self, verb: &str, lines: Lines) -> Vec<String> {
         let mut words: Vec<&str> = Vec::new();
         if self.route {
             words.push("route");
@@ -116,7 +136,7 @@ impl Rule {
             ("to", &self.to, &self.to_port, &self.to_app),
         ];
         for (word, address, port, app) in ends {
-            words.extend([word, if both { "any" } else { address.as_str() }]);
+            words.extend([word, if lines == Lines::Both { "any" } else { address.as_str() }]);
             match app {
                 Some(app) => words.extend(["app", app.as_str()]),
                 None if port != "any" => words.extend(["port", port.as_str()]),
@@ -149,7 +169,7 @@ impl Rule {
 
     /// For people, without the comment.
     pub(super) fn shown(&self) -> String {
-        let mut words = self.words("", self.twin().is_some());
+        let mut words = self.words("", Lines::of(self.twin()));
         if let Some(at) = words.iter().position(|w| w == "comment") {
             words.truncate(at);
         }
@@ -324,28 +344,28 @@ mod tests {
 
     #[test]
     fn words_for_ufw() {
-        let words = |line: &str, verb: &str, both| v4(line).words(verb, both).join(" ");
+        let words = |line: &str, verb: &str, lines| v4(line).words(verb, lines).join(" ");
         let nfs = "allow tcp 2049 0.0.0.0/0 any 172.20.0.0/20 in comment=61";
         assert_eq!(
-            words(nfs, "", false),
+            words(nfs, "", Lines::One),
             "allow in proto tcp from 172.20.0.0/20 to 0.0.0.0/0 port 2049 comment a"
         );
         assert_eq!(
-            words(nfs, "delete", false),
+            words(nfs, "delete", Lines::One),
             "delete allow in proto tcp from 172.20.0.0/20 to 0.0.0.0/0 port 2049"
         );
         let any = "limit tcp 2222 0.0.0.0/0 any 0.0.0.0/0 in_eth0";
         assert_eq!(
-            words(any, "prepend", true),
+            words(any, "prepend", Lines::Both),
             "prepend limit in on eth0 proto tcp from any to any port 2222"
         );
         let route = "route:allow any any 10.1.0.0/16 any 0.0.0.0/0 in_eth1!out_eth0";
         assert_eq!(
-            words(route, "delete", false),
+            words(route, "delete", Lines::One),
             "route delete allow in on eth1 out on eth0 from 0.0.0.0/0 to 10.1.0.0/16"
         );
         let app = "allow tcp 22 0.0.0.0/0 any 0.0.0.0/0 OpenSSH - in";
-        assert_eq!(words(app, "", true), "allow in from any to any app OpenSSH");
+        assert_eq!(words(app, "", Lines::Both), "allow in from any to any app OpenSSH");
     }
 
     #[test]

@@ -9,7 +9,8 @@ use super::act::Act;
 use super::answer::{Answer, UserAnswer};
 use super::filesystem::bad_id;
 use super::group::{NO_SUCH_ACCOUNT, bad_name, other_number, program};
-use super::kind::{Action, Answers, Change, Facts, HostKind, KindError, Observation, PlanCx, Step, Verb};
+use super::host_kind::HostKind;
+use super::kind::{Action, Answers, Change, Facts, KindError, Observation, PlanCx, Step, Verb};
 use super::probe::Probe;
 use super::reading::{
     before, desired, differs, flag, given, got, listed, observed, required, taken_over, text, whole, words,

@@ -100,6 +100,26 @@ pub fn inline(value: &Json) -> String {
 
 /// The change of one attribute of an instance with this action.
 pub fn row(change: &AttrChange, action: Action, place: &str) -> Row {
+    let mut short = change.clone();
+    [&mut short.before, &mut short.after].into_iter().flatten().for_each(without_nulls);
+    // Where the nulls are the difference, they are shown.
+    let differed = change.before != change.after && short.before == short.after;
+    full_row(if differed { change } else { &short }, action, place)
+}
+
+/// Drops the fields that say nothing.
+fn without_nulls(value: &mut Json) {
+    match value {
+        Json::Object(fields) => {
+            fields.retain(|_, field| !field.is_null());
+            fields.values_mut().for_each(without_nulls);
+        }
+        Json::Array(items) => items.iter_mut().for_each(without_nulls),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
+    }
+}
+
+fn full_row(change: &AttrChange, action: Action, place: &str) -> Row {
     let name = clean(&change.name).into_owned();
     let comment = comment(change, place);
     let (before, after) = (change.before.as_ref(), change.after.as_ref());

@@ -12,6 +12,7 @@
 mod acts;
 mod commands;
 mod model;
+mod said;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

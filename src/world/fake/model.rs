@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use super::said::Said;
 use crate::resource::act::Act;
 use crate::resource::answer::{
-    Answer, FactsAnswer, FileType, GroupAnswer, PackageAnswer, SaidAnswer, StatAnswer, UnitAnswer, UserAnswer,
+    Answer, FactsAnswer, FileType, GroupAnswer, PackageAnswer, StatAnswer, UnitAnswer, UserAnswer,
 };
 use crate::resource::probe::{CONTENT_LIMIT, Probe};
 
@@ -161,16 +162,6 @@ pub enum Package {
     Version(String),
     /// As dpkg says.
     Answer(PackageAnswer),
-}
-
-/// What a program says: text and exit code 0, or both.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Said {
-    /// All is well.
-    Text(String),
-    /// As it is.
-    Answer(SaidAnswer),
 }
 
 /// A unit, as systemd answers.
@@ -371,15 +362,7 @@ impl HostModel {
                 self.packages.get(name).map_or(Answer::Absent, |package| Answer::Package(package.answer()))
             }
             Probe::Unit(name) => Answer::Unit(self.unit(name)),
-            Probe::Says { program, words } => {
-                let asked: Vec<&str> =
-                    std::iter::once(program.name).chain(words.iter().map(String::as_str)).collect();
-                match self.says.get(&asked.join(" ")) {
-                    Some(Said::Text(text)) => Answer::Said(SaidAnswer { code: 0, text: text.clone() }),
-                    Some(Said::Answer(answer)) => Answer::Said(answer.clone()),
-                    None => Answer::Unknown(format!("the model does not say `{}`", asked.join(" "))),
-                }
-            }
+            Probe::Says { program, words } => super::said::answer(&self.says, program.name, words),
         }
     }
 
