@@ -302,7 +302,7 @@ impl Doing<'_, '_> {
         };
         match self.planned.step.class {
             StepClass::Reboot if self.endpoint != Endpoint::Nowhere => self.back_from_reboot(boot).await?,
-            StepClass::Reconnect if self.endpoint != Endpoint::Nowhere => self.confirm(guard).await?,
+            StepClass::Reconnect if self.endpoint != Endpoint::Nowhere => self.confirm(change, guard).await?,
             StepClass::InPlace
             | StepClass::Restart
             | StepClass::Danger

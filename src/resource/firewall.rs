@@ -41,7 +41,11 @@ static SCHEMA: Schema = Schema {
         Attr::new("enabled", AttrType::Bool, Class::Owned, "Whether it is on, now and at every boot.")
             .default("true")
             .restores()
-            .implies(&[Implies::WantsNamed(Thing::Package, "ufw"), Implies::WantsNamed(Thing::Rules, "")]),
+            .implies(&[
+                Implies::WantsNamed(Thing::Package, "ufw"),
+                Implies::WantsNamed(Thing::Rules, ""),
+                Implies::WantsNamed(Thing::Rules, "sshd"),
+            ]),
         Attr::new("incoming", POLICIES, Class::Owned, "What is done with what comes in.")
             .default("\"deny\"")
             .restores(),

@@ -20,6 +20,7 @@ pub mod group;
 pub mod host;
 pub mod mock;
 pub mod packages;
+pub mod sshd;
 pub mod sysctl;
 pub mod systemd_unit;
 pub mod timezone;
@@ -43,6 +44,7 @@ pub static KINDS: &[&dyn Kind] = &[
     &host::Host,
     &mock::Mock,
     &packages::Packages,
+    &sshd::Sshd,
     &sysctl::Sysctl,
     &systemd_unit::SystemdUnit,
     &timezone::Timezone,

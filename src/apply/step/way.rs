@@ -173,20 +173,37 @@ impl Doing<'_, '_> {
     }
 
     /// Makes a new connection, so that a step that cut the way to the host does not count as done.
-    pub(super) async fn confirm(&self, guard: Option<Guard>) -> Result<(), KindError> {
-        let limit = RECONNECT_LIMIT + guard.as_ref().map_or(Duration::ZERO, |g| g.after);
+    pub(super) async fn confirm(&self, change: &Change, guard: Option<Guard>) -> Result<(), KindError> {
         let world = &self.core.run.world;
-        if let Some(port) = self.planned.step.through_port {
-            world.reroute(&self.endpoint, Some(port));
+        let after = guard.as_ref().map_or(Duration::ZERO, |g| g.after);
+        let limit = RECONNECT_LIMIT + after;
+        let Some(port) = self.planned.step.through_port else {
+            self.reach(limit).await?;
+            return match guard {
+                Some(guard) => self.disarm(&guard).await,
+                None => Ok(()),
+            };
+        };
+        // A connection by the old way proves nothing.
+        world.reroute(&self.endpoint, Some(port));
+        let reached = self.reach(if guard.is_some() { after } else { limit }).await;
+        let Some(guard) = guard else { return reached };
+        if reached.is_ok() {
+            return self.disarm(&guard).await;
         }
-        let confirmed = self.confirm_within(limit, guard).await;
-        if confirmed.is_err() && self.planned.step.through_port.is_some() {
-            world.reroute(&self.endpoint, None);
-        }
-        confirmed
+        world.reroute(&self.endpoint, None);
+        self.reach(RECONNECT_LIMIT).await?;
+        // The guard may be about to fire: both do the same.
+        self.take_back(change, &guard).await;
+        Err(KindError::Failed(format!(
+            "no new connection to {} through port {port} within {} s, so the change was taken back",
+            self.endpoint,
+            after.as_secs()
+        )))
     }
 
-    async fn confirm_within(&self, limit: Duration, guard: Option<Guard>) -> Result<(), KindError> {
+    /// Makes new connections until one works.
+    async fn reach(&self, limit: Duration) -> Result<(), KindError> {
         let again = async {
             self.core.run.world.disconnect(&self.endpoint).await;
             while self.facts().await.is_none() {
@@ -196,11 +213,7 @@ impl Doing<'_, '_> {
         };
         tokio::time::timeout(limit, again).await.map_err(|_| {
             KindError::Failed(format!("no new connection to {} within {} s", self.endpoint, limit.as_secs()))
-        })?;
-        match guard {
-            Some(guard) => self.disarm(&guard).await,
-            None => Ok(()),
-        }
+        })
     }
 
     async fn disarm(&self, guard: &Guard) -> Result<(), KindError> {

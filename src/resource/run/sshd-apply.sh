@@ -1,0 +1,56 @@
+# Writes our part of sshd's configuration, from standard input (nothing: takes it away), and has sshd read it.
+# $1: names the change; $2: `ports`, where only our part may name ports, or `none`, where others name them again.
+c=/etc/ssh/sshd_config
+d=$c.d
+k=/var/lib/coxswain/sshd
+load() {
+	if [ "$(systemctl is-active ssh.socket)" = active ]; then
+		systemctl daemon-reload && systemctl restart ssh.socket || return
+		if [ "$(systemctl is-active ssh.service)" = active ]; then systemctl reload ssh.service || return; fi
+	else
+		systemctl reload-or-restart ssh.service || return
+	fi
+	t=$(sshd -T -C user=root,host=localhost,addr=127.0.0.1) || return
+	s=$(printf '%s\n' "$t" | sha256sum)
+	printf '%s\n' "${s%% *}" >/run/coxswain-sshd
+}
+replace() {
+	t=$(mktemp "${1%/*}/.coxswain.XXXXXXXX") || return
+	cat >"$t" && chmod --reference="$1" "$t" && chown --reference="$1" "$t" && sync -- "$t" && mv -fT -- "$t" "$1" || {
+		rm -f -- "$t"
+		return 1
+	}
+}
+# What was there, for sshd-restore; put in place by one rename.
+umask 077
+mkdir -p /var/lib/coxswain && rm -rf -- "$k.new" && mkdir -p "$k.new/d" || exit
+cp -p "$c" "$k.new/main" || exit
+for f in "$d"/*.conf; do if [ -e "$f" ]; then cp -p "$f" "$k.new/d/" || exit; fi; done
+printf '%s\n' "$1" >"$k.new/for" || exit
+sync -- "$k.new/main" "$k.new/for" "$k.new" || exit
+rm -rf -- "$k" && mv -T -- "$k.new" "$k" || exit
+# Ports add up over all files.
+umask 022
+mkdir -p "$d" /run/sshd
+for f in "$c" "$d"/*.conf; do
+	if [ ! -e "$f" ] || [ "$f" = "$d/10-coxswain.conf" ]; then continue; fi
+	case $2 in
+	ports) if grep -qiE '^[[:space:]]*port[[:space:]=]' "$f"; then sed -E 's/^([[:space:]]*[Pp][Oo][Rr][Tt][[:space:]=])/#coxswain# \1/' "$f" | replace "$f" || exit; fi ;;
+	none) if grep -q '^#coxswain# ' "$f"; then sed 's/^#coxswain# //' "$f" | replace "$f" || exit; fi ;;
+	esac
+done
+t=$(mktemp "$d/.coxswain.XXXXXXXX") || exit
+cat >"$t" && chmod 0644 "$t" && sync -- "$t" || { rm -f -- "$t"; exit 1; }
+if [ -s "$t" ]; then
+	mv -fT -- "$t" "$d/10-coxswain.conf" || { rm -f -- "$t"; exit 1; }
+else
+	rm -f -- "$t" "$d/10-coxswain.conf"
+fi
+if ! sshd -t; then
+	# Nothing has been read yet: what was there is put back at once.
+	cp -p "$k/main" "$c"
+	rm -f -- "$d/10-coxswain.conf"
+	for f in "$k"/d/*.conf; do if [ -e "$f" ]; then cp -p "$f" "$d/"; fi; done
+	exit 1
+fi
+load

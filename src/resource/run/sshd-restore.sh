@@ -1,0 +1,24 @@
+# $1: names the change. Puts back what sshd-apply kept for it; where nothing was kept, nothing was changed.
+c=/etc/ssh/sshd_config
+d=$c.d
+k=/var/lib/coxswain/sshd
+x=; if [ -r "$k/for" ]; then read -r x <"$k/for"; fi
+if [ "$x" != "$1" ]; then exit 0; fi
+put() {
+	t=$(mktemp "${2%/*}/.coxswain.XXXXXXXX") || return
+	cp -p -- "$1" "$t" && sync -- "$t" && mv -fT -- "$t" "$2" || { rm -f -- "$t"; return 1; }
+}
+put "$k/main" "$c"
+for f in "$k"/d/*.conf; do if [ -e "$f" ]; then put "$f" "$d/${f##*/}"; fi; done
+if [ ! -e "$k/d/10-coxswain.conf" ]; then rm -f -- "$d/10-coxswain.conf"; fi
+mkdir -p /run/sshd
+if [ "$(systemctl is-active ssh.socket)" = active ]; then
+	systemctl daemon-reload
+	systemctl restart ssh.socket
+	if [ "$(systemctl is-active ssh.service)" = active ]; then systemctl reload ssh.service; fi
+else
+	systemctl reload-or-restart ssh.service
+fi
+t=$(sshd -T -C user=root,host=localhost,addr=127.0.0.1) || exit
+s=$(printf '%s\n' "$t" | sha256sum)
+printf '%s\n' "${s%% *}" >/run/coxswain-sshd
