@@ -13,6 +13,7 @@ mod reading;
 mod ufw;
 
 pub mod directory;
+pub mod drift_schedule;
 pub mod file;
 pub mod firewall;
 pub mod firewall_rules;
@@ -37,6 +38,7 @@ pub use probe::Probe;
 /// Every kind, sorted by name.
 pub static KINDS: &[&dyn Kind] = &[
     &directory::Directory,
+    &drift_schedule::DriftSchedule,
     &file::File,
     &firewall::Firewall,
     &firewall_rules::FirewallRules,
