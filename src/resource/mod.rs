@@ -3,6 +3,7 @@
 pub mod act;
 pub mod answer;
 pub mod connection;
+mod exports;
 mod filesystem;
 pub mod host_kind;
 pub mod kind;
@@ -20,6 +21,7 @@ pub mod firewall_rules;
 pub mod group;
 pub mod host;
 pub mod mock;
+pub mod nfs_export;
 pub mod packages;
 pub mod sshd;
 pub mod sysctl;
@@ -45,6 +47,7 @@ pub static KINDS: &[&dyn Kind] = &[
     &group::Group,
     &host::Host,
     &mock::Mock,
+    &nfs_export::NfsExport,
     &packages::Packages,
     &sshd::Sshd,
     &sysctl::Sysctl,

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value as Json;
 
+use super::site::Running;
 use super::{Ran, TempProject, is_fast, run};
 
 /// How much of a machine a guest is.
@@ -75,6 +76,7 @@ pub(crate) fn address(name: &str) -> &'static str {
 }
 
 impl Machines {
+    #[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
     /// Starts guests. `None`, and a line that says `skipped`, where the machine cannot have them.
     pub(crate) fn up(tier: Tier, names: &[&str]) -> Option<Machines> {
         if let Some(why) = missing(tier) {
@@ -103,6 +105,20 @@ impl Machines {
     #[track_caller]
     pub(crate) fn at(&self, name: &str, script: &str) -> Ran {
         self.script("ssh", &[name, script])
+    }
+
+    /// Runs a shell script in a guest's own namespaces, past its network: for guests that are cut off.
+    pub(crate) fn inside(&self, name: &str, script: &str) -> Ran {
+        let noted = std::fs::read_to_string(self.run.join(name).join("pid")).expect("the guest runs");
+        let first = noted.split(' ').next().expect("a process");
+        let mut find = Command::new("sh");
+        // The guest's systemd is the first process in the innermost of the namespaces.
+        find.args(["-c", "for p in $(pgrep -x systemd); do case $(cat /proc/$p/status | grep NSpid) in *[[:space:]]1) \
+            q=$p; while [ $q -gt 1 ]; do if [ $q = $1 ]; then echo $p; exit; fi; q=$(ps -o ppid= -p $q | tr -d ' '); done ;; esac; done", "find", first]);
+        let pid = run(&mut find).ok().stdout.trim().to_owned();
+        let mut command = Command::new("nsenter");
+        command.args(["-t", &pid, "-a", "sh", "-c", script]);
+        run(&mut command)
     }
 
     /// Drops what two guests, or a guest and the lab (`lab`), say to each other.
@@ -146,6 +162,12 @@ impl Machines {
         self.project.make_hermetic(&mut command);
         command.env("COXSWAIN_SSH_CONFIG", &config);
         command
+    }
+
+    /// Starts the binary and does not wait.
+    #[track_caller]
+    pub(crate) fn spawn(&self, args: &[&str]) -> Running {
+        Running::start(self.command(args))
     }
 
     /// Runs the binary.
