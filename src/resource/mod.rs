@@ -22,6 +22,7 @@ pub mod group;
 pub mod host;
 pub mod mock;
 pub mod nfs_export;
+pub mod nfs_mount;
 pub mod packages;
 pub mod sshd;
 pub mod sysctl;
@@ -48,6 +49,7 @@ pub static KINDS: &[&dyn Kind] = &[
     &host::Host,
     &mock::Mock,
     &nfs_export::NfsExport,
+    &nfs_mount::NfsMount,
     &packages::Packages,
     &sshd::Sshd,
     &sysctl::Sysctl,
