@@ -52,6 +52,8 @@ pub(crate) struct Planner<'a> {
     pub(crate) records: &'a Records<'a>,
     pub(crate) verdicts: RefCell<BTreeMap<InstanceId, Verdict>>,
     pub(crate) lacks: RefCell<Lacks>,
+    /// What kinds find odd in arguments that can be used all the same.
+    pub(crate) warnings: RefCell<BTreeMap<InstanceId, Vec<Diagnostic>>>,
 }
 
 /// The facts and the endpoint of a place.
@@ -107,7 +109,13 @@ fn visible(schema: &Schema, verdict: &Verdict, record: Option<&Record>) -> Objec
 
 impl<'a> Planner<'a> {
     pub(crate) fn new(request: &'a Request<'a>, records: &'a Records<'a>) -> Planner<'a> {
-        Planner { request, records, verdicts: RefCell::default(), lacks: RefCell::default() }
+        Planner {
+            request,
+            records,
+            verdicts: RefCell::default(),
+            lacks: RefCell::default(),
+            warnings: RefCell::default(),
+        }
     }
 
     fn verdict(&self, graph: &Graph<'_>, id: InstanceId) -> Result<Verdict, Stop> {
@@ -137,6 +145,7 @@ impl<'a> Planner<'a> {
         if wrong.iter().any(Diagnostic::is_error) {
             return Err(Stop::Error(wrong.into_iter().map(place_of).collect()));
         }
+        self.warnings.borrow_mut().insert(id, wrong.into_iter().map(place_of).collect());
         if let Some(reason) = self.unknown_claim(graph, instance.schema, &args) {
             return Ok(Verdict::Deferred { reason, after: DeferredAfter::NextRound });
         }

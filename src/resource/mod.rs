@@ -12,6 +12,7 @@ pub mod program;
 mod reading;
 mod ufw;
 
+pub mod chrony;
 pub mod directory;
 pub mod file;
 pub mod firewall;
@@ -36,6 +37,7 @@ pub use probe::Probe;
 
 /// Every kind, sorted by name.
 pub static KINDS: &[&dyn Kind] = &[
+    &chrony::Chrony,
     &directory::Directory,
     &file::File,
     &firewall::Firewall,
