@@ -13,6 +13,7 @@ pub mod program;
 mod reading;
 mod ufw;
 
+pub mod chrony;
 pub mod directory;
 pub mod drift_schedule;
 pub mod file;
@@ -40,6 +41,7 @@ pub use probe::Probe;
 
 /// Every kind, sorted by name.
 pub static KINDS: &[&dyn Kind] = &[
+    &chrony::Chrony,
     &directory::Directory,
     &drift_schedule::DriftSchedule,
     &file::File,
