@@ -2,6 +2,7 @@
 
 pub mod act;
 pub mod answer;
+mod apt;
 pub mod connection;
 mod filesystem;
 pub mod host_kind;
@@ -23,6 +24,7 @@ pub mod mock;
 pub mod packages;
 pub mod sshd;
 pub mod sysctl;
+pub mod system_upgrade;
 pub mod systemd_unit;
 pub mod timezone;
 pub mod user;
@@ -48,6 +50,7 @@ pub static KINDS: &[&dyn Kind] = &[
     &packages::Packages,
     &sshd::Sshd,
     &sysctl::Sysctl,
+    &system_upgrade::SystemUpgrade,
     &systemd_unit::SystemdUnit,
     &timezone::Timezone,
     &user::User,
