@@ -13,6 +13,7 @@ pub mod program;
 mod reading;
 mod ufw;
 
+pub mod apt_repository;
 pub mod chrony;
 pub mod directory;
 pub mod file;
@@ -39,6 +40,7 @@ pub use probe::Probe;
 
 /// Every kind, sorted by name.
 pub static KINDS: &[&dyn Kind] = &[
+    &apt_repository::AptRepository,
     &chrony::Chrony,
     &directory::Directory,
     &file::File,
