@@ -9,6 +9,7 @@
 //! `graph` and `config` are pure: no IO, clock or randomness; `tests/tidy.rs` holds this.
 
 pub mod apply;
+pub mod builtin;
 pub mod cli;
 pub mod config;
 pub mod graph;

@@ -28,22 +28,27 @@ const VAGUE: &[&str] = &["util", "utils", "helper", "helpers", "common", "misc",
 
 /// What each top-level module of `src/` may use. `resource*` is the vocabulary of kinds alone.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("config", &["config", "resource*"]),
-    ("graph", &["graph", "config", "resource*"]),
+    ("builtin", &["builtin"]),
+    ("config", &["config", "builtin", "resource*"]),
+    ("graph", &["graph", "config", "builtin", "resource*"]),
     ("plan", &["plan", "graph", "config", "resource*"]),
     ("world", &["world", "resource*"]),
     ("resource", &["resource", "world"]),
     ("observe", &["observe", "plan", "graph", "config", "resource", "world"]),
     ("apply", &["apply", "observe", "plan", "graph", "config", "resource", "world"]),
-    ("session", &["session", "apply", "observe", "plan", "graph", "config", "resource", "world"]),
-    ("cli", &["cli", "session", "apply", "observe", "plan", "graph", "config", "resource", "world"]),
+    ("session", &["session", "builtin", "apply", "observe", "plan", "graph", "config", "resource", "world"]),
+    (
+        "cli",
+        &["cli", "builtin", "session", "apply", "observe", "plan", "graph", "config", "resource", "world"],
+    ),
 ];
 
 /// Modules of `src/resource` that are vocabulary, not kinds.
 const VOCABULARY: &[&str] = &["act", "answer", "connection", "kind", "probe", "find", "KINDS"];
 
 /// Where there is no IO, clock, environment or randomness.
-const PURE: &[&str] = &["crates/model/src/", "crates/lang/src/", "src/config/", "src/graph/", "src/plan/"];
+const PURE: &[&str] =
+    &["crates/model/src/", "crates/lang/src/", "src/config/", "src/graph/", "src/plan/", "src/builtin.rs"];
 
 /// Paths that are not pure, by prefix.
 const IMPURE: &[&str] = &[

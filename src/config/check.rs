@@ -153,6 +153,7 @@ impl Checker<'_> {
             "local" => self.named(reference, "local", &module.locals),
             "module" => self.named(reference, "module", &module.calls),
             "path" => self.named(reference, "path", &["module", "root"]),
+            "builtin" => self.named(reference, "builtin", &crate::builtin::NAMES),
             "each" if each != Each::Key => self.misplaced(reference, "for_each"),
             "count" if each != Each::Count => self.misplaced(reference, "count"),
             "each" => self.named(reference, "each", &["key", "value"]),
@@ -169,7 +170,7 @@ impl Checker<'_> {
                 problem = match near {
                     Some(near) => problem.detail(format!("Did you mean `{near}`?")),
                     None => problem.detail(
-                        "References start with var, local, module, each, count, path or the name of a kind. Text stands in quotes.",
+                        "References start with var, local, module, each, count, path, builtin or the name of a kind. Text stands in quotes.",
                     ),
                 };
                 self.problems.push(problem.at(reference.span, "unknown name"));

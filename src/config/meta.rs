@@ -21,4 +21,4 @@ pub(super) const OUTPUT: &[&str] = &["value", "sensitive", "description"];
 /// Top-level blocks that are not kinds.
 pub(super) const TOP: &[&str] = &["coxswain", "variable", "locals", "output", "module", "moved", "removed"];
 /// Root names of references that are not kinds.
-pub(super) const ROOTS: &[&str] = &["var", "local", "module", "each", "count", "path"];
+pub(super) const ROOTS: &[&str] = &["var", "local", "module", "each", "count", "path", "builtin"];

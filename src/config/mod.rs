@@ -13,7 +13,9 @@ mod meta;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::builtin;
 use coxswain_lang::{Attribute, Expr, Reference, SourceFile};
+use coxswain_model::diagnostic::suggest;
 use coxswain_model::{Diagnostic, Diagnostics, Schema, Span, Type};
 
 /// The file names of a module are `DIR/NAME.hcl`.
@@ -289,13 +291,33 @@ impl Loader<'_, '_> {
         Some(at)
     }
 
+    /// The directory that stands for a module of the program's own.
+    fn builtin_source(&mut self, name: &str, span: Span) -> Option<String> {
+        let dir = format!("{}{name}", builtin::PREFIX);
+        if builtin::module(&dir).is_some() {
+            return Some(dir);
+        }
+        let names = builtin::MODULES.iter().map(|(name, _)| *name);
+        let problem =
+            Diagnostic::error("module-source", format!("no module comes with coxswain as `{name}`"));
+        let problem = match suggest(name, names.clone()) {
+            Some(near) => problem.detail(format!("Did you mean `{}{near}`?", builtin::PREFIX)),
+            None => problem.detail(format!("There are: {}.", names.collect::<Vec<_>>().join(", "))),
+        };
+        self.problems.push(problem.at(span, "this source"));
+        None
+    }
+
     /// The directory a `source` names, relative to the root directory.
     fn call_source(&mut self, dir: &str, source: &(Name, Span)) -> Option<String> {
         let (text, span) = source;
+        if let Some(name) = text.strip_prefix(builtin::PREFIX) {
+            return self.builtin_source(name, *span);
+        }
         if !(text.starts_with("./") || text.starts_with("../")) {
             self.problems.push(
                 Diagnostic::error("module-source", format!("`{text}` is not a module source"))
-                    .detail("A source is a path that starts with `./` or `../`.")
+                    .detail("A source is a path that starts with `./` or `../`, or `builtin:NAME`.")
                     .at(*span, "this source"),
             );
             return None;

@@ -223,6 +223,7 @@ impl Scope for Within<'_, '_> {
             "var" => named(&me.variables),
             "local" => named(&me.locals),
             "module" => self.module_value(reference, name),
+            "builtin" => Ok((crate::builtin::value(name).unwrap_or_else(Value::null), 1)),
             "path" => {
                 let dir = &self.graph.config.modules[me.module].dir;
                 let text = if name.as_ref() == "root" || dir.is_empty() { "." } else { dir };

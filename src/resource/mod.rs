@@ -4,6 +4,7 @@ pub mod act;
 pub mod answer;
 mod apt;
 pub mod connection;
+mod exports;
 mod filesystem;
 pub mod host_kind;
 pub mod kind;
@@ -16,12 +17,15 @@ mod ufw;
 pub mod apt_repository;
 pub mod chrony;
 pub mod directory;
+pub mod drift_schedule;
 pub mod file;
 pub mod firewall;
 pub mod firewall_rules;
 pub mod group;
 pub mod host;
 pub mod mock;
+pub mod nfs_export;
+pub mod nfs_mount;
 pub mod packages;
 pub mod sshd;
 pub mod sysctl;
@@ -43,12 +47,15 @@ pub static KINDS: &[&dyn Kind] = &[
     &apt_repository::AptRepository,
     &chrony::Chrony,
     &directory::Directory,
+    &drift_schedule::DriftSchedule,
     &file::File,
     &firewall::Firewall,
     &firewall_rules::FirewallRules,
     &group::Group,
     &host::Host,
     &mock::Mock,
+    &nfs_export::NfsExport,
+    &nfs_mount::NfsMount,
     &packages::Packages,
     &sshd::Sshd,
     &sysctl::Sysctl,

@@ -291,7 +291,8 @@ fn bits(address: IpAddr) -> u128 {
     }
 }
 
-fn covers(text: &str, address: IpAddr) -> bool {
+/// Whether a network holds an address.
+pub(super) fn covers(text: &str, address: IpAddr) -> bool {
     let Some((base, length)) = network(text) else { return false };
     let mask = if length == 0 { 0 } else { u128::MAX << (128 - length) };
     base.is_ipv4() == address.is_ipv4() && bits(base) & mask == bits(address) & mask

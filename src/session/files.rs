@@ -50,6 +50,10 @@ impl Files {
 
     /// The files of a module: every `*.hcl` of the directory, by name.
     pub(super) fn module(&mut self, root: &Path, dir: &str) -> Result<Vec<RawFile>, String> {
+        if let Some(files) = crate::builtin::module(dir) {
+            let named = files.iter().map(|(name, text)| (format!("{dir}/{name}"), text.as_bytes().to_vec()));
+            return Ok(named.map(|(name, bytes)| self.add(name, bytes)).collect());
+        }
         let path = root.join(dir);
         let listed = std::fs::read_dir(&path).map_err(|e| format!("{}: {}", path.display(), reason(&e)))?;
         let mut names = Vec::new();

@@ -6,6 +6,7 @@
 
 pub(crate) mod engine;
 pub(crate) mod loopback;
+pub(crate) mod machines;
 pub(crate) mod site;
 pub(crate) mod sshlab;
 pub(crate) mod tree;
@@ -152,7 +153,7 @@ impl TempProject {
         run(&mut self.command_in(lab, args))
     }
 
-    fn make_hermetic(&self, command: &mut Command) {
+    pub(crate) fn make_hermetic(&self, command: &mut Command) {
         command
             .current_dir(self.path())
             .env_clear()

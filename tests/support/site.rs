@@ -103,12 +103,7 @@ impl Site {
     /// Starts the binary and does not wait.
     #[track_caller]
     pub(crate) fn spawn(&self, args: &[&str]) -> Running {
-        let outputs = tempfile::tempdir().expect("a temporary folder");
-        let file = |name: &str| std::fs::File::create(outputs.path().join(name)).expect("a file");
-        let mut command: Command = self.project.command_in(&self.lab, args);
-        command.stdin(Stdio::null()).stdout(file("out")).stderr(file("err")).process_group(0);
-        let child = command.spawn().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
-        Running { child, outputs }
+        Running::start(self.project.command_in(&self.lab, args))
     }
 }
 
@@ -119,6 +114,24 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// Starts a command and does not wait.
+    #[track_caller]
+    pub(crate) fn start(mut command: Command) -> Running {
+        let outputs = tempfile::tempdir().expect("a temporary folder");
+        let file = |name: &str| std::fs::File::create(outputs.path().join(name)).expect("a file");
+        command.stdin(Stdio::null()).stdout(file("out")).stderr(file("err")).process_group(0);
+        let child = command.spawn().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+        Running { child, outputs }
+    }
+    /// Waits until it has said this.
+    #[track_caller]
+    pub(crate) fn wait_until_it_says(&mut self, text: &str) {
+        wait_for(text, || {
+            let said = self.output().contains(text);
+            assert!(said || !self.has_ended(), "it ended without `{text}`:\n{}", self.output());
+            said
+        });
+    }
     /// Its process.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()

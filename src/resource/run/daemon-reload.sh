@@ -1,0 +1,2 @@
+# Units have come, changed or gone.
+exec systemctl daemon-reload
