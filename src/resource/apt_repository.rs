@@ -9,9 +9,7 @@ use super::apt;
 use super::host_kind::HostKind;
 use super::kind::{Action, Answers, Change, Facts, KindError, Observation, PlanCx, Step, Verb};
 use super::probe::{Probe, read_program};
-use super::reading::{
-    Fields, MANAGED, desired, flag, given, not_understood, required, said_fields, taken_over, text, verb,
-};
+use super::reading::{Fields, MANAGED, desired, flag, given, required, said_fields, taken_over, text, verb};
 
 /// The kind.
 pub struct AptRepository;
@@ -130,7 +128,8 @@ fn present(name: &str, fields: &Fields<'_>) -> Result<Option<Object>, String> {
     }
     let mut found = Vec::new();
     for line in fields.all("line") {
-        let (field, value) = line.split_once(':').ok_or_else(|| not_understood(line))?;
+        // What is no field is nothing of ours: the file is not the one whose lists were fetched, which is drift.
+        let Some((field, value)) = line.split_once(':') else { continue };
         found.push((field.to_ascii_lowercase(), value.trim()));
     }
     let of = |field: &str| {
@@ -341,7 +340,7 @@ mod tests {
             (&other["key"], &other["signed_by"], &other["enabled"]),
             (&Json::Null, &json!("/usr/share/keyrings/x.gpg"), &json!(false))
         );
-        for strange in ["", "file=maybe\n", "file=yes\nline=deb http://a b\nfetched\n", "cat: no\n"] {
+        for strange in ["", "file=maybe\n", "file=yes\nline=deb a b\nfetched\n", "cat: no\n"] {
             assert!(matches!(look(strange), Observation::Unknown(_)), "{strange:?}");
         }
     }
