@@ -17,6 +17,7 @@ mod ufw;
 pub mod apt_repository;
 pub mod chrony;
 pub mod directory;
+pub mod download;
 pub mod drift_schedule;
 pub mod file;
 pub mod firewall;
@@ -47,6 +48,7 @@ pub static KINDS: &[&dyn Kind] = &[
     &apt_repository::AptRepository,
     &chrony::Chrony,
     &directory::Directory,
+    &download::Download,
     &drift_schedule::DriftSchedule,
     &file::File,
     &firewall::Firewall,
