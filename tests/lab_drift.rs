@@ -22,6 +22,8 @@ use support::machines::{Machines, Tier};
 
 /// Attributes that no command can change alone, each with its reason.
 const EXEMPT: &[(&str, &str)] = &[
+    ("command.done", "a command whose mark is gone is gone as a whole"),
+    ("command.triggers", "the world does not know what a command was done with"),
     ("group.gid", "the number of a group that is there is never changed back"),
     ("user.uid", "the number of a user that is there is never changed back"),
 ];

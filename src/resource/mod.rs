@@ -16,6 +16,7 @@ mod ufw;
 
 pub mod apt_repository;
 pub mod chrony;
+pub mod command;
 pub mod directory;
 pub mod download;
 pub mod drift_schedule;
@@ -28,6 +29,7 @@ pub mod mock;
 pub mod nfs_export;
 pub mod nfs_mount;
 pub mod packages;
+pub mod script;
 pub mod sshd;
 pub mod sysctl;
 pub mod system_upgrade;
@@ -47,6 +49,7 @@ pub use probe::Probe;
 pub static KINDS: &[&dyn Kind] = &[
     &apt_repository::AptRepository,
     &chrony::Chrony,
+    &command::Command,
     &directory::Directory,
     &download::Download,
     &drift_schedule::DriftSchedule,
@@ -59,6 +62,7 @@ pub static KINDS: &[&dyn Kind] = &[
     &nfs_export::NfsExport,
     &nfs_mount::NfsMount,
     &packages::Packages,
+    &script::Script,
     &sshd::Sshd,
     &sysctl::Sysctl,
     &system_upgrade::SystemUpgrade,
