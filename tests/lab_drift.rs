@@ -23,6 +23,7 @@ use support::machines::{Machines, Tier};
 /// Attributes that no command can change alone, each with its reason.
 const EXEMPT: &[(&str, &str)] = &[
     ("group.gid", "the number of a group that is there is never changed back"),
+    ("snap.classic", "snapd does not change the confinement of a snap that is installed"),
     ("user.uid", "the number of a user that is there is never changed back"),
 ];
 

@@ -28,6 +28,7 @@ pub mod mock;
 pub mod nfs_export;
 pub mod nfs_mount;
 pub mod packages;
+pub mod snap;
 pub mod sshd;
 pub mod sysctl;
 pub mod system_upgrade;
@@ -59,6 +60,7 @@ pub static KINDS: &[&dyn Kind] = &[
     &nfs_export::NfsExport,
     &nfs_mount::NfsMount,
     &packages::Packages,
+    &snap::Snap,
     &sshd::Sshd,
     &sysctl::Sysctl,
     &system_upgrade::SystemUpgrade,
