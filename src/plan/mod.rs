@@ -24,6 +24,7 @@ mod order;
 mod removals;
 mod saved;
 pub mod seen;
+pub mod steps;
 pub mod stored;
 
 use coxswain_model::{Address, Diagnostics};

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use coxswain_lang::eval::{Need, Stop};
 use coxswain_model::schema::{Class, Placement};
-use coxswain_model::{Address, Diagnostic, Diagnostics, InstanceId, Node, Object, Schema, Value};
+use coxswain_model::{Address, Diagnostic, InstanceId, Node, Object, Schema, Value};
 use coxswain_state::{Record, Status};
 
 use super::decide::{self, Decision, Situation};
 use super::model::DeferredAfter;
 use super::moved::Records;
 use super::seen::Lacks;
+use super::steps::steps_of;
 use super::{Request, removals, stored};
 use crate::graph::{Args, Graph, Objects};
 use crate::resource::connection;
@@ -453,45 +454,4 @@ pub(crate) fn recorded(schema: &Schema, record: Option<&Record>) -> Option<Objec
         }
         object
     })
-}
-
-fn is_host(kind: &dyn Kind) -> bool {
-    kind.schema().placement == Placement::IsHost
-}
-
-/// The steps of a decision.
-pub(crate) fn steps_of(
-    kind: &dyn Kind,
-    cx: &PlanCx<'_>,
-    decision: &Decision,
-) -> Result<Vec<Step>, Diagnostics> {
-    let change = &decision.change;
-    match decision.action {
-        Action::NoOp | Action::Read | Action::Forget => Ok(Vec::new()),
-        Action::Adopt if change.differing.is_empty() && !change.restart && !is_host(kind) => {
-            // The kind says whether it can be taken over at all; nothing is left to be done.
-            kind.plan(cx, change)?;
-            let what = decide::identity_text(kind.schema(), cx.address, &change.identity);
-            let what = what.unwrap_or_else(|| cx.address.to_string());
-            Ok(vec![Step::new("adopt", Verb::Adopt, format!("take over {what}"))])
-        }
-        Action::Update if decision.resumed => {
-            let steps = kind.plan(cx, change)?;
-            // It came as far as it should: what is left is to note so.
-            let what = decide::identity_text(kind.schema(), cx.address, &change.identity);
-            let what = what.unwrap_or_else(|| cx.address.to_string());
-            let note =
-                || vec![Step::new("note", Verb::Adopt, format!("note that {what} is as it should be"))];
-            Ok(if steps.is_empty() { note() } else { steps })
-        }
-        Action::Create | Action::Update | Action::Adopt | Action::Delete => kind.plan(cx, change),
-        Action::Replace => {
-            let mut steps = match &decision.removal {
-                Some(removal) => kind.plan(cx, removal)?,
-                None => Vec::new(),
-            };
-            steps.extend(kind.plan(cx, change)?);
-            Ok(steps)
-        }
-    }
 }
