@@ -149,6 +149,17 @@ const SAYS: &[(&str, &str, &str)] = &[
          source=^,*,172.20.10.10,8,1,377,1,-0.000061834,-0.000081810,0.000872927\n",
     ),
     (
+        "snap",
+        r#"{"name": "helm", "channel": "3"}"#,
+        "snapd=yes\nnow=2026-11-26T16:00:00Z\nversion=2.78\njson={\"type\":\"sync\",\"result\":{\"revision\":\"450\",\
+         \"tracking-channel\":\"3/stable\",\"confinement\":\"classic\",\"hold\":\"2315-08-30T01:51:48Z\"}}\n",
+    ),
+    (
+        "snap",
+        r#"{"name": "helm", "channel": "3"}"#,
+        "snapd=yes\nnow=2026-11-26T16:00:00Z\nversion=2.78\nrow=helm 3.1 450 3/stable snapcrafters classic,held\n",
+    ),
+    (
         "system_upgrade",
         r#"{"mode": "full", "security_only": true, "autoremove": true, "max_age": 60, "reboot": "when_required"}"#,
         "now=1000000\nlists=996400\nline=Inst jq [1.7] (1.8 Ubuntu:24.04/noble-security [amd64]) []\n\

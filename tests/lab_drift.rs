@@ -25,6 +25,7 @@ const EXEMPT: &[(&str, &str)] = &[
     ("command.done", "a command whose mark is gone is gone as a whole"),
     ("command.triggers", "the world does not know what a command was done with"),
     ("group.gid", "the number of a group that is there is never changed back"),
+    ("snap.classic", "snapd does not change the confinement of a snap that is installed"),
     ("user.uid", "the number of a user that is there is never changed back"),
 ];
 

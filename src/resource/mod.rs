@@ -30,6 +30,7 @@ pub mod nfs_export;
 pub mod nfs_mount;
 pub mod packages;
 pub mod script;
+pub mod snap;
 pub mod sshd;
 pub mod sysctl;
 pub mod system_upgrade;
@@ -63,6 +64,7 @@ pub static KINDS: &[&dyn Kind] = &[
     &nfs_mount::NfsMount,
     &packages::Packages,
     &script::Script,
+    &snap::Snap,
     &sshd::Sshd,
     &sysctl::Sysctl,
     &system_upgrade::SystemUpgrade,
