@@ -25,6 +25,7 @@ pub mod mock;
 pub mod nfs_export;
 pub mod nfs_mount;
 pub mod packages;
+pub mod random_secret;
 pub mod sshd;
 pub mod sysctl;
 pub mod systemd_unit;
@@ -53,6 +54,7 @@ pub static KINDS: &[&dyn Kind] = &[
     &nfs_export::NfsExport,
     &nfs_mount::NfsMount,
     &packages::Packages,
+    &random_secret::RandomSecret,
     &sshd::Sshd,
     &sysctl::Sysctl,
     &systemd_unit::SystemdUnit,
