@@ -133,14 +133,28 @@ fn frames() {
 }
 
 /// Kinds that read with a program of their own: what is asked, and what the program says.
-const SAYS: &[(&str, &str, &str)] = &[(
-    "chrony",
-    r#"{"pools": [{"address": "a"}], "servers": [], "max_offset": 0.1}"#,
-    "chrony=yes\nversion=4.3\nvalid=no\nerror=x\nset=maxupdateskew 100.0\nset=makestep 1 3\nsourcedir=yes\n\
+const SAYS: &[(&str, &str, &str)] = &[
+    (
+        "apt_repository",
+        r#"{"name": "a", "uris": ["https://a.example"]}"#,
+        "file=yes\nline=URIs: https://a.example\nline=Signed-By: /etc/apt/keyrings/coxswain-a.asc\nkey=x\n\
+         also=/x\nfetched=yes\n",
+    ),
+    (
+        "chrony",
+        r#"{"pools": [{"address": "a"}], "servers": [], "max_offset": 0.1}"#,
+        "chrony=yes\nversion=4.3\nvalid=no\nerror=x\nset=maxupdateskew 100.0\nset=makestep 1 3\nsourcedir=yes\n\
          default=pool a iburst\nhidden=pool b\nours=pool a iburst maxsources 3\nother=/x\nloaded=yes\n\
          tracking=AC140A0A,172.20.10.10,9,1.9,0.00004,-0.1,0.1,4.022,-0.038,44.7,0.1,0.2,2.0,Normal\n\
          source=^,*,172.20.10.10,8,1,377,1,-0.000061834,-0.000081810,0.000872927\n",
-)];
+    ),
+    (
+        "system_upgrade",
+        r#"{"mode": "full", "security_only": true, "autoremove": true, "max_age": 60, "reboot": "when_required"}"#,
+        "now=1000000\nlists=996400\nline=Inst jq [1.7] (1.8 Ubuntu:24.04/noble-security [amd64]) []\n\
+         line=Remv old [1]\nkept=held\nunneeded=x\nneeds=kernel 1\n",
+    ),
+];
 
 #[test]
 fn what_hosts_say() {

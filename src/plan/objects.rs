@@ -110,13 +110,8 @@ fn visible(schema: &Schema, verdict: &Verdict, record: Option<&Record>) -> Objec
 
 impl<'a> Planner<'a> {
     pub(crate) fn new(request: &'a Request<'a>, records: &'a Records<'a>) -> Planner<'a> {
-        Planner {
-            request,
-            records,
-            verdicts: RefCell::default(),
-            lacks: RefCell::default(),
-            warnings: RefCell::default(),
-        }
+        let (verdicts, lacks, warnings) = Default::default();
+        Planner { request, records, verdicts, lacks, warnings }
     }
 
     fn verdict(&self, graph: &Graph<'_>, id: InstanceId) -> Result<Verdict, Stop> {

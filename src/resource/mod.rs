@@ -2,6 +2,7 @@
 
 pub mod act;
 pub mod answer;
+mod apt;
 pub mod connection;
 mod exports;
 mod filesystem;
@@ -13,8 +14,10 @@ pub mod program;
 mod reading;
 mod ufw;
 
+pub mod apt_repository;
 pub mod chrony;
 pub mod directory;
+pub mod download;
 pub mod drift_schedule;
 pub mod file;
 pub mod firewall;
@@ -28,6 +31,7 @@ pub mod packages;
 pub mod random_secret;
 pub mod sshd;
 pub mod sysctl;
+pub mod system_upgrade;
 pub mod systemd_unit;
 pub mod timezone;
 pub mod user;
@@ -42,8 +46,10 @@ pub use probe::Probe;
 
 /// Every kind, sorted by name.
 pub static KINDS: &[&dyn Kind] = &[
+    &apt_repository::AptRepository,
     &chrony::Chrony,
     &directory::Directory,
+    &download::Download,
     &drift_schedule::DriftSchedule,
     &file::File,
     &firewall::Firewall,
@@ -57,6 +63,7 @@ pub static KINDS: &[&dyn Kind] = &[
     &random_secret::RandomSecret,
     &sshd::Sshd,
     &sysctl::Sysctl,
+    &system_upgrade::SystemUpgrade,
     &systemd_unit::SystemdUnit,
     &timezone::Timezone,
     &user::User,
