@@ -29,6 +29,7 @@ pub mod mock;
 pub mod nfs_export;
 pub mod nfs_mount;
 pub mod packages;
+pub mod random_secret;
 pub mod script;
 pub mod snap;
 pub mod sshd;
@@ -63,6 +64,7 @@ pub static KINDS: &[&dyn Kind] = &[
     &nfs_export::NfsExport,
     &nfs_mount::NfsMount,
     &packages::Packages,
+    &random_secret::RandomSecret,
     &script::Script,
     &snap::Snap,
     &sshd::Sshd,
