@@ -2,10 +2,8 @@
 # directories below, or nothing. Prints the first that are otherwise. Other file systems are not entered, links not
 # followed.
 if [ ! -d "$1" ] || [ -L "$1" ]; then printf 'tree=yes\n'; exit 0; fi
-for x in "passwd $2" "group $3"; do
-	n=${x#* }
-	case $n in '' | *[!0-9]*) if [ -n "$n" ] && ! getent "${x%% *}" "$n" >/dev/null; then printf 'tree=no\nbad=%s is nobody yet\n' "$n"; exit 0; fi ;; esac
-done
+case $2 in *[!0-9]*) getent passwd "$2" >/dev/null || { printf 'tree=no\nbad=there is no user %s yet\n' "$2"; exit 0; } ;; esac
+case $3 in *[!0-9]*) getent group "$3" >/dev/null || { printf 'tree=no\nbad=there is no group %s yet\n' "$3"; exit 0; } ;; esac
 d=$1 u=$2 g=$3 f=$4 m=$5
 set -- -false
 if [ -n "$u" ]; then set -- "$@" -o ! -user "$u"; fi
