@@ -16,6 +16,7 @@ pub mod decide;
 pub mod document;
 pub mod drift;
 mod hold;
+mod imports;
 mod judge;
 pub mod model;
 mod moved;
@@ -106,6 +107,8 @@ fn plan_apply(request: &Request<'_>) -> Progress {
             Progress::Lack(lacks)
         };
     }
+    let without_instance = records.imports.without_instance(&graph);
+    graph.problems.extend(without_instance);
     assemble::assemble(request, &records, graph, planner, removals)
 }
 

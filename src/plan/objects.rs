@@ -165,6 +165,7 @@ impl<'a> Planner<'a> {
             ignore: &args.ignore_changes,
             replace: self.replacement(graph, id, &args)?,
             restart: self.restart(graph, &args, observed.as_ref())?,
+            import: self.records.import(&instance.address),
             digest: self.request.digest,
         };
         let decision = facts
