@@ -8,6 +8,7 @@
 //! What must never happen: an instance that could not be observed gets a step; an absent answer is guessed; two
 //! steps of one claim overlap; a sensitive value is in the plan.
 
+pub mod adopt;
 mod assemble;
 mod claims;
 pub mod compare;
