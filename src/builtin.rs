@@ -11,8 +11,11 @@ pub const PREFIX: &str = "builtin:";
 type Files = &'static [(&'static str, &'static str)];
 
 /// Every module, sorted by name.
-pub static MODULES: &[(&str, Files)] =
-    &[("microk8s-firewall", &[("main.hcl", include_str!("../modules/microk8s-firewall/main.hcl"))])];
+pub static MODULES: &[(&str, Files)] = &[
+    ("host-baseline", &[("main.hcl", include_str!("../modules/host-baseline/main.hcl"))]),
+    ("microk8s-firewall", &[("main.hcl", include_str!("../modules/microk8s-firewall/main.hcl"))]),
+    ("nfs-server", &[("main.hcl", include_str!("../modules/nfs-server/main.hcl"))]),
+];
 
 /// The files of the module in a directory `builtin:NAME`.
 pub fn module(dir: &str) -> Option<Files> {

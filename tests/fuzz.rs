@@ -6,6 +6,9 @@ mod mutate;
 
 use coxswain::cli::render::{Colour, graph, json, markdown, plan as text};
 use coxswain::plan::document;
+use coxswain::resource::answer::SaidAnswer;
+use coxswain::resource::kind::{Answers, Facts, Observation};
+use coxswain::resource::{Answer, find};
 use coxswain::world::script::{Frames, Nonce};
 use mutate::mutate;
 
@@ -125,6 +128,94 @@ fn frames() {
         assert_eq!(frames, at_once, "{stream:?} in pieces of {cuts:?}");
         for frame in frames {
             assert!(frame.bytes.len() <= limit + 64, "a part is cut to its limit");
+        }
+    });
+}
+
+/// Kinds that read with a program of their own: what is asked, and what the program says.
+const SAYS: &[(&str, &str, &str)] = &[
+    (
+        "apt_repository",
+        r#"{"name": "a", "uris": ["https://a.example"]}"#,
+        "file=yes\nline=URIs: https://a.example\nline=Signed-By: /etc/apt/keyrings/coxswain-a.asc\nkey=x\n\
+         also=/x\nfetched=yes\n",
+    ),
+    (
+        "chrony",
+        r#"{"pools": [{"address": "a"}], "servers": [], "max_offset": 0.1}"#,
+        "chrony=yes\nversion=4.3\nvalid=no\nerror=x\nset=maxupdateskew 100.0\nset=makestep 1 3\nsourcedir=yes\n\
+         default=pool a iburst\nhidden=pool b\nours=pool a iburst maxsources 3\nother=/x\nloaded=yes\n\
+         tracking=AC140A0A,172.20.10.10,9,1.9,0.00004,-0.1,0.1,4.022,-0.038,44.7,0.1,0.2,2.0,Normal\n\
+         source=^,*,172.20.10.10,8,1,377,1,-0.000061834,-0.000081810,0.000872927\n",
+    ),
+    (
+        "snap",
+        r#"{"name": "helm", "channel": "3"}"#,
+        "snapd=yes\nnow=2026-11-26T16:00:00Z\nversion=2.78\njson={\"type\":\"sync\",\"result\":{\"revision\":\"450\",\
+         \"tracking-channel\":\"3/stable\",\"confinement\":\"classic\",\"hold\":\"2315-08-30T01:51:48Z\"}}\n",
+    ),
+    (
+        "snap",
+        r#"{"name": "helm", "channel": "3"}"#,
+        "snapd=yes\nnow=2026-11-26T16:00:00Z\nversion=2.78\nrow=helm 3.1 450 3/stable snapcrafters classic,held\n",
+    ),
+    (
+        "system_upgrade",
+        r#"{"mode": "full", "security_only": true, "autoremove": true, "max_age": 60, "reboot": "when_required"}"#,
+        "now=1000000\nlists=996400\nline=Inst jq [1.7] (1.8 Ubuntu:24.04/noble-security [amd64]) []\n\
+         line=Remv old [1]\nkept=held\nunneeded=x\nneeds=kernel 1\n",
+    ),
+];
+
+#[test]
+fn what_hosts_say() {
+    let words = [
+        "=",
+        "\n",
+        "yes",
+        "no",
+        "-1",
+        "99999999999999999999",
+        "1e999",
+        "NaN",
+        ",",
+        "\t",
+        "é",
+        "{",
+        "\"",
+        "[",
+        "null",
+        "\0",
+    ];
+    let facts = Facts::default();
+    let targets: Vec<_> = SAYS
+        .iter()
+        .map(|(name, asked, sample)| {
+            let kind = find(name).expect("the kind is there");
+            let asked = serde_json::from_str(asked).expect("what is asked is JSON");
+            let asked =
+                coxswain_model::json::from_json(&asked).as_fields().cloned().expect("it is an object");
+            let Observation::Need(probes) = kind.observe(&asked, &facts, &Answers::new()) else {
+                panic!("{name} asks for nothing")
+            };
+            let said = |text: String, code| {
+                let answer = Answer::Said(SaidAnswer { code, text });
+                probes.iter().map(|p| (p.clone(), answer.clone())).collect::<Answers>()
+            };
+            let found = kind.observe(&asked, &facts, &said((*sample).to_owned(), 0));
+            assert!(matches!(found, Observation::Present(_)), "{name}: {found:?}");
+            (*name, asked, *sample, probes)
+        })
+        .collect();
+    bolero::check!().with_max_len(64).for_each(|script: &[u8]| {
+        let code = i32::from(script.first().is_some_and(|first| *first == 0));
+        for (name, asked, sample, probes) in &targets {
+            let kind = find(name).expect("the kind is there");
+            let text = String::from_utf8_lossy(&mutate(sample.as_bytes(), script, &words)).into_owned();
+            let answer = Answer::Said(SaidAnswer { code, text });
+            let answers: Answers = probes.iter().map(|p| (p.clone(), answer.clone())).collect();
+            let _ = kind.observe(asked, &facts, &answers);
+            let _ = kind.gate("", asked, &answers);
         }
     });
 }

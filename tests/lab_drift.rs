@@ -22,7 +22,10 @@ use support::machines::{Machines, Tier};
 
 /// Attributes that no command can change alone, each with its reason.
 const EXEMPT: &[(&str, &str)] = &[
+    ("command.done", "a command whose mark is gone is gone as a whole"),
+    ("command.triggers", "the world does not know what a command was done with"),
     ("group.gid", "the number of a group that is there is never changed back"),
+    ("snap.classic", "snapd does not change the confinement of a snap that is installed"),
     ("user.uid", "the number of a user that is there is never changed back"),
 ];
 

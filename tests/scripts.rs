@@ -88,7 +88,7 @@ const WRITES: &[&str] = &[
     "PUT",
 ];
 /// Redirections that change nothing.
-const HARMLESS: &[&str] = &[">/dev/null", ">&1", ">&2", "2>&1", "> 0", ">= ", "> 1"];
+const HARMLESS: &[&str] = &["1>&3", "3>&-", "3>&1", ">/dev/null", ">&1", ">&2", "2>&1", "> 0", ">= ", "> 1"];
 
 fn programs(directory: &str) -> Vec<(String, String)> {
     let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/resource").join(directory);

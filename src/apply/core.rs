@@ -16,7 +16,7 @@ use super::event::Summary;
 use crate::graph::{Graph, Objects};
 use crate::plan::decide::{self, Decision, Situation};
 use crate::plan::model::InstancePlan;
-use crate::plan::{Records, objects, stored};
+use crate::plan::{Records, steps, stored};
 use crate::resource::kind::{Action, Endpoint, PlanCx, Step, StepClass, Verb};
 
 /// See the module.
@@ -244,7 +244,7 @@ impl<'a> Shared<'a> {
         let decision = facts.decide().map_err(|problem| problem.summary)?;
         same_as_planned(run, planned, &decision)?;
         let cx = PlanCx { address: &planned.address, endpoint, facts: None };
-        let steps = objects::steps_of(kind, &cx, &decision)
+        let steps = steps::steps_of(kind, &cx, &decision)
             .map_err(|p| p.into_iter().map(|p| p.summary).collect::<Vec<_>>().join("; "))?;
         let planned_steps =
             core.steps[instance].iter().map(|at| &run.plan.steps[*at]).filter(|s| s.claims.is_empty());

@@ -60,6 +60,7 @@ pub(crate) fn assemble<'a>(
     removals: Vec<Removal<'a>>,
 ) -> Progress {
     let mut verdicts = planner.verdicts.take();
+    graph.problems.extend(planner.warnings.take().into_values().flatten());
     graph.problems.extend(conflicts::doubles(&graph, &verdicts));
     let depends = hold::depends_on(&graph);
     let waiting = waiting(&graph, records);

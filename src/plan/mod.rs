@@ -26,6 +26,7 @@ mod order;
 mod removals;
 mod saved;
 pub mod seen;
+pub mod steps;
 pub mod stored;
 
 use coxswain_model::{Address, Diagnostics};

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use coxswain_lang::eval::{Need, Stop};
 use coxswain_model::schema::{Class, Placement};
-use coxswain_model::{Address, Diagnostic, Diagnostics, InstanceId, Node, Object, Schema, Value};
+use coxswain_model::{Address, Diagnostic, InstanceId, Node, Object, Schema, Value};
 use coxswain_state::{Record, Status};
 
 use super::decide::{self, Decision, Situation};
 use super::model::DeferredAfter;
 use super::moved::Records;
 use super::seen::Lacks;
+use super::steps::steps_of;
 use super::{Request, removals, stored};
 use crate::graph::{Args, Graph, Objects};
 use crate::resource::connection;
@@ -52,6 +53,8 @@ pub(crate) struct Planner<'a> {
     pub(crate) records: &'a Records<'a>,
     pub(crate) verdicts: RefCell<BTreeMap<InstanceId, Verdict>>,
     pub(crate) lacks: RefCell<Lacks>,
+    /// What kinds find odd in arguments that can be used all the same.
+    pub(crate) warnings: RefCell<BTreeMap<InstanceId, Vec<Diagnostic>>>,
 }
 
 /// The facts and the endpoint of a place.
@@ -107,7 +110,8 @@ fn visible(schema: &Schema, verdict: &Verdict, record: Option<&Record>) -> Objec
 
 impl<'a> Planner<'a> {
     pub(crate) fn new(request: &'a Request<'a>, records: &'a Records<'a>) -> Planner<'a> {
-        Planner { request, records, verdicts: RefCell::default(), lacks: RefCell::default() }
+        let (verdicts, lacks, warnings) = Default::default();
+        Planner { request, records, verdicts, lacks, warnings }
     }
 
     fn verdict(&self, graph: &Graph<'_>, id: InstanceId) -> Result<Verdict, Stop> {
@@ -137,6 +141,7 @@ impl<'a> Planner<'a> {
         if wrong.iter().any(Diagnostic::is_error) {
             return Err(Stop::Error(wrong.into_iter().map(place_of).collect()));
         }
+        self.warnings.borrow_mut().insert(id, wrong.into_iter().map(place_of).collect());
         if let Some(reason) = self.unknown_claim(graph, instance.schema, &args) {
             return Ok(Verdict::Deferred { reason, after: DeferredAfter::NextRound });
         }
@@ -450,45 +455,4 @@ pub(crate) fn recorded(schema: &Schema, record: Option<&Record>) -> Option<Objec
         }
         object
     })
-}
-
-fn is_host(kind: &dyn Kind) -> bool {
-    kind.schema().placement == Placement::IsHost
-}
-
-/// The steps of a decision.
-pub(crate) fn steps_of(
-    kind: &dyn Kind,
-    cx: &PlanCx<'_>,
-    decision: &Decision,
-) -> Result<Vec<Step>, Diagnostics> {
-    let change = &decision.change;
-    match decision.action {
-        Action::NoOp | Action::Read | Action::Forget => Ok(Vec::new()),
-        Action::Adopt if change.differing.is_empty() && !change.restart && !is_host(kind) => {
-            // The kind says whether it can be taken over at all; nothing is left to be done.
-            kind.plan(cx, change)?;
-            let what = decide::identity_text(kind.schema(), cx.address, &change.identity);
-            let what = what.unwrap_or_else(|| cx.address.to_string());
-            Ok(vec![Step::new("adopt", Verb::Adopt, format!("take over {what}"))])
-        }
-        Action::Update if decision.resumed => {
-            let steps = kind.plan(cx, change)?;
-            // It came as far as it should: what is left is to note so.
-            let what = decide::identity_text(kind.schema(), cx.address, &change.identity);
-            let what = what.unwrap_or_else(|| cx.address.to_string());
-            let note =
-                || vec![Step::new("note", Verb::Adopt, format!("note that {what} is as it should be"))];
-            Ok(if steps.is_empty() { note() } else { steps })
-        }
-        Action::Create | Action::Update | Action::Adopt | Action::Delete => kind.plan(cx, change),
-        Action::Replace => {
-            let mut steps = match &decision.removal {
-                Some(removal) => kind.plan(cx, removal)?,
-                None => Vec::new(),
-            };
-            steps.extend(kind.plan(cx, change)?);
-            Ok(steps)
-        }
-    }
 }

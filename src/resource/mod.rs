@@ -9,6 +9,7 @@
 
 pub mod act;
 pub mod answer;
+mod apt;
 pub mod connection;
 mod exports;
 mod filesystem;
@@ -20,7 +21,11 @@ pub mod program;
 mod reading;
 mod ufw;
 
+pub mod apt_repository;
+pub mod chrony;
+pub mod command;
 pub mod directory;
+pub mod download;
 pub mod drift_schedule;
 pub mod file;
 pub mod firewall;
@@ -31,8 +36,12 @@ pub mod mock;
 pub mod nfs_export;
 pub mod nfs_mount;
 pub mod packages;
+pub mod random_secret;
+pub mod script;
+pub mod snap;
 pub mod sshd;
 pub mod sysctl;
+pub mod system_upgrade;
 pub mod systemd_unit;
 pub mod timezone;
 pub mod user;
@@ -47,7 +56,11 @@ pub use probe::Probe;
 
 /// Every kind, sorted by name.
 pub static KINDS: &[&dyn Kind] = &[
+    &apt_repository::AptRepository,
+    &chrony::Chrony,
+    &command::Command,
     &directory::Directory,
+    &download::Download,
     &drift_schedule::DriftSchedule,
     &file::File,
     &firewall::Firewall,
@@ -58,8 +71,12 @@ pub static KINDS: &[&dyn Kind] = &[
     &nfs_export::NfsExport,
     &nfs_mount::NfsMount,
     &packages::Packages,
+    &random_secret::RandomSecret,
+    &script::Script,
+    &snap::Snap,
     &sshd::Sshd,
     &sysctl::Sysctl,
+    &system_upgrade::SystemUpgrade,
     &systemd_unit::SystemdUnit,
     &timezone::Timezone,
     &user::User,

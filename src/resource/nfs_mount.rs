@@ -49,6 +49,8 @@ static SCHEMA: Schema = Schema {
             .default("true"),
         Attr::new("written", AttrType::Bool, Class::Owned, "Whether the unit says just this.")
             .default("true"),
+        Attr::new("foreign", AttrType::Bool, Class::Fact, "Whether its unit's file is not coxswain's.")
+            .volatile(),
         Attr::new(
             "fstab",
             AttrType::Str,
@@ -133,6 +135,18 @@ fn has(kernel: &BTreeSet<&str>, option: &str) -> bool {
         || (option.starts_with("vers=") && kernel.iter().any(|k| k.starts_with(&format!("{option}."))))
 }
 
+/// Options that count although nobody said so, and change what may be done there.
+const RESTRICTING: [&str; 6] = ["ro", "soft", "softerr", "nosuid", "nodev", "noexec"];
+
+/// Whether what the kernel has is what is wanted: everything that is wanted, and nothing that restricts it more.
+fn is_as_wanted(kernel: &BTreeSet<&str>, wanted: &[String]) -> bool {
+    let is_wanted = |option: &str| wanted.iter().any(|w| w == option);
+    let says_sec = wanted.iter().any(|w| w.starts_with("sec="));
+    wanted.iter().all(|option| has(kernel, option))
+        && !RESTRICTING.iter().any(|option| kernel.contains(option) && !is_wanted(option))
+        && (says_sec || !kernel.iter().any(|k| k.starts_with("sec=") && *k != "sec=sys"))
+}
+
 impl HostKind for NfsMount {
     fn schema(&self) -> &'static Schema {
         &SCHEMA
@@ -165,6 +179,13 @@ impl HostKind for NfsMount {
                 return Err(vec![
                     problem.detail(format!("Take this line out of it:\n{}", fstab.unwrap_or_default())),
                 ]);
+            }
+            _ if change.observed.as_ref().and_then(|o| flag(o, "foreign")) == Some(true) => {
+                let problem =
+                    Diagnostic::error("nfs-mount-foreign", format!("{} is not coxswain's", file(target)));
+                return Err(vec![problem.detail(
+                    "It would be overwritten, and could not be given back. Remove it, or let it be.",
+                )]);
             }
             _ if change.differing.is_empty() => taken_over(change, &format!("what is mounted at {target}")),
             Action::Create | Action::Adopt | Action::Update | Action::Replace => {
@@ -241,7 +262,7 @@ fn observed(asked: &Object, target: &str, fields: &Fields<'_>) -> Result<Option<
     let (source, now) = match &mounted {
         Some((source, kernel)) => {
             let kernel: BTreeSet<&str> = kernel.split(',').collect();
-            let all = wanted.iter().all(|option| has(&kernel, option));
+            let all = is_as_wanted(&kernel, &wanted);
             (
                 Some(source.clone()),
                 if all { wanted } else { kernel.iter().map(|o| (*o).to_owned()).collect() },
@@ -254,7 +275,9 @@ fn observed(asked: &Object, target: &str, fields: &Fields<'_>) -> Result<Option<
         }
     };
     let options = now.iter().map(|o| Value::from(o.as_str())).collect();
-    let is_written = has_unit && format!("{}\n", lines.join("\n")) == content(target, asked);
+    let is_written =
+        has_unit && !fields.is("stale")? && format!("{}\n", lines.join("\n")) == content(target, asked);
+    let is_foreign = has_unit && lines.first().map(|l| format!("{l}\n")).as_deref() != Some(MANAGED);
     Ok(Some(Object::from([
         ("target".into(), Value::from(target)),
         ("source".into(), source.map_or_else(Value::null, |s| Value::from(s.as_str()))),
@@ -262,6 +285,7 @@ fn observed(asked: &Object, target: &str, fields: &Fields<'_>) -> Result<Option<
         ("mounted".into(), Value::from(mounted.is_some())),
         ("at_boot".into(), Value::from(fields.is("enabled")?)),
         ("written".into(), Value::from(is_written)),
+        ("foreign".into(), Value::from(is_foreign)),
         ("fstab".into(), fields.all("fstab").next().map_or_else(Value::null, Value::from)),
     ])))
 }
@@ -305,7 +329,7 @@ mod tests {
     use super::*;
     use crate::resource::answer::{Answer, SaidAnswer};
     use crate::resource::kind::StepClass::{InPlace, Restart};
-    use crate::resource::reading::fixture::{argv, change, check as planned, obj, observe, refused};
+    use crate::resource::reading::fixture::{argv, change, check as planned, obj, observe, plan, refused};
     use serde_json::{Value as Json, json};
 
     /// As Linux 6.8 writes it.
@@ -325,7 +349,7 @@ mod tests {
 
     fn unit_text() -> String {
         let text: String = content("/mnt/t", &obj(args())).lines().map(|l| format!("text={l}\n")).collect();
-        format!("unit=yes\n{text}enabled=yes\n")
+        format!("unit=yes\n{text}enabled=yes\nstale=no\n")
     }
 
     #[test]
@@ -345,6 +369,7 @@ mod tests {
         let is = |text: &str, expected: &[(&str, Json)]| {
             let mut all = args();
             all["fstab"] = Json::Null;
+            all["foreign"] = json!(false);
             for (name, value) in expected {
                 all[*name] = value.clone();
             }
@@ -358,7 +383,7 @@ mod tests {
             &[("at_boot", json!(false))],
         );
         is(
-            &format!("{MOUNTED}unit=no\nenabled=no\n"),
+            &format!("{MOUNTED}unit=no\nenabled=no\nstale=no\n"),
             &[("at_boot", json!(false)), ("written", json!(false))],
         );
         is(
@@ -370,9 +395,19 @@ mod tests {
             panic!("it is there")
         };
         assert!(options(&soft).contains(&"soft".to_owned()));
-        assert_eq!(look("unit=no\nenabled=no\n"), Observation::Absent);
-        assert!(matches!(look("unit=maybe\nenabled=no\n"), Observation::Unknown(_)));
-        assert!(matches!(look("mounted=x\nunit=no\nenabled=no\n"), Observation::Unknown(_)));
+        let narrowed = look(&format!("{}{}", MOUNTED.replace(" rw,", " ro,"), unit_text()));
+        let Observation::Present(narrowed) = narrowed else { panic!("it is there") };
+        assert!(
+            options(&narrowed).contains(&"ro".to_owned()),
+            "what nobody wants and restricts is a difference"
+        );
+        is(
+            &format!("{MOUNTED}{}", unit_text().replace("stale=no", "stale=yes")),
+            &[("written", json!(false))],
+        );
+        assert_eq!(look("unit=no\nenabled=no\nstale=no\n"), Observation::Absent);
+        assert!(matches!(look("unit=maybe\nenabled=no\nstale=no\n"), Observation::Unknown(_)));
+        assert!(matches!(look("mounted=x\nunit=no\nenabled=no\nstale=no\n"), Observation::Unknown(_)));
     }
 
     #[test]
@@ -396,6 +431,11 @@ mod tests {
         let twice =
             change(Action::Adopt, id).wants(args()).sees(json!({ "fstab": "a:/b /mnt/t nfs" }), &["written"]);
         assert_eq!(refused(&NfsMount, &twice), "/etc/fstab mounts /mnt/t too");
+        let theirs = change(Action::Adopt, json!({ "target": "/mnt/t" })).wants(args());
+        let theirs = theirs.sees(json!({ "foreign": true }), &["written"]);
+        assert_eq!(refused(&NfsMount, &theirs), "/etc/systemd/system/mnt-t.mount is not coxswain's");
+        let codes = plan(&NfsMount, &theirs).expect_err("it is refused");
+        assert_eq!(codes[0].code, "nfs-mount-foreign");
     }
 
     #[test]

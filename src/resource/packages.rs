@@ -10,6 +10,7 @@ use coxswain_model::{Attr, Class, Diagnostic, Diagnostics, Object, Schema, Type,
 
 use super::act::Act;
 use super::answer::Answer;
+use super::apt::script;
 use super::host_kind::HostKind;
 use super::kind::{Action, Answers, Change, Discovery, Facts, KindError, Observation, PlanCx, Step, Verb};
 use super::probe::{Probe, read_program};
@@ -20,11 +21,6 @@ pub struct Packages;
 
 /// Seconds that package lists stay good where no age is given; as in the schema.
 const CACHE_AGE_S: i128 = 3600;
-
-/// Options of every apt-get that changes something: no terminal, wait for the lock, keep changed configuration
-/// files (dpkg(1), `--force-confdef`, `--force-confold`).
-const APT: &str = "apt-get -y -q -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 \
-                   -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold --no-install-recommends";
 
 /// The packages. `MINUTES` is how long lists stay good. A name without candidate is never left to apt, which
 /// would take it for a pattern.
@@ -148,18 +144,6 @@ fn title(work: &Work) -> Option<String> {
     let parts: Vec<String> =
         part("install", &work.install).into_iter().chain(part("remove", &work.remove)).collect();
     (!parts.is_empty()).then(|| parts.join("; "))
-}
-
-/// A script with its name for errors and its arguments.
-fn script(text: &str, name: &str, arguments: impl IntoIterator<Item = String>) -> Act {
-    let argv = ["sh".to_owned(), "-c".to_owned(), text.replace("APT", APT), name.to_owned()];
-    let env = [("NEEDRESTART_MODE", "l"), ("APT_LISTCHANGES_FRONTEND", "none")];
-    Act::Run {
-        argv: argv.into_iter().chain(arguments).collect(),
-        env: env.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
-        input: None,
-        ok: vec![0],
-    }
 }
 
 fn bad_name(name: &str) -> Option<Diagnostic> {
@@ -377,7 +361,7 @@ mod tests {
     #[test]
     fn scripts_are_shell() {
         for text in [INSTALL, REMOVE] {
-            let script = text.replace("APT", APT);
+            let script = text.replace("APT", crate::resource::apt::APT);
             let checked = std::process::Command::new("sh").args(["-n", "-c", &script]).status();
             assert!(checked.is_ok_and(|s| s.success()), "{script}");
         }

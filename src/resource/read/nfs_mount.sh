@@ -4,9 +4,9 @@ while read -r s t f o x; do
 	if [ "$t" = "$1" ]; then m="mounted=$s $f $o"; fi
 done </proc/mounts
 if [ -n "$m" ]; then printf '%s\n' "$m"; fi
-while read -r s t x; do
+while read -r s t x || [ -n "$s" ]; do
 	case $s in '#'*) continue ;; esac
-	if [ "$t" = "$1" ]; then printf 'fstab=%s %s %s\n' "$s" "$t" "$x"; fi
+	if [ "${t%/}" = "$1" ]; then printf 'fstab=%s %s %s\n' "$s" "$t" "$x"; fi
 done </etc/fstab
 if [ -f "$3" ]; then
 	printf 'unit=yes\n'
@@ -15,3 +15,4 @@ else
 	printf 'unit=no\n'
 fi
 case $(systemctl show -p UnitFileState --value "$2") in enabled) printf 'enabled=yes\n' ;; *) printf 'enabled=no\n' ;; esac
+case $(systemctl show -p NeedDaemonReload --value "$2") in yes) printf 'stale=yes\n' ;; *) printf 'stale=no\n' ;; esac

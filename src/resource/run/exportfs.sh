@@ -5,4 +5,7 @@ code=$?
 said=$(printf '%s\n' "$out" | grep -v -e "Neither 'subtree_check'" -e 'Assuming default behaviour' -e 'NOTE: this default has changed' -e '^$')
 printf '%s\n' "$said" >&2
 if [ "$code" != 0 ]; then exit "$code"; fi
-case $said in *"$1"* | *"$2"* | *'Failed to resolve'*) exit 1 ;; esac
+# The path is followed by its end, a blank, a colon or a quote: there may be others that begin like it.
+case "$said
+" in *"$1"* | *"$2
+"* | *"$2 "* | *"$2:"* | *"$2\""* | *'Failed to resolve'*) exit 1 ;; esac

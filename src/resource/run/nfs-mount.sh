@@ -8,7 +8,7 @@ case $said in
 *'access denied'*) echo 'The server does not export this to us: see its nfs_export, and that it means the address by which we come.' >&2 ;;
 *'timed out'* | *'No route to host'* | *'Connection refused'*) echo 'The server does not answer at port 2049: see its firewall, and whether it runs.' >&2 ;;
 *'No such file or directory'*) echo 'The server has no such directory.' >&2 ;;
-*'busy'*) echo 'Who holds it:' >&2; fuser -vm "$(systemctl show -p Where --value "$1")" >&2 ;;
+*'busy'*) echo 'Who holds it:' >&2; timeout -k 1 10 fuser -vm "$(systemctl show -p Where --value "$1")" >&2 ;;
 *'No such device'*) echo "This machine's kernel has no NFS." >&2 ;;
 esac
 exit 1
