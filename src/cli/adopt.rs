@@ -71,9 +71,9 @@ impl Run for Adopt {
             cx.terminal.err(&render::left_out(&adoptable.found.left_out));
         }
         match (&self.out, cx.format) {
-            (Some(out), _) => write_new(out, &document.text)?,
+            (Some(out), _) if !document.addresses.is_empty() => write_new(out, &document.text)?,
             (None, Format::Text) => cx.terminal.out(&document.text),
-            (None, Format::Json) => {}
+            (Some(_), _) | (None, Format::Json) => {}
         }
         match cx.format {
             Format::Json => cx.terminal.out(&json::pretty(&render::json(&document, &adoptable))),
@@ -81,8 +81,10 @@ impl Run for Adopt {
                 let objects = plural(document.addresses.len(), "object");
                 let place =
                     self.out.as_ref().map_or_else(String::new, |out| format!(" in {}", out.display()));
-                cx.terminal
-                    .err(&format!("{objects} written{place}; coxswain plan shows what is taken over\n"));
+                cx.terminal.err(&match document.addresses.is_empty() {
+                    true => "nothing was found that is not managed already\n".to_owned(),
+                    false => format!("{objects} written{place}; coxswain plan shows what is taken over\n"),
+                });
             }
         }
         Ok(Exit::Done)
