@@ -95,6 +95,10 @@ impl HostKind for Directory {
         })
     }
 
+    fn portray(&self, observed: &Object) -> Object {
+        fs::portray(observed)
+    }
+
     fn plan(&self, cx: &PlanCx<'_>, change: &Change) -> Result<Vec<Step>, Diagnostics> {
         let path = text(&change.identity, "path").unwrap_or_default();
         let problems: Diagnostics = fs::wrong_type(change, FileType::Directory)

@@ -9,7 +9,8 @@ use super::act::Act;
 use super::firewall_rules::{GUARD, RESTORE, SAVE, Table, UFW, guard_of, token};
 use super::host_kind::HostKind;
 use super::kind::{
-    Action, Answers, Change, Facts, HostView, KindError, Observation, PlanCx, Step, StepClass, Verb,
+    Action, Answers, Change, Discovery, Facts, HostView, KindError, Observation, PlanCx, Step, StepClass,
+    Verb,
 };
 use super::lockout;
 use super::program::program;
@@ -189,6 +190,10 @@ impl HostKind for Firewall {
                 ("foreign".into(), json::from_json(&json!(foreign))),
             ])))
         })
+    }
+
+    fn discover(&self, _facts: &Facts, _answers: &Answers) -> Discovery {
+        Discovery::Found(vec![Object::new()])
     }
 
     fn plan(&self, _cx: &PlanCx<'_>, change: &Change) -> Result<Vec<Step>, Diagnostics> {
