@@ -185,3 +185,16 @@ time.sleep(200)'
     run.end().ok();
     machines.expect_no_op();
 }
+
+#[test]
+fn the_example_of_three_hosts_converges() {
+    let Some(machines) = Machines::up(Tier::Fast, &["nfs", "master", "worker"]) else { return };
+    machines.project.write("main.hcl", include_str!("../examples/three-hosts/main.hcl"));
+    let vars = ["--var", "upgrade=false", "--var", "ntp_pools=[]", "--var", "ntp_servers=[\"172.20.10.1\"]"];
+    let run = |words: &[&str]| machines.run(&[words, &vars].concat());
+    run(&["apply", "--yes"]).ok();
+    let plan = run(&["plan"]).expect(0);
+    assert!(plan.stdout.contains("No changes"), "{}", plan.stdout);
+    machines.run(&["drift"]).ok();
+    run(&["destroy", "--yes"]).ok();
+}
