@@ -312,3 +312,39 @@ fn sshd_that_was_not_told_of_its_configuration_is_told() {
     machines.expect_no_op();
     assert_eq!(address("nfs"), "172.20.10.10");
 }
+
+#[test]
+fn drift_found_by_the_schedule_is_a_failed_unit_and_a_metric() {
+    let Some(machines) = up(&["nfs"]) else { return };
+    machines.install_binary("nfs");
+    let config = "file \"motd\" {\n  path = \"/etc/motd\"\n  content = \"ours\\n\"\n}\n\
+                  drift_schedule \"x\" {\n  name = \"x\"\n  directory = \"/srv/cluster\"\n  metrics = \"/srv/coxswain.prom\"\n}\n";
+    machines
+        .at(
+            "nfs",
+            &format!(
+                "set -e; mkdir -p /srv/cluster; cd /srv/cluster; cat >main.hcl <<'E'\n{config}\nE\n\
+                 coxswain apply --yes; coxswain plan; systemctl is-active coxswain-drift-x.timer"
+            ),
+        )
+        .ok();
+    machines.at("nfs", "systemctl start coxswain-drift-x.service && grep -x 'coxswain_drift_instances 0' /srv/coxswain.prom").ok();
+    machines.at("nfs", "echo theirs >/etc/motd").ok();
+    assert!(machines.at("nfs", "systemctl start coxswain-drift-x.service").code != 0);
+    let seen = machines
+        .at("nfs", "systemctl --failed --plain --no-legend; grep drift /srv/coxswain.prom; journalctl -q -u coxswain-drift-x.service -o cat")
+        .ok()
+        .stdout;
+    for part in [
+        "coxswain-drift-x.service",
+        "coxswain_drift_instances 1",
+        "address=\"file.motd\"",
+        "file.motd\n",
+        "theirs",
+    ] {
+        assert!(seen.contains(part), "there is no {part}:\n{seen}");
+    }
+    machines
+        .at("nfs", "cd /srv/cluster && coxswain apply --yes && systemctl start coxswain-drift-x.service")
+        .ok();
+}

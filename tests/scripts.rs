@@ -113,7 +113,8 @@ fn code(line: &str) -> &str {
 
 /// What in a line writes.
 fn writing(line: &str) -> Option<String> {
-    let line = code(line);
+    // A look-up is no change.
+    let line = &code(line).replace("getent passwd", "");
     let mut redirected = line.to_owned();
     for harmless in HARMLESS {
         redirected = redirected.replace(harmless, "");

@@ -1,82 +1,78 @@
-# Three machines of a staking cluster, with the kinds that exist so far. The addresses are those of the test lab;
-# put your own here.
+# Three machines of a staking cluster: one that holds the data, two that will be a MicroK8s cluster. The addresses are
+# those of the test lab, where `try` runs this; put your own here.
 
 coxswain {
   edition = 2026
   state   = { backend = "local" } # .coxswain/ beside this file
 }
 
-variable "ssh_port" {
-  type    = number
-  default = 22
+variable "upgrade" {
+  type        = bool
+  default     = true
+  description = "Whether pending upgrades are installed."
+}
+
+variable "ntp_pools" {
+  type    = list(string)
+  default = ["0.debian.pool.ntp.org", "1.debian.pool.ntp.org"]
+}
+
+variable "ntp_servers" {
+  type    = list(string)
+  default = []
 }
 
 locals {
   cluster = { master = host.master, worker = host.worker }
   all     = merge({ nfs = host.nfs }, local.cluster)
+  nodes   = [for h in local.cluster : h.address]
 }
 
-host "nfs" { address = "172.20.10.10" }
-host "master" { address = "172.20.10.11" }
+host "nfs" {
+  address = "172.20.10.10"
+  user    = "root"
+}
+host "master" {
+  address = "172.20.10.11"
+  user    = "root"
+}
 host "worker" {
   address = "172.20.10.12"
-  user    = "ubuntu"
+  user    = "admin"
   sudo    = true
-  port    = var.ssh_port
 }
 
-packages "base" {
-  for_each = local.all
+module "baseline" {
+  source      = "builtin:host-baseline"
+  for_each    = local.all
+  host        = each.value
+  upgrade     = var.upgrade
+  ntp_pools   = var.ntp_pools
+  ntp_servers = var.ntp_servers
+}
+
+module "nfs" {
+  source      = "builtin:nfs-server"
+  host        = host.nfs
+  directories = ["execution", "beacon", "validator"]
+  clients     = local.nodes
+  depends_on  = [module.baseline]
+}
+
+module "microk8s" {
+  source        = "builtin:microk8s-firewall"
+  for_each      = local.cluster
+  host          = each.value
+  nodes         = local.nodes
+  control_plane = each.key == "master" ? [host.master.address] : null
+  depends_on    = [module.baseline]
+}
+
+sysctl "swappiness" {
+  for_each = local.cluster
   host     = each.value
-  names    = ["chrony", "curl"]
+  key      = "net.core.somaxconn"
+  value    = "1024"
 }
 
-file "chrony" {
-  for_each = local.all
-  host     = each.value
-  path     = "/etc/chrony/sources.d/coxswain.sources"
-  mode     = "0644"
-  content  = join("", [for p in ["0.pool.ntp.org", "1.pool.ntp.org", "ntp.ubuntu.com"] : "pool ${p} iburst maxsources 3\n"])
-
-  depends_on = [packages.base]
-}
-
-systemd_unit "chrony" {
-  for_each   = local.all
-  host       = each.value
-  name       = "chrony.service"
-  state      = "running"
-  enabled    = true
-  restart_on = [file.chrony[each.key]]
-}
-
-file "hosts" {
-  for_each = local.all
-  host     = each.value
-  path     = "/etc/hosts.coxswain"
-  mode     = "0644"
-  content  = join("", [for name, h in local.all : "${h.address} ${name}\n"])
-}
-
-group "staking" {
-  host = host.nfs
-  name = "staking"
-  gid  = 2000
-}
-
-user "validator" {
-  host  = host.nfs
-  name  = "validator"
-  uid   = 1001
-  group = group.staking.name
-  home  = "/data"
-  shell = "/usr/sbin/nologin"
-}
-
-directory "data" {
-  host  = host.nfs
-  path  = "/data"
-  owner = user.validator.name
-  group = group.staking.name
-  mode  = "0750"
-}
+output "share" { value = module.nfs.source }

@@ -238,6 +238,7 @@ impl<'a> Shared<'a> {
             replace: (planned.action == Action::Replace && planned.reason.contains("replace"))
                 .then(|| planned.reason.clone()),
             restart: planned.restart.then(|| planned.reason.clone()),
+            import: core.records.import(&planned.address),
             digest: run.digest,
         };
         let decision = facts.decide().map_err(|problem| problem.summary)?;

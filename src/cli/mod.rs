@@ -14,6 +14,7 @@ pub mod render;
 pub mod rounds;
 pub mod terminal;
 
+mod adopt;
 mod apply;
 mod completions;
 mod destroy;
@@ -159,6 +160,7 @@ fn run_as<T: Run>(matches: &ArgMatches, cx: &Cx) -> Result<Exit, CliError> {
 /// Every command, in the order of the help.
 pub static COMMANDS: &[Entry] = &[
     Entry::of::<init::Init>(),
+    Entry::of::<adopt::Adopt>(),
     Entry::of::<validate::Validate>(),
     Entry::of::<plan::PlanCommand>(),
     Entry::of::<apply::Apply>(),

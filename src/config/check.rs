@@ -1,6 +1,8 @@
 //! What can be said of a configuration without evaluating it: references that lead nowhere, arguments that are
 //! missing.
 
+mod imports;
+
 use std::collections::BTreeMap;
 
 use coxswain_lang::ast::RefStep;
@@ -57,6 +59,9 @@ impl Checker<'_> {
         }
         for ((kind, name), resource) in &module.resources {
             self.resource(kind, name, resource);
+        }
+        for import in &module.imports {
+            self.import(&import.to);
         }
     }
 

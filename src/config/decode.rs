@@ -73,6 +73,7 @@ impl<'a> Decoder<'a> {
             "locals" => self.locals(block),
             "output" => self.output(block),
             "module" => self.call(block),
+            "import" => self.import(&block),
             "moved" => self.moved(&block),
             "removed" => self.removed(&block),
             kind => match self.kinds.schema(kind) {

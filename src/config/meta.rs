@@ -19,6 +19,7 @@ pub(super) const VARIABLE: &[&str] = &["type", "default", "nullable", "sensitive
 /// Arguments of `output`.
 pub(super) const OUTPUT: &[&str] = &["value", "sensitive", "description"];
 /// Top-level blocks that are not kinds.
-pub(super) const TOP: &[&str] = &["coxswain", "variable", "locals", "output", "module", "moved", "removed"];
+pub(super) const TOP: &[&str] =
+    &["coxswain", "variable", "locals", "output", "module", "import", "moved", "removed"];
 /// Root names of references that are not kinds.
 pub(super) const ROOTS: &[&str] = &["var", "local", "module", "each", "count", "path", "builtin"];

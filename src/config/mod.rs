@@ -50,6 +50,8 @@ pub struct Module {
     pub calls: BTreeMap<Name, Call>,
     /// Resources by kind and name.
     pub resources: BTreeMap<(Name, Name), Resource>,
+    /// `import` blocks.
+    pub imports: Vec<Import>,
     /// `moved` blocks.
     pub moved: Vec<Moved>,
     /// `removed` blocks.
@@ -160,6 +162,15 @@ pub struct Lifecycle {
     pub ignore_changes: Option<Expr>,
     /// `replace_triggered_by`.
     pub replace_triggered_by: Option<Expr>,
+}
+
+/// An `import` block.
+#[derive(Debug)]
+pub struct Import {
+    /// The resource whose object is there already.
+    pub to: Reference,
+    /// Where it stands.
+    pub span: Span,
 }
 
 /// A `moved` block.

@@ -5,11 +5,12 @@ mod identity;
 use std::sync::Arc;
 
 use coxswain_model::schema::{Attr, Class, Compare, Existing, Placement};
-use coxswain_model::{Address, Diagnostic, Object, Schema, Value, json};
+use coxswain_model::{Address, Diagnostic, Object, Schema, Span, Value, json};
 use coxswain_state::{Before, OnDestroy, Record, Status};
 use serde_json::{Value as Json, json};
 
 use super::compare::same;
+use super::imports;
 use super::model::{AttrChange, Cause};
 use super::stored::{self, Digest};
 use crate::graph::Args;
@@ -38,6 +39,8 @@ pub struct Situation<'a> {
     pub replace: Option<String>,
     /// Whether `restart_on` fires, and why.
     pub restart: Option<String>,
+    /// The `import` block that says that the object is there already.
+    pub import: Option<Span>,
     /// Keyed digest.
     pub digest: &'a Digest<'a>,
 }
@@ -137,7 +140,10 @@ impl Situation<'_> {
             return self.elsewhere(record, former);
         }
         match (self.record, self.observed) {
-            (None, None) => Ok(self.create("it is not there yet")),
+            (None, None) => match self.import {
+                Some(block) => Err(Box::new(imports::absent(self, block))),
+                None => Ok(self.create("it is not there yet")),
+            },
             (None, Some(observed)) => self.adopt(observed),
             (Some(record), _) if record.status == Status::Tainted => {
                 Ok(self.replace("it was left half made", self.observed))
@@ -286,6 +292,7 @@ impl Situation<'_> {
     fn adopt(&self, observed: &Object) -> Result<Decision, Box<Diagnostic>> {
         let differing = self.differing(observed);
         let refused = match self.schema.existing {
+            _ if self.import.is_some() => None,
             Existing::Adopt => None,
             Existing::AdoptIfEqual if differing.is_empty() => None,
             Existing::AdoptIfEqual => Some("it is there already, and is not as configured"),
@@ -293,7 +300,7 @@ impl Situation<'_> {
         };
         if let Some(why) = refused {
             let problem = Diagnostic::error("not-ours", format!("`{}`: {why}", self.address))
-                .detail("It is not in this state, so coxswain did not make it. Remove it, or configure it as it is.")
+                .detail("It is not in this state, so coxswain did not make it. Remove it, configure it as it is, or say with an `import` block that it is to be taken over.")
                 .of(self.address);
             return Err(Box::new(problem));
         }

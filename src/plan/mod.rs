@@ -8,6 +8,7 @@
 //! What must never happen: an instance that could not be observed gets a step; an absent answer is guessed; two
 //! steps of one claim overlap; a sensitive value is in the plan.
 
+pub mod adopt;
 mod assemble;
 mod claims;
 pub mod compare;
@@ -16,6 +17,7 @@ pub mod decide;
 pub mod document;
 pub mod drift;
 mod hold;
+mod imports;
 mod judge;
 pub mod model;
 mod moved;
@@ -107,6 +109,8 @@ fn plan_apply(request: &Request<'_>) -> Progress {
             Progress::Lack(lacks)
         };
     }
+    let without_instance = records.imports.without_instance(&graph);
+    graph.problems.extend(without_instance);
     assemble::assemble(request, &records, graph, planner, removals)
 }
 

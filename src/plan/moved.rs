@@ -6,7 +6,8 @@ use crate::resource::connection::Connection;
 use coxswain_model::{Address, Diagnostic, Diagnostics, ModulePath, Span};
 use coxswain_state::{Record, State};
 
-use crate::config::Config;
+use super::imports::Imports;
+use crate::config::{Config, Module};
 use crate::graph::Pattern;
 
 /// How often one address may be moved in a row.
@@ -22,6 +23,8 @@ pub struct Records<'a> {
     pub ssh_ports: BTreeMap<&'a str, Vec<u16>>,
     /// What `removed` blocks say of an address: whether the object goes too.
     pub removed: BTreeMap<Address, bool>,
+    /// What `import` blocks say is there already.
+    pub(crate) imports: Imports,
     /// Moves onto an address that is taken.
     pub problems: Diagnostics,
 }
@@ -47,6 +50,7 @@ impl<'a> Records<'a> {
             hosts: BTreeMap::new(),
             ssh_ports: BTreeMap::new(),
             removed: BTreeMap::new(),
+            imports: Imports::of(config),
             problems: Vec::new(),
         };
         let blocks = Blocks::of(config);
@@ -79,10 +83,26 @@ impl<'a> Records<'a> {
         records
     }
 
+    /// The `import` block of an instance that is not in the state; of one that is, the block means nothing any more.
+    pub(crate) fn import(&self, address: &Address) -> Option<Span> {
+        if self.by_address.contains_key(address) { None } else { self.imports.block_of(address) }
+    }
+
     /// The record of an instance.
     pub fn get(&self, address: &Address) -> Option<&'a Record> {
         self.by_address.get(address).map(|(record, _)| *record)
     }
+}
+
+/// Every module as often as it is called, with its path; instances of a call are all alike.
+pub(super) fn modules(config: &Config) -> Vec<(&Module, ModulePath)> {
+    let (mut found, mut open) = (Vec::new(), vec![(0, ModulePath::ROOT)]);
+    while let Some((at, path)) = open.pop() {
+        let Some(module) = config.modules.get(at) else { continue };
+        open.extend(module.calls.iter().map(|(name, call)| (call.module, path.child(name, None))));
+        found.push((module, path));
+    }
+    found
 }
 
 struct Blocks {
@@ -94,9 +114,7 @@ impl Blocks {
     /// The blocks of every module, seen from the root; instances of module calls are all alike.
     fn of(config: &Config) -> Blocks {
         let mut blocks = Blocks { moved: Vec::new(), removed: Vec::new() };
-        let mut open = vec![(0, ModulePath::ROOT)];
-        while let Some((at, path)) = open.pop() {
-            let Some(module) = config.modules.get(at) else { continue };
+        for (module, path) in modules(config) {
             for block in &module.moved {
                 if let (Some(from), Some(to)) =
                     (Pattern::of(&path, &block.from), Pattern::of(&path, &block.to))
@@ -108,9 +126,6 @@ impl Blocks {
                 if let Some(from) = Pattern::of(&path, &block.from) {
                     blocks.removed.push((from, block.destroy));
                 }
-            }
-            for (name, call) in &module.calls {
-                open.push((call.module, path.child(name, None)));
             }
         }
         blocks

@@ -170,13 +170,13 @@ impl<'a> Planner<'a> {
             ignore: &args.ignore_changes,
             replace: self.replacement(graph, id, &args)?,
             restart: self.restart(graph, &args, observed.as_ref())?,
+            import: self.records.import(&instance.address),
             digest: self.request.digest,
         };
-        let decision = facts
-            .decide()
-            .map_err(|problem| Stop::Error(vec![(*problem).at(graph.span(id), "this resource")]))?;
+        let refused = |problem: Diagnostic| Stop::Error(vec![problem.at(graph.span(id), "this resource")]);
+        let decision = facts.decide().map_err(|problem| refused(*problem))?;
         if let Some(problem) = decision.forbidden(&instance.address, &args) {
-            return Err(Stop::Error(vec![problem.at(graph.span(id), "this resource")]));
+            return Err(refused(problem));
         }
         let cx =
             PlanCx { address: &instance.address, endpoint: &place.endpoint, facts: place.facts.as_ref() };

@@ -9,7 +9,11 @@ use super::filesystem as fs;
 use super::host_kind::HostKind;
 use super::kind::{Action, Answers, Change, Facts, KindError, Observation, PlanCx, Step, Verb};
 use super::probe::Probe;
-use super::reading::{before, desired, got, observed, required, taken_over, text, verb};
+use super::reading::{
+    before, desired, differs, flag, given, got, observed, required, taken_over, text, verb,
+};
+
+mod tree;
 
 /// The kind.
 pub struct Directory;
@@ -18,9 +22,9 @@ static SCHEMA: Schema = Schema {
     kind: "directory",
     version: 1,
     summary: "A directory: existence, mode, owner.",
-    doc: "Owns the directory itself and the permissions that are given, not what is in it. Destroy removes a \
+    doc: "Owns the directory itself and the permissions that are given, not what is in it, unless `tree` is true. Destroy removes a \
           directory that was not there before, and only if it is empty; one that was there gets its former mode and \
-          owner back. Nothing is ever removed recursively. A file or a symbolic link at the path is an error.",
+          owner back. Nothing is ever removed recursively, and owners below are not given back. A file or a symbolic link at the path is an error.",
     example: r#"directory "data" {
   host = host.nfs
   path = "/srv/data"
@@ -38,10 +42,14 @@ static SCHEMA: Schema = Schema {
         )
         .implies(&[Implies::Provides(Thing::Path), Implies::WantsParents]),
         fs::MODE,
-        fs::OWNER,
-        fs::GROUP,
-        fs::UID,
-        fs::GID,
+        fs::OWNER.asked(),
+        fs::GROUP.asked(),
+        fs::UID.asked(),
+        fs::GID.asked(),
+        tree::TREE,
+        tree::FILE_MODE,
+        tree::DIRECTORY_MODE,
+        tree::OTHERWISE,
         fs::FILE_TYPE,
         fs::MTIME,
     ],
@@ -61,7 +69,7 @@ impl HostKind for Directory {
     }
 
     fn check(&self, args: &Object) -> Diagnostics {
-        fs::check(args)
+        fs::check(args).into_iter().chain(tree::check(args)).collect()
     }
 
     fn observe(&self, identity: &Object, _facts: &Facts, answers: &Answers) -> Observation {
@@ -70,7 +78,25 @@ impl HostKind for Directory {
         };
         let probe = Probe::Stat(path.to_owned());
         let found = got(answers, &probe, |a| if let Answer::Stat(s) = a { Some(s) } else { None });
-        observed(found, probe, |stat| Observation::Present(fs::stat_object(path, stat)))
+        let below = match tree::seen(identity, answers) {
+            Ok(Some(below)) => below,
+            Ok(None) => {
+                return Observation::Need(std::iter::once(probe).chain(tree::probe(identity)).collect());
+            }
+            Err(reason) => return Observation::Unknown(reason),
+        };
+        observed(found, probe, |stat| {
+            let mut object = fs::stat_object(path, stat);
+            if given(identity, "tree").is_some() {
+                object.insert("tree".into(), below.0);
+                object.insert("otherwise".into(), below.1);
+            }
+            Observation::Present(object)
+        })
+    }
+
+    fn portray(&self, observed: &Object) -> Object {
+        fs::portray(observed)
     }
 
     fn plan(&self, cx: &PlanCx<'_>, change: &Change) -> Result<Vec<Step>, Diagnostics> {
@@ -103,14 +129,18 @@ impl HostKind for Directory {
                 Some(permissions) => vec![Act::SetPermissions { path, permissions }],
             });
         }
-        let permissions = fs::permissions(desired(change)?);
-        Ok(if change.observed.is_none() {
-            vec![Act::MakeDir { path, permissions }]
-        } else if fs::differing_permissions(change).is_empty() {
-            Vec::new()
-        } else {
-            vec![Act::SetPermissions { path, permissions }]
-        })
+        let wanted = desired(change)?;
+        let permissions = fs::permissions(wanted);
+        let mut acts = Vec::new();
+        if change.observed.is_none() {
+            acts.push(Act::MakeDir { path, permissions });
+        } else if !fs::differing_permissions(change).is_empty() {
+            acts.push(Act::SetPermissions { path, permissions });
+        }
+        if change.observed.is_some() && is_tree_due(change) {
+            acts.extend(tree::act(wanted));
+        }
+        Ok(acts)
     }
 }
 
@@ -123,8 +153,17 @@ fn former(change: &Change) -> Option<Permissions> {
     })
 }
 
+fn is_tree_due(change: &Change) -> bool {
+    differs(change, "tree") && change.desired.as_ref().and_then(|d| flag(d, "tree")) == Some(true)
+}
+
 fn make_steps(path: &str, change: &Change) -> Vec<Step> {
-    let permissions = fs::differing_permissions(change);
+    let mut permissions = fs::differing_permissions(change);
+    if change.observed.is_some() && is_tree_due(change) {
+        let below = "owner and modes of everything below";
+        permissions =
+            if permissions.is_empty() { below.into() } else { format!("{permissions}, and {below}") };
+    }
     let title = if change.observed.is_none() {
         format!("make the directory {path}")
     } else if !permissions.is_empty() {

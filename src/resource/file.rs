@@ -163,6 +163,15 @@ impl HostKind for File {
         }
     }
 
+    fn portray(&self, observed: &Object) -> Object {
+        let mut object = fs::portray(observed);
+        // What not everybody may read on the host does not belong into a configuration that everybody may read.
+        if !fs::is_public(observed) {
+            object.remove("content");
+        }
+        object
+    }
+
     fn plan(&self, cx: &PlanCx<'_>, change: &Change) -> Result<Vec<Step>, Diagnostics> {
         let path = text(&change.identity, "path").unwrap_or_default();
         let problems: Diagnostics = fs::wrong_type(change, FileType::File)

@@ -75,6 +75,22 @@ pub(super) fn stat_object(path: &str, stat: &StatAnswer) -> Object {
     ])
 }
 
+/// What a stat shows, with each owner said once: by name, where it has one.
+pub(super) fn portray(observed: &Object) -> Object {
+    let mut object = observed.clone();
+    for (name, number) in [("owner", "uid"), ("group", "gid")] {
+        let is_number = |n: &str| n.bytes().all(|b| b.is_ascii_digit());
+        let without = if text(observed, name).is_none_or(is_number) { name } else { number };
+        object.remove(without);
+    }
+    object
+}
+
+/// Whether everybody may read it.
+pub(super) fn is_public(observed: &Object) -> bool {
+    text(observed, "mode").and_then(|m| u32::from_str_radix(m, 8).ok()).is_some_and(|mode| mode & 0o004 != 0)
+}
+
 /// Mode and owners as the object gives them.
 pub(super) fn permissions(object: &Object) -> Permissions {
     let one = |name: &str, number: &str| {

@@ -9,7 +9,8 @@ use super::act::Act;
 use super::firewall_rules::{GUARD, RESTORE, SAVE, Table, UFW, guard_of, token};
 use super::host_kind::HostKind;
 use super::kind::{
-    Action, Answers, Change, Facts, HostView, KindError, Observation, PlanCx, Step, StepClass, Verb,
+    Action, Answers, Change, Discovery, Facts, HostView, KindError, Observation, PlanCx, Step, StepClass,
+    Verb,
 };
 use super::lockout;
 use super::program::program;
@@ -142,9 +143,14 @@ fn tolerated(rule: &Rule, interfaces: &[String]) -> bool {
             .all(|part| part.split_once('_').is_some_and(|(_, i)| interfaces.iter().any(|t| t == i)))
 }
 
-fn foreign(table: &Table, asked: &Object) -> Vec<Rule> {
+/// Whether a rule is in no set and not one of those that are let be.
+pub(super) fn is_foreign(rule: &Rule, asked: &Object) -> bool {
     let tolerate: Vec<String> = words(asked, "tolerate").unwrap_or_default().into_iter().collect();
-    table.rules.iter().filter(|r| r.set().is_none() && !tolerated(r, &tolerate)).cloned().collect()
+    rule.set().is_none() && !tolerated(rule, &tolerate)
+}
+
+fn foreign(table: &Table, asked: &Object) -> Vec<Rule> {
+    table.rules.iter().filter(|r| is_foreign(r, asked)).cloned().collect()
 }
 
 fn line(rule: &Rule) -> String {
@@ -189,6 +195,10 @@ impl HostKind for Firewall {
                 ("foreign".into(), json::from_json(&json!(foreign))),
             ])))
         })
+    }
+
+    fn discover(&self, _facts: &Facts, _answers: &Answers) -> Discovery {
+        Discovery::Found(vec![Object::new()])
     }
 
     fn plan(&self, _cx: &PlanCx<'_>, change: &Change) -> Result<Vec<Step>, Diagnostics> {

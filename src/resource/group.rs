@@ -7,9 +7,11 @@ use super::act::Act;
 use super::answer::Answer;
 use super::filesystem::bad_id;
 use super::host_kind::HostKind;
-use super::kind::{Action, Answers, Change, Facts, KindError, Observation, PlanCx, Step, Verb};
+use super::kind::{Action, Answers, Change, Discovery, Facts, KindError, Observation, PlanCx, Step, Verb};
 use super::probe::Probe;
-use super::reading::{before, desired, differs, flag, got, observed, required, taken_over, text, whole};
+use super::reading::{
+    accounts, before, desired, differs, flag, got, observed, required, taken_over, text, whole,
+};
 
 /// The kind.
 pub struct Group;
@@ -113,6 +115,10 @@ impl HostKind for Group {
                 ("gid".into(), Value::from(i64::from(group.gid))),
             ]))
         })
+    }
+
+    fn discover(&self, _facts: &Facts, answers: &Answers) -> Discovery {
+        accounts(answers, "group")
     }
 
     fn plan(&self, _cx: &PlanCx<'_>, change: &Change) -> Result<Vec<Step>, Diagnostics> {

@@ -6,7 +6,8 @@ use coxswain_model::{Address, Diagnostic, Diagnostics, Object, Schema};
 
 use super::act::{Act, ActDone};
 use super::kind::{
-    Answers, Change, Facts, GateState, HostView, Kind, KindError, Observation, Outcome, PlanCx, Step, StepCx,
+    Answers, Change, Discovery, Facts, GateState, HostView, Kind, KindError, Observation, Outcome, PlanCx,
+    Step, StepCx,
 };
 
 /// A kind whose objects live on hosts and whose steps are rows of acts: everything is pure.
@@ -19,6 +20,14 @@ pub trait HostKind: Send + Sync {
     }
     /// As [`Kind::observe`].
     fn observe(&self, identity: &Object, facts: &Facts, got: &Answers) -> Observation;
+    /// As [`Kind::discover`].
+    fn discover(&self, _facts: &Facts, _got: &Answers) -> Discovery {
+        Discovery::Nothing
+    }
+    /// As [`Kind::portray`].
+    fn portray(&self, observed: &Object) -> Object {
+        observed.clone()
+    }
     /// As [`Kind::plan`].
     ///
     /// # Errors
@@ -78,6 +87,12 @@ impl<T: HostKind> Kind for T {
     }
     fn observe(&self, identity: &Object, facts: &Facts, got: &Answers) -> Observation {
         HostKind::observe(self, identity, facts, got)
+    }
+    fn discover(&self, facts: &Facts, got: &Answers) -> Discovery {
+        HostKind::discover(self, facts, got)
+    }
+    fn portray(&self, observed: &Object) -> Object {
+        HostKind::portray(self, observed)
     }
     fn plan(&self, cx: &PlanCx<'_>, change: &Change) -> Result<Vec<Step>, Diagnostics> {
         HostKind::plan(self, cx, change)

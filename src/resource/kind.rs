@@ -70,6 +70,19 @@ pub enum Observation {
     Unknown(String),
 }
 
+/// What objects of a kind there are.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Discovery {
+    /// These reads are needed first.
+    Need(Vec<Probe>),
+    /// The objects that are worth managing: their identity attributes, and what else they cannot be read without.
+    Found(Vec<Object>),
+    /// None that can be found without being told of.
+    Nothing,
+    /// It cannot be said.
+    Unknown(String),
+}
+
 /// What is to be done with an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -350,6 +363,18 @@ pub trait Kind: Send + Sync {
     /// (last applied or desired; empty when unknown). Called with growing answers until it needs nothing more, at
     /// most [`OBSERVE_DEPTH`] times. Pure. Values it does not understand are `Unknown`, never a guess.
     fn observe(&self, identity: &Object, facts: &Facts, got: &Answers) -> Observation;
+
+    /// The objects of this kind at a place that somebody would write down. Called with growing answers, as
+    /// [`Kind::observe`], which is then asked about each. Pure.
+    fn discover(&self, _facts: &Facts, _got: &Answers) -> Discovery {
+        Discovery::Nothing
+    }
+
+    /// What of an observed object is worth writing down: all of it, unless some of it excludes the rest, is no
+    /// argument as it is, or is not for everybody's eyes. Pure.
+    fn portray(&self, observed: &Object) -> Object {
+        observed.clone()
+    }
 
     /// The steps of one change; values may still be unknown. Pure.
     ///

@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use coxswain_model::{Address, Diagnostic, Object, Value};
 
 use super::firewall_rules::{Table, wanted};
-use super::kind::{HostInstance, HostView};
+use super::kind::{Action, HostInstance, HostView};
 use super::probe::{Probe, read_program};
 use super::reading::{Fields, Got, flag, said, text};
 use super::ufw::{self, Coming, Keeps, Rule};
@@ -98,7 +98,10 @@ impl Planned {
     /// now counts as long as the firewall is on already.
     fn ports(&self, host: &HostView<'_>, now: u16) -> Vec<u16> {
         let sshd = host.instances.iter().find(|i| i.kind == "sshd");
-        let planned = sshd.and_then(|i| i.change.desired.as_ref()).and_then(|d| d.get("ports"));
+        let planned = sshd.and_then(|i| match i.change.action {
+            Action::Delete => i.change.before.as_ref()?.as_ref()?.get("ports"),
+            _ => i.change.desired.as_ref()?.get("ports"),
+        });
         let planned: Vec<u16> = planned
             .and_then(Value::as_items)
             .into_iter()
@@ -124,19 +127,29 @@ impl Planned {
             // The package comes in the same run.
             (Table { rules: Vec::new(), keeps: Keeps::Both }, false)
         };
-        let switch = host.instances.iter().find(|i| i.kind == "firewall");
+        let switch = host.instances.iter().find(|i| i.kind == "firewall" && i.acts);
         let none = Object::new();
-        let wanted_is = switch.map_or(&none, |i| i.change.desired.as_ref().unwrap_or(&none));
-        let given_back =
-            switch.filter(|i| i.change.desired.is_none()).and_then(|i| i.change.before.clone().flatten());
-        let set = given_back.as_ref().unwrap_or(wanted_is);
+        let set = match switch.map(|i| (i.change.action, i.change)) {
+            // What was not there before is switched off.
+            Some((Action::Delete, change)) => match &change.before {
+                Some(Some(before)) => before.clone(),
+                Some(None) => Object::from([("enabled".into(), Value::from(false))]),
+                None => none,
+            },
+            Some((_, change)) => change.desired.clone().unwrap_or_default(),
+            None => none,
+        };
         let observed = now.get("DEFAULT_INPUT_POLICY").map_or("deny", super::firewall::policy);
+        let mut rules = planned_rules(host, table);
+        if flag(&set, "exclusive") == Some(true) {
+            rules.retain(|r| !super::firewall::is_foreign(r, &set));
+        }
         Some(Planned {
-            enabled: flag(set, "enabled").unwrap_or(is_on_now),
+            enabled: flag(&set, "enabled").unwrap_or(is_on_now),
             is_on_now,
-            incoming: text(set, "incoming").unwrap_or(observed).to_owned(),
+            incoming: text(&set, "incoming").unwrap_or(observed).to_owned(),
             interface: now.get("interface").filter(|i| !i.is_empty()).map(str::to_owned),
-            rules: planned_rules(host, table),
+            rules,
         })
     }
 }
@@ -145,7 +158,9 @@ impl Planned {
 fn planned_rules(host: &HostView<'_>, table: Table) -> Vec<Rule> {
     let keeps = table.keeps;
     let mut rules = table.rules;
-    for instance in host.instances.iter().filter(|i| i.kind == "firewall_rules" && i.acts) {
+    let changes =
+        |i: &&HostInstance<'_>| i.kind == "firewall_rules" && i.acts && i.change.action != Action::Forget;
+    for instance in host.instances.iter().filter(changes) {
         let Some(name) = text(&instance.change.identity, "name") else { continue };
         let desired = instance.change.desired.as_ref();
         let lines = desired.and_then(|d| Some(wanted(name, d.get("rules")?, keeps))).unwrap_or_default();
@@ -162,6 +177,10 @@ fn planned_rules(host: &HostView<'_>, table: Table) -> Vec<Rule> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resource::answer::{Answer, FactsAnswer, SaidAnswer};
+    use crate::resource::kind::{Answers, Change};
+    use crate::resource::reading::fixture::change;
+    use serde_json::json;
 
     #[test]
     fn connections() {
@@ -174,5 +193,61 @@ mod tests {
         for bad in ["", "a b c d", "10.0.2.2 1 10.0.2.15", "10.0.2.2 1 10.0.2.15 99999"] {
             assert_eq!(connection(bad), None, "{bad:?}");
         }
+    }
+
+    /// What is said of changes on a host whose firewall is on and has these rules.
+    fn said_of(rules: &str, changes: &[(&'static str, Change)]) -> Vec<String> {
+        let facts =
+            FactsAnswer { ssh_connection: "10.0.2.2 1 10.0.2.15 22".into(), ..FactsAnswer::default() };
+        let text =
+            format!("ufw=yes\nIPV6=yes\nDEFAULT_INPUT_POLICY=\"DROP\"\nENABLED=yes\ninterface=eth0\n{rules}");
+        let answers = Answers::from([(probe(), Answer::Said(SaidAnswer { code: 0, text }))]);
+        let addresses: Vec<Address> = changes.iter().map(|(kind, _)| Address::root(kind, "x")).collect();
+        let instances = changes.iter().zip(&addresses).map(|((kind, change), address)| HostInstance {
+            address,
+            kind,
+            change,
+            acts: true,
+        });
+        let host = HostView { facts: &facts, answers: &answers, instances: instances.collect() };
+        KINDS.iter().flat_map(|kind| judge(&host, kind)).map(|(_, problem)| problem.summary).collect()
+    }
+
+    const SSH: &str = "rule4=allow tcp 22 0.0.0.0/0 any 0.0.0.0/0 in comment=636f78737761696e3a737368\n";
+    const BY_HAND: &str = "rule4=allow tcp 22 0.0.0.0/0 any 0.0.0.0/0 in\n";
+
+    #[test]
+    fn what_goes_is_judged_as_what_is_given_back() {
+        let rules = || ("firewall_rules", change(Action::Delete, json!({ "name": "ssh" })));
+        let alone = said_of(SSH, &[rules()]);
+        assert_eq!(alone.len(), 1, "{alone:?}");
+        let with_switch = |before| ("firewall", change(Action::Delete, json!({})).was(before));
+        assert_eq!(said_of(SSH, &[rules(), with_switch(json!(null))]), Vec::<String>::new());
+        assert_eq!(said_of(SSH, &[rules(), with_switch(json!({ "enabled": false }))]), Vec::<String>::new());
+        assert_eq!(
+            said_of(SSH, &[rules(), with_switch(json!({ "enabled": true, "incoming": "deny" }))]).len(),
+            1
+        );
+        let forgotten = ("firewall_rules", change(Action::Forget, json!({ "name": "ssh" })));
+        assert_eq!(said_of(SSH, &[forgotten]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn rules_that_an_exclusive_firewall_removes_do_not_count() {
+        let firewall = |exclusive: bool| {
+            let wanted =
+                json!({ "enabled": true, "incoming": "deny", "exclusive": exclusive, "tolerate": ["cali+"] });
+            ("firewall", change(Action::Update, json!({})).wants(wanted))
+        };
+        assert_eq!(said_of(BY_HAND, &[firewall(false)]), Vec::<String>::new());
+        assert_eq!(said_of(BY_HAND, &[firewall(true)]).len(), 1);
+    }
+
+    #[test]
+    fn sshd_is_judged_where_it_will_listen() {
+        let moved = ("sshd", change(Action::Update, json!({})).wants(json!({ "ports": [2222] })));
+        assert_eq!(said_of(SSH, &[moved]).len(), 1, "2222 is shut");
+        let back = ("sshd", change(Action::Delete, json!({})).was(json!({ "ports": [2022] })));
+        assert_eq!(said_of(SSH, &[back]).len(), 1, "2022 is shut");
     }
 }

@@ -30,7 +30,7 @@ static SCHEMA: Schema = Schema {
     example: r#"nfs_export "data" {
   host    = host.nfs
   path    = "/srv/data"
-  clients = [for h in [host.master, host.worker] : { address = h.address }]
+  clients = ["172.20.10.11", "172.20.10.12"]
 }
 "#,
     attributes: &[

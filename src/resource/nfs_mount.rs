@@ -27,7 +27,7 @@ static SCHEMA: Schema = Schema {
           writes without a word and is warned of. A place that `/etc/fstab` names too is refused. Destroy unmounts \
           it, if nobody is in it, and leaves the empty directory.",
     example: r#"nfs_mount "data" {
-  host   = host.worker
+  host   = host.nfs
   target = "/mnt/data"
   source = "172.20.10.10:/srv/data"
 }

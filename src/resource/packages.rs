@@ -12,9 +12,9 @@ use super::act::Act;
 use super::answer::Answer;
 use super::apt::script;
 use super::host_kind::HostKind;
-use super::kind::{Action, Answers, Change, Facts, KindError, Observation, PlanCx, Step, Verb};
-use super::probe::Probe;
-use super::reading::{Got, before, given, got, listed, taken_over, verb, whole, words};
+use super::kind::{Action, Answers, Change, Discovery, Facts, KindError, Observation, PlanCx, Step, Verb};
+use super::probe::{Probe, read_program};
+use super::reading::{Got, before, given, got, listed, said_objects, taken_over, verb, whole, words};
 
 /// The kind.
 pub struct Packages;
@@ -206,6 +206,17 @@ impl HostKind for Packages {
         } else {
             Observation::Present(Object::from([("names".into(), Value::set(Type::Str, there))]))
         }
+    }
+
+    fn discover(&self, _facts: &Facts, answers: &Answers) -> Discovery {
+        let probe = Probe::says(read_program!("manual_packages"), <[String; 0]>::default());
+        said_objects(answers, probe, |fields| {
+            let base: BTreeSet<&str> = fields.all("base").collect();
+            let names: BTreeSet<&str> = fields.all("manual").filter(|n| !base.contains(n)).collect();
+            let names: Vec<Value> = names.into_iter().map(Value::from).collect();
+            let all = Object::from([("names".into(), Value::set(Type::Str, names))]);
+            Ok(vec![all])
+        })
     }
 
     fn plan(&self, _cx: &PlanCx<'_>, change: &Change) -> Result<Vec<Step>, Diagnostics> {

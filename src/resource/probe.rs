@@ -50,7 +50,7 @@ macro_rules! read_program {
     ($name:literal) => {
         $crate::resource::probe::ReadProgram {
             name: $name,
-            text: include_str!(concat!("read/", $name, ".sh")),
+            text: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/resource/read/", $name, ".sh")),
         }
     };
 }

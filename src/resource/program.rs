@@ -15,7 +15,10 @@ pub struct Program {
 /// The [`Program`] in the file `run/FILE.sh`, which errors call `name`.
 macro_rules! program {
     ($file:literal, $name:literal) => {
-        $crate::resource::program::Program { name: $name, text: include_str!(concat!("run/", $file, ".sh")) }
+        $crate::resource::program::Program {
+            name: $name,
+            text: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/resource/run/", $file, ".sh")),
+        }
     };
 }
 pub(crate) use program;

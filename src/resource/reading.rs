@@ -1,12 +1,13 @@
 //! How kinds read answers and attributes.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use coxswain_model::{Object, Value};
 
 use super::answer::{Answer, SaidAnswer};
-use super::kind::{Action, Answers, Change, KindError, Observation, Step, Verb};
-use super::probe::Probe;
+use super::kind::{Action, Answers, Change, Discovery, KindError, Observation, Step, Verb};
+use super::probe::{Probe, read_program};
 
 /// The first line of files that are ours as a whole.
 pub(super) const MANAGED: &str = "# Managed by coxswain; edits are reported as drift\n";
@@ -77,6 +78,46 @@ pub(super) fn said_fields(
         Err(reason) => Observation::Unknown(reason),
     }
 }
+
+/// What a program said of the objects there are, as lines `key=value`.
+pub(super) fn said_objects(
+    answers: &Answers,
+    probe: Probe,
+    objects: impl FnOnce(&Fields<'_>) -> Result<Vec<Object>, String>,
+) -> Discovery {
+    let said = match said(answers, &probe) {
+        Got::NotAsked => return Discovery::Need(vec![probe]),
+        Got::Found(said) => said,
+        Got::Absent => return Discovery::Unknown("no answer came".into()),
+        Got::Unknown(reason) => return Discovery::Unknown(reason),
+    };
+    Fields::of(said).and_then(|fields| objects(&fields)).map_or_else(Discovery::Unknown, Discovery::Found)
+}
+
+/// The objects with these names, each once, sorted.
+pub(super) fn named<S: Into<String>>(attribute: &str, names: impl IntoIterator<Item = S>) -> Vec<Object> {
+    let names: BTreeSet<String> = names.into_iter().map(Into::into).collect();
+    names.into_iter().map(|name| Object::from([(attribute.into(), Value::from(name))])).collect()
+}
+
+/// The accounts or groups of the machine's own files whose numbers are for people: those of the system are its own.
+pub(super) fn accounts(answers: &Answers, sort: &str) -> Discovery {
+    let probe = Probe::says(read_program!("accounts"), <[String; 0]>::default());
+    said_objects(answers, probe, |fields| {
+        let mut names = Vec::new();
+        for line in fields.all(sort) {
+            let (number, name) = line.split_once(' ').ok_or_else(|| not_understood(line))?;
+            let number: u32 = number.parse().map_err(|_| not_understood(line))?;
+            if PEOPLE.contains(&number) {
+                names.push(name);
+            }
+        }
+        Ok(named("name", names))
+    })
+}
+
+/// Numbers of users and groups that are not the system's (login.defs(5)).
+const PEOPLE: RangeInclusive<u32> = 1000..=59_999;
 
 /// Lines `key=value` in their order.
 #[derive(Debug, Clone, PartialEq, Eq)]

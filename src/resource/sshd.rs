@@ -14,7 +14,9 @@ use coxswain_model::{Address, Attr, Class, Diagnostic, Diagnostics, Num, Object,
 use super::act::{Act, Content};
 use super::firewall_rules::{GUARD, guard_of, token};
 use super::host_kind::HostKind;
-use super::kind::{Action, Answers, Change, Facts, HostView, KindError, Observation, PlanCx, Step, Verb};
+use super::kind::{
+    Action, Answers, Change, Discovery, Facts, HostView, KindError, Observation, PlanCx, Step, Verb,
+};
 use super::lockout;
 use super::probe::{Probe, read_program};
 use super::program::{Program, program};
@@ -238,6 +240,10 @@ impl HostKind for Sshd {
             }
             Ok(Some(object))
         })
+    }
+
+    fn discover(&self, _facts: &Facts, _answers: &Answers) -> Discovery {
+        Discovery::Found(vec![Object::new()])
     }
 
     fn plan(&self, _cx: &PlanCx<'_>, change: &Change) -> Result<Vec<Step>, Diagnostics> {

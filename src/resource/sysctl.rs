@@ -5,11 +5,12 @@ use coxswain_model::{Attr, Class, Diagnostic, Diagnostics, Object, Schema, Value
 
 use super::act::{Act, Content, Expect, Permissions};
 use super::host_kind::HostKind;
-use super::kind::{Action, Answers, Change, Facts, KindError, Observation, PlanCx, Step, Verb};
+use super::kind::{Action, Answers, Change, Discovery, Facts, KindError, Observation, PlanCx, Step, Verb};
 use super::probe::{Probe, read_program};
 use super::program::program;
 use super::reading::{
-    MANAGED, before, desired, differs, flag, listed, required, said_fields, taken_over, text, verb,
+    MANAGED, before, desired, differs, flag, listed, named, required, said_fields, said_objects, taken_over,
+    text, verb,
 };
 
 /// The kind.
@@ -69,6 +70,20 @@ fn file(key: &str) -> String {
     format!("/etc/sysctl.d/90-coxswain-{}.conf", key.replace('/', ":"))
 }
 
+/// A key as `key` has it. sysctl.d(5): where the first separator is a slash, slashes stand for dots and dots for slashes.
+fn dotted(key: &str) -> String {
+    if key.find(['.', '/']).is_none_or(|at| key[at..].starts_with('.')) {
+        return key.to_owned();
+    }
+    key.chars()
+        .map(|c| match c {
+            '.' => '/',
+            '/' => '.',
+            c => c,
+        })
+        .collect()
+}
+
 /// One blank between the parts, as people write it.
 fn tidy(value: &str) -> String {
     value.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -122,6 +137,14 @@ impl HostKind for Sysctl {
                 ("set_by".into(), set_by),
                 ("value".into(), Value::from(now.as_str())),
             ])))
+        })
+    }
+
+    fn discover(&self, _facts: &Facts, answers: &Answers) -> Discovery {
+        let probe = Probe::says(read_program!("sysctl_keys"), <[String; 0]>::default());
+        said_objects(answers, probe, |fields| {
+            // Patterns stand for keys that are not named.
+            Ok(named("key", fields.all("key").filter(|key| !key.contains('*')).map(dotted)))
         })
     }
 

@@ -6,9 +6,14 @@ use coxswain_model::{Attr, Class, Diagnostic, Diagnostics, Object, Schema, Type,
 use super::act::Act;
 use super::answer::{Answer, UnitAnswer};
 use super::host_kind::HostKind;
-use super::kind::{Action, Answers, Change, Facts, KindError, Observation, PlanCx, Step, StepClass, Verb};
-use super::probe::Probe;
-use super::reading::{before, differs, flag, given, got, listed, observed, required, taken_over, text, verb};
+use super::kind::{
+    Action, Answers, Change, Discovery, Facts, KindError, Observation, PlanCx, Step, StepClass, Verb,
+};
+use super::probe::{Probe, read_program};
+use super::reading::{
+    before, differs, flag, given, got, listed, named, observed, required, said_objects, taken_over, text,
+    verb,
+};
 
 /// The kind.
 pub struct SystemdUnit;
@@ -307,6 +312,30 @@ impl HostKind for SystemdUnit {
         let probe = Probe::Unit(name.to_owned());
         let found = got(answers, &probe, |a| if let Answer::Unit(u) = a { Some(u) } else { None });
         observed(found, probe, |unit| present(name, unit))
+    }
+
+    fn discover(&self, _facts: &Facts, answers: &Answers) -> Discovery {
+        let probe = Probe::says(read_program!("own_units"), <[String; 0]>::default());
+        said_objects(answers, probe, |fields| {
+            // A template is no unit, and what has no suffix of a unit is a file that lies there.
+            let is_unit = |name: &&str| bad_name(name).is_none() && !name.contains("@.");
+            Ok(named("name", fields.all("unit").filter(is_unit)))
+        })
+    }
+
+    fn portray(&self, observed: &Object) -> Object {
+        let mut object = observed.clone();
+        // What does not run now may be started by a timer or a socket: nobody has asked that it never runs.
+        object.retain(|name, value| match name.as_ref() {
+            "state" => value.as_str() == Some("running"),
+            "masked" => value.as_bool() == Some(true),
+            _ => true,
+        });
+        let is_managed = |name: &&str| object.get(*name).is_some_and(Value::is_wholly_known);
+        if !["state", "enabled", "masked"].iter().any(is_managed) {
+            object.clear();
+        }
+        object
     }
 
     fn plan(&self, _cx: &PlanCx<'_>, change: &Change) -> Result<Vec<Step>, Diagnostics> {

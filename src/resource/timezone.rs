@@ -5,7 +5,7 @@ use coxswain_model::{Attr, Class, Diagnostic, Diagnostics, Object, Schema, Value
 
 use super::act::Act;
 use super::host_kind::HostKind;
-use super::kind::{Action, Answers, Change, Facts, KindError, Observation, PlanCx, Step, Verb};
+use super::kind::{Action, Answers, Change, Discovery, Facts, KindError, Observation, PlanCx, Step, Verb};
 use super::probe::{Probe, read_program};
 use super::program::program;
 use super::reading::{before, desired, required, said_fields, taken_over, text, verb};
@@ -68,6 +68,10 @@ impl HostKind for Timezone {
             let zone = fields.only("zone")?;
             Ok(Some(Object::from([("name".into(), Value::from(zone))])))
         })
+    }
+
+    fn discover(&self, _facts: &Facts, _answers: &Answers) -> Discovery {
+        Discovery::Found(vec![Object::new()])
     }
 
     fn plan(&self, _cx: &PlanCx<'_>, change: &Change) -> Result<Vec<Step>, Diagnostics> {

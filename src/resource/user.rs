@@ -10,10 +10,11 @@ use super::answer::{Answer, UserAnswer};
 use super::filesystem::bad_id;
 use super::group::{NO_SUCH_ACCOUNT, bad_name, other_number, program};
 use super::host_kind::HostKind;
-use super::kind::{Action, Answers, Change, Facts, KindError, Observation, PlanCx, Step, Verb};
+use super::kind::{Action, Answers, Change, Discovery, Facts, KindError, Observation, PlanCx, Step, Verb};
 use super::probe::Probe;
 use super::reading::{
-    before, desired, differs, flag, given, got, listed, observed, required, taken_over, text, whole, words,
+    accounts, before, desired, differs, flag, given, got, listed, observed, required, taken_over, text,
+    whole, words,
 };
 
 /// The kind.
@@ -158,6 +159,10 @@ impl HostKind for User {
         let probe = Probe::User(name.to_owned());
         let found = got(answers, &probe, |a| if let Answer::User(u) = a { Some(u) } else { None });
         observed(found, probe, |user| Observation::Present(object(name, user)))
+    }
+
+    fn discover(&self, _facts: &Facts, answers: &Answers) -> Discovery {
+        accounts(answers, "user")
     }
 
     fn plan(&self, _cx: &PlanCx<'_>, change: &Change) -> Result<Vec<Step>, Diagnostics> {

@@ -6,6 +6,7 @@
 //! apply: lock → state still the plan's base? → journal → run → snapshot
 //! ```
 
+mod adopt;
 mod files;
 mod saved;
 mod states;
@@ -29,6 +30,7 @@ pub use crate::plan::drift::{Drifted as DriftedInstance, Report as DriftReport};
 use crate::plan::{self, Lacks, Mode, Plan, Progress, Seen, stored};
 use crate::resource;
 use crate::world::World;
+pub use adopt::{AdoptRequest, Adoptable};
 use files::Files;
 pub use saved::read as read_plan;
 pub use states::{HistoryEntry, read_state, state_history, state_move, state_remove};

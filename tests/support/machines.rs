@@ -121,6 +121,12 @@ impl Machines {
         run(&mut command)
     }
 
+    /// Puts the binary on a guest of the fast tier, whose root is a directory of ours.
+    pub(crate) fn install_binary(&self, name: &str) {
+        let to = self.run.join(name).join("disk/root/usr/local/bin/coxswain");
+        std::fs::copy(env!("CARGO_BIN_EXE_coxswain"), &to).expect("the guest's root takes the binary");
+    }
+
     /// Drops what two guests, or a guest and the lab (`lab`), say to each other.
     pub(crate) fn cut(&self, a: &str, b: &str) {
         self.script("fault", &["cut", a, b]).ok();

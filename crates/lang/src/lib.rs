@@ -14,6 +14,7 @@ pub mod eval;
 pub mod functions;
 pub mod syntax;
 pub mod typeexpr;
+pub mod write;
 
 pub use ast::{Attribute, Block, Body, Expr, ExprKind, Reference};
 pub use eval::{Need, Scope, Stop, evaluate};

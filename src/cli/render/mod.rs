@@ -3,6 +3,7 @@
 //! What comes from hosts and files is never written raw: control characters would let a file speak to the
 //! reader's terminal ([`clean`]).
 
+pub mod adopt;
 pub mod diagnostics;
 pub mod drift;
 pub mod graph;

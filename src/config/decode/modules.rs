@@ -1,10 +1,10 @@
-//! The blocks that speak of other modules and of earlier addresses: `module`, `moved`, `removed`.
+//! The blocks that speak of other modules and of addresses: `module`, `import`, `moved`, `removed`.
 
 use coxswain_lang::Block;
 use coxswain_model::Diagnostic;
 
 use super::Decoder;
-use crate::config::{Call, Moved, Removed};
+use crate::config::{Call, Import, Moved, Removed};
 
 impl Decoder<'_> {
     pub(super) fn call(&mut self, mut block: Block) {
@@ -26,6 +26,21 @@ impl Decoder<'_> {
         let arguments = block.body.attributes.into_iter().map(|a| (a.name.clone(), a)).collect();
         let call = Call { module: usize::MAX, arguments, repeat, depends_on, span };
         self.out.calls.push((name, (text, source.expr.span), call));
+    }
+
+    pub(super) fn import(&mut self, block: &Block) {
+        self.only("`import`", &block.body, &["to"], &[]);
+        let Some(to) = block.body.attribute("to") else {
+            self.problem(
+                Diagnostic::error("missing-argument", "`import` has no `to`")
+                    .detail("Write the address of the resource: `to = file.motd`.")
+                    .at(block.ident_span, "here"),
+            );
+            return;
+        };
+        if let Some(to) = self.traversal(&to.expr) {
+            self.out.module.imports.push(Import { to, span: block.ident_span });
+        }
     }
 
     pub(super) fn moved(&mut self, block: &Block) {
