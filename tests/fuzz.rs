@@ -160,6 +160,12 @@ const SAYS: &[(&str, &str, &str)] = &[
         "snapd=yes\nnow=2026-11-26T16:00:00Z\nversion=2.78\nrow=helm 3.1 450 3/stable snapcrafters classic,held\n",
     ),
     (
+        "swap",
+        r#"{"path": "/swapfile", "size": 64}"#,
+        "active=file 65532 -2\nfstab=/swapfile none swap sw\nfile=regular file:67108864:600:0:0\nsignature=yes\n\
+         unit=yes\ntext=[Swap]\ntext=Priority=5\nenabled=yes\nstale=no\n",
+    ),
+    (
         "system_upgrade",
         r#"{"mode": "full", "security_only": true, "autoremove": true, "max_age": 60, "reboot": "when_required"}"#,
         "now=1000000\nlists=996400\nline=Inst jq [1.7] (1.8 Ubuntu:24.04/noble-security [amd64]) []\n\

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use coxswain_model::schema::{AttrType, Existing, Implies, Placement, Stage, Thing};
 use coxswain_model::{Attr, Class, Diagnostic, Diagnostics, Object, Schema, Value};
 
-use super::act::{Act, Content, Expect, Permissions};
+use super::act::{Act, Expect};
 use super::answer::Answer;
 use super::host_kind::HostKind;
 use super::kind::{Action, Answers, Change, Facts, KindError, Observation, PlanCx, Step, Verb};
@@ -17,6 +17,7 @@ use super::program::program;
 use super::reading::{
     Got, MANAGED, desired, differs, flag, got, listed, required, taken_over, text, verb, whole,
 };
+use super::unit_file::{holds, is_name, plain, word, write};
 
 /// The kind.
 pub struct DriftSchedule;
@@ -111,17 +112,6 @@ fn path(name: &str, suffix: &str) -> String {
     format!("/etc/systemd/system/{}", unit(name, suffix))
 }
 
-/// A word of `ExecStart=`: systemd.service(5), "COMMAND LINES"; systemd.unit(5), "SPECIFIERS".
-fn word(text: &str) -> String {
-    let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$");
-    format!("\"{escaped}\"")
-}
-
-/// A value of a setting that is one path or word.
-fn plain(text: &str) -> String {
-    text.replace('%', "%%")
-}
-
 fn service(args: &Object) -> String {
     let get = |name: &str| text(args, name).unwrap_or_default();
     let mut file = format!("{MANAGED}[Unit]\nDescription=Looks for drift from {}\n", plain(get("directory")));
@@ -151,19 +141,6 @@ fn timer(args: &Object) -> String {
     )
 }
 
-/// Whether a file holds this; `None` where there is no file.
-fn holds(answers: &Answers, probe: &Probe, wanted: &str) -> Got<bool> {
-    let content = got(answers, probe, |a| match a {
-        Answer::Content(bytes) => Some(bytes == wanted.as_bytes()),
-        Answer::TooLong => Some(false),
-        _ => None,
-    });
-    match content {
-        Got::Absent => Got::Found(false),
-        other => other,
-    }
-}
-
 impl HostKind for DriftSchedule {
     fn schema(&self) -> &'static Schema {
         &SCHEMA
@@ -172,12 +149,7 @@ impl HostKind for DriftSchedule {
     fn check(&self, args: &Object) -> Diagnostics {
         let mut problems = Vec::new();
         let wrong = |why: String| Diagnostic::error("bad-schedule", why);
-        let name_fits = |n: &str| {
-            !n.is_empty()
-                && n.len() <= 64
-                && n.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
-        };
-        if let Some(name) = text(args, "name").filter(|n| !name_fits(n)) {
+        if let Some(name) = text(args, "name").filter(|n| !is_name(n)) {
             problems.push(wrong(format!(
                 "`{}` is not a schedule's name: small letters, digits and `-`",
                 name.escape_debug()
@@ -262,14 +234,12 @@ impl HostKind for DriftSchedule {
             return Ok(vec![off, gone("timer"), gone("service"), forget]);
         }
         let wanted = desired(change)?;
-        let write = |suffix: &str, content: String| Act::WriteFile {
-            path: path(name, suffix),
-            content: Content::new(content.into_bytes()),
-            permissions: Permissions { mode: Some("0644".into()), ..Permissions::default() },
-            expects: Expect::Anything,
-        };
         let switch = if wants_active(change) { on } else { off };
-        Ok(vec![write("service", service(wanted)), write("timer", timer(wanted)), switch])
+        Ok(vec![
+            write(path(name, "service"), service(wanted)),
+            write(path(name, "timer"), timer(wanted)),
+            switch,
+        ])
     }
 }
 

@@ -20,6 +20,7 @@ pub mod probe;
 pub mod program;
 mod reading;
 mod ufw;
+mod unit_file;
 
 pub mod apt_repository;
 pub mod chrony;
@@ -40,8 +41,10 @@ pub mod random_secret;
 pub mod script;
 pub mod snap;
 pub mod sshd;
+pub mod swap;
 pub mod sysctl;
 pub mod system_upgrade;
+pub mod systemd_timer;
 pub mod systemd_unit;
 pub mod timezone;
 pub mod user;
@@ -75,8 +78,10 @@ pub static KINDS: &[&dyn Kind] = &[
     &script::Script,
     &snap::Snap,
     &sshd::Sshd,
+    &swap::Swap,
     &sysctl::Sysctl,
     &system_upgrade::SystemUpgrade,
+    &systemd_timer::SystemdTimer,
     &systemd_unit::SystemdUnit,
     &timezone::Timezone,
     &user::User,

@@ -13,6 +13,7 @@ use super::program::program;
 use super::reading::{
     Fields, MANAGED, desired, differs, flag, not_understood, required, said_fields, taken_over, text, verb,
 };
+use super::unit_file::of_path;
 
 /// The kind.
 pub struct NfsMount;
@@ -73,23 +74,9 @@ static SCHEMA: Schema = Schema {
 const NOT_THE_KERNELS: [&str; 9] =
     ["_netdev", "nofail", "auto", "noauto", "defaults", "bg", "fg", "user", "nouser"];
 
-/// The unit of a place: systemd.unit(5), "STRING ESCAPING FOR INCLUSION IN UNIT NAMES".
+/// The unit of a place.
 fn unit(target: &str) -> String {
-    let parts: Vec<&str> = target.split('/').filter(|p| !p.is_empty()).collect();
-    if parts.is_empty() {
-        return "-.mount".to_owned();
-    }
-    let mut name = String::new();
-    for (at, byte) in parts.join("/").bytes().enumerate() {
-        match byte {
-            b'/' => name.push('-'),
-            b if b.is_ascii_alphanumeric() || b == b'_' || b == b':' || (b == b'.' && at > 0) => {
-                name.push(char::from(b))
-            }
-            b => name.push_str(&format!("\\x{b:02x}")),
-        }
-    }
-    format!("{name}.mount")
+    of_path(target, "mount")
 }
 
 fn file(target: &str) -> String {
