@@ -62,7 +62,7 @@ fn local_files_run_here() {
 #[test]
 fn what_the_pages_show_is_valid() {
     let mut seen = 0;
-    for page in ["README.md", "docs/guide.md", "docs/reference/kinds.md"] {
+    for page in ["README.md", "docs/guide.md", "docs/hosts.md", "docs/reference/kinds.md"] {
         let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).unwrap();
         for example in text.split("```hcl\n").skip(1).filter_map(|rest| rest.split("```").next()) {
             // An example of a kind names a host that it does not show.

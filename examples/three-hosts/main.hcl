@@ -68,7 +68,7 @@ module "microk8s" {
   depends_on    = [module.baseline]
 }
 
-sysctl "swappiness" {
+sysctl "connections" {
   for_each = local.cluster
   host     = each.value
   key      = "net.core.somaxconn"
