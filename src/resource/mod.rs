@@ -2,7 +2,7 @@
 //!
 //! What `coxswain adopt` finds of a kind is said by the kind itself, in [`Kind::discover`]: the names of the objects
 //! that an administrator has made (never what the system or a package brought). Most kinds ask one program that only
-//! reads, below `read/`, which prints lines `key=value` that [`reading::said_objects`] takes in. Everything else
+//! reads, below `read/`, which prints lines `key=value` that `reading::said_objects` takes in. Everything else
 //! follows from the schema and from [`Kind::observe`]; a kind whose observation is no valid set of arguments (two
 //! attributes that exclude each other) says in [`Kind::portray`] which of it are written. A kind without names that
 //! can be found (`file`) leaves the hook alone.

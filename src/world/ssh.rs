@@ -194,11 +194,11 @@ pub struct Greeted {
     pub machine_id: String,
 }
 
-/// As [`start`], through the one port that counts, or through the first that answers. The host key is the one that is
+/// As `start`, through the one port that counts, or through the first that answers. The host key is the one that is
 /// known for the usual port: it is the same machine.
 ///
 /// # Errors
-/// As [`start`], of the usual port.
+/// As `start`, of the usual port.
 pub async fn start_at_any(
     name: &str,
     connection: &Connection,
