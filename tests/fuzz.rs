@@ -148,6 +148,38 @@ const SAYS: &[(&str, &str, &str)] = &[
          tracking=AC140A0A,172.20.10.10,9,1.9,0.00004,-0.1,0.1,4.022,-0.038,44.7,0.1,0.2,2.0,Normal\n\
          source=^,*,172.20.10.10,8,1,377,1,-0.000061834,-0.000081810,0.000872927\n",
     ),
+    ("command", r#"{"name": "c", "creates": "/made"}"#, "done=yes\n"),
+    (
+        "firewall",
+        r#"{"exclusive": true, "tolerate": ["cali+"]}"#,
+        "ufw=yes\nIPV6=yes\nDEFAULT_INPUT_POLICY=\"DROP\"\nDEFAULT_OUTPUT_POLICY=\"ACCEPT\"\n\
+         DEFAULT_FORWARD_POLICY=\"DROP\"\nENABLED=yes\nLOGLEVEL=low\nkernel=yes\nkernel_rules=yes\n\
+         rule4=route:allow_log any any 10.1.0.0/16 any 0.0.0.0/0 OpenSSH - in_eth1!out_eth0 comment=6e66\ninterface=eth0\n",
+    ),
+    (
+        "firewall_rules",
+        r#"{"name": "a", "rules": [{"port": "22", "protocol": "tcp"}], "place": "start"}"#,
+        "ufw=yes\nIPV6=yes\nENABLED=yes\nrule4=limit tcp 22 0.0.0.0/0 any 0.0.0.0/0 in comment=636f78737761696e3a61\n\
+         rule6=allow udp 1:2,3 ::/0 any 2001:db8::/32 out_eth0\n",
+    ),
+    (
+        "nfs_export",
+        r#"{"path": "/data", "clients": [{"address": "10.0.0.0/8", "options": ["rw"]}]}"#,
+        "nfs=yes\nfile=/etc/exports\ntext=\"/a b\" -ro 10.0.0.1 (rw) @x(rw,sync)\\\ntext= *(ro)\n\
+         file=/etc/exports.d/coxswain-data.exports\ntext=/data 10.0.0.0/8(rw)\n\
+         etab=/data\t10.0.0.0/8(rw,sync,wdelay)\nclient=[fd00::1]:755\n",
+    ),
+    (
+        "nfs_mount",
+        r#"{"target": "/mnt/t", "source": "a:/b", "options": ["vers=4"]}"#,
+        "mounted=a:/b nfs4 rw,vers=4.2,hard\nfstab=a:/b /mnt/t nfs\nunit=yes\ntext=[Mount]\ntext=What=a:/b\n\
+         text=Options=vers=4\nenabled=yes\nstale=no\n",
+    ),
+    (
+        "script",
+        r#"{"name": "s", "read": "cat x", "want": {"a": [1]}, "read_timeout": 5}"#,
+        "{\"a\": [1, {\"b\": null}], \"c\": 1e3}\n",
+    ),
     (
         "snap",
         r#"{"name": "helm", "channel": "3"}"#,
@@ -160,10 +192,23 @@ const SAYS: &[(&str, &str, &str)] = &[
         "snapd=yes\nnow=2026-11-26T16:00:00Z\nversion=2.78\nrow=helm 3.1 450 3/stable snapcrafters classic,held\n",
     ),
     (
+        "sshd",
+        "{}",
+        "sshd=yes\nport=22\nlogingracetime=120\nx11forwarding=yes\nmaxauthtries=6\nmaxsessions=10\n\
+         clientaliveinterval=0\nclientalivecountmax=3\npermitrootlogin=without-password\npasswordauthentication=yes\n\
+         kbdinteractiveauthentication=no\nallowtcpforwarding=yes\nmaxstartups=10:30:100\nallowusers=a\nsocket=no\n\
+         listen=22\nlisten=2222\nloaded=yes\n",
+    ),
+    (
         "swap",
         r#"{"path": "/swapfile", "size": 64}"#,
         "active=file 65532 -2\nfstab=/swapfile none swap sw\nfile=regular file:67108864:600:0:0\nsignature=yes\n\
          unit=yes\ntext=[Swap]\ntext=Priority=5\nenabled=yes\nstale=no\n",
+    ),
+    (
+        "sysctl",
+        r#"{"key": "vm.swappiness", "value": "10"}"#,
+        "now=10\nboot=10\nfile=/etc/sysctl.d/90-coxswain-vm.swappiness.conf\n",
     ),
     (
         "system_upgrade",
@@ -171,6 +216,7 @@ const SAYS: &[(&str, &str, &str)] = &[
         "now=1000000\nlists=996400\nline=Inst jq [1.7] (1.8 Ubuntu:24.04/noble-security [amd64]) []\n\
          line=Remv old [1]\nkept=held\nunneeded=x\nneeds=kernel 1\n",
     ),
+    ("timezone", r#"{"name": "Etc/UTC"}"#, "zone=Etc/UTC\n"),
 ];
 
 #[test]
