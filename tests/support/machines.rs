@@ -60,6 +60,15 @@ fn missing(tier: Tier) -> Option<String> {
     if !cache().join("made").exists() {
         return Some("the machines' root is not made: tests/lab/make-root".into());
     }
+    let can = |program: &str, args: &[&str]| {
+        Command::new(program).args(args).output().is_ok_and(|done| done.status.success())
+    };
+    if !can("unshare", &["--mount", "--pid", "--fork", "true"]) {
+        return Some("machines need namespaces, and this machine gives none".into());
+    }
+    if tier == Tier::Fast && !can("systemd-nspawn", &["--version"]) {
+        return Some("machines need systemd-nspawn".into());
+    }
     let kernel = cache().join("kernel/linux");
     (tier == Tier::Full && !kernel.exists())
         .then(|| "the machines' kernel is not built: tests/lab/make-kernel".into())
