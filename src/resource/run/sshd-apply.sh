@@ -3,12 +3,26 @@
 c=/etc/ssh/sshd_config
 d=$c.d
 k=/var/lib/coxswain/sshd
+listeners() {
+	p=$(systemctl show -p MainPID --value ssh.service)
+	ss -Hltnpe | sed -n 's/^.*"sshd",pid='"$p"',.* ino:\([0-9]*\) .*$/\1/p'
+}
 load() {
 	if [ "$(systemctl is-active ssh.socket)" = active ]; then
 		systemctl daemon-reload && systemctl restart ssh.socket || return
 		if [ "$(systemctl is-active ssh.service)" = active ]; then systemctl reload ssh.service || return; fi
 	else
+		b=$(listeners)
 		systemctl reload-or-restart ssh.service || return
+		# A reload only sends the signal: sshd closes its sockets when it gets it, and opens others, one by one, as it
+		# starts again. Whoever connects or looks before that finds the former configuration, or nobody.
+		n=0 l=
+		while a=$(listeners); [ -z "$a" ] || [ "$a" = "$b" ] || [ "$a" != "$l" ]; do
+			l=$a
+			n=$((n + 1))
+			if [ "$n" -gt 100 ]; then echo 'sshd does not listen again within 10 s of its reload' >&2; return 1; fi
+			sleep 0.1
+		done
 	fi
 	t=$(sshd -T -C user=root,host=localhost,addr=127.0.0.1) || return
 	s=$(printf '%s\n' "$t" | sha256sum)
