@@ -156,32 +156,63 @@ fn a_host_that_reboots_in_the_middle_is_taken_up_again() {
     assert_eq!(rules.lines().last(), Some("6"), "every rule once: {rules}");
 }
 
-#[test]
-fn an_apt_lock_is_waited_for() {
-    let Some(machines) = Machines::up(Tier::Fast, &["nfs"]) else { return };
-    machines
-        .at(
-            "nfs",
-            "set -e; mkdir -p /repo/tool/DEBIAN; cd /repo
-             printf 'Package: coxlab-tool\\nVersion: 1.0\\nArchitecture: all\\nMaintainer: x <x@example.invalid>\\nDescription: x\\n' >tool/DEBIAN/control
-             dpkg-deb -b tool tool.deb >/dev/null
-             { cat tool/DEBIAN/control; printf 'Filename: ./tool.deb\\nSize: %s\\nSHA256: %s\\n\\n' \"$(stat -c %s tool.deb)\" \"$(sha256sum <tool.deb | cut -d' ' -f1)\"; } >Packages
-             rm -f /etc/apt/sources.list /etc/apt/sources.list.d/*
-             echo 'deb [trusted=yes] file:/repo ./' >/etc/apt/sources.list.d/lab.list; apt-get -qq update
-             systemd-run --quiet --unit=holder python3 -c 'import fcntl, time
-f = open(\"/var/lib/dpkg/lock-frontend\", \"w\")
+/// A repository with one package, and a stand-in for unattended-upgrades that holds the file it is given.
+const LOCKS: &str = r#"set -e; mkdir -p /repo/tool/DEBIAN; cd /repo
+printf 'Package: coxlab-tool\nVersion: 1.0\nArchitecture: all\nMaintainer: x <x@example.invalid>\nDescription: x\n' >tool/DEBIAN/control
+dpkg-deb -b tool tool.deb >/dev/null
+{ cat tool/DEBIAN/control; printf 'Filename: ./tool.deb\nSize: %s\nSHA256: %s\n\n' "$(stat -c %s tool.deb)" "$(sha256sum <tool.deb | cut -d' ' -f1)"; } >Packages
+rm -f /etc/apt/sources.list /etc/apt/sources.list.d/*
+echo 'deb [trusted=yes] file:/repo ./' >/etc/apt/sources.list.d/lab.list; apt-get -qq update
+cat >/usr/local/bin/unattended-upgrade <<'E'
+#!/usr/bin/python3
+import fcntl, signal, sys
+f = open(sys.argv[1], "a")
 fcntl.lockf(f, fcntl.LOCK_EX)
-open(\"/tmp/held\", \"w\").close()
-time.sleep(200)'
-             until [ -e /tmp/held ]; do sleep 0.1; done",
-        )
-        .ok();
+open("/tmp/held", "w").close()
+signal.pause()
+E
+chmod +x /usr/local/bin/unattended-upgrade"#;
+
+#[test]
+fn who_holds_a_lock_of_apt_is_named_and_waited_for() {
+    let Some(machines) = Machines::up(Tier::Fast, &["nfs"]) else { return };
+    machines.at("nfs", LOCKS).ok();
+    let hold = |file: &str| {
+        let script = format!(
+            "rm -f /tmp/held; systemd-run --quiet --collect --unit=holder unattended-upgrade {file}
+             until [ -e /tmp/held ]; do sleep 0.1; done; systemctl show -p MainPID --value holder"
+        );
+        machines.at("nfs", &script).ok().stdout.trim().to_owned()
+    };
+    let release = || machines.at("nfs", "systemctl stop holder").ok();
+    let held = |file: &str, pid: &str| format!("waiting: unattended-upgr (pid {pid}) holds {file}");
     machines.write("packages \"x\" {\n  host  = host.nfs\n  names = [\"coxlab-tool\"]\n}\n");
+
+    // As lines.
+    let file = "/var/lib/dpkg/lock-frontend";
+    let pid = hold(file);
     let mut run = machines.spawn(&["apply", "--yes"]);
-    // apt itself waits, and says for whom.
-    wait_for("apt waiting", || machines.at("nfs", "pgrep -x apt-get").code == 0);
-    assert!(!run.has_ended());
-    machines.at("nfs", "systemctl stop holder").ok();
+    let line = format!("host.nfs  packages.x  install coxlab-tool  {}", held(file, &pid));
+    run.wait_until_it_says(&line);
+    assert_eq!(machines.at("nfs", "dpkg-query -W coxlab-tool").code, 1, "nothing is done meanwhile");
+    release();
+    let ended = run.end().ok();
+    assert_eq!(ended.stdout.matches("waiting: ").count(), 1, "it is said once: {}", ended.stdout);
+    machines.expect_no_op();
+
+    // As JSON. This lock apt-get does not wait for by itself.
+    machines.destroy().ok();
+    machines
+        .at("nfs", "touch -d '2 days ago' /var/lib/apt/lists /var/lib/apt/periodic/update-success-stamp")
+        .ok();
+    let file = "/var/lib/apt/lists/lock";
+    let pid = hold(file);
+    let mut run = machines.spawn(&["apply", "--yes", "--json"]);
+    run.wait_until_it_says(&format!(
+        "{{\"event\":\"blocked\",\"step\":\"packages.x#apply\",\"why\":\"{}\"}}",
+        held(file, &pid)
+    ));
+    release();
     run.end().ok();
     machines.expect_no_op();
 }

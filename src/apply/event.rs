@@ -27,11 +27,11 @@ pub enum Event {
         /// For people.
         title: String,
     },
-    /// A step could start but waits for a lock, a limit or a gate.
+    /// A step waits for a lock, a limit or a gate, before it starts or while it runs.
     Blocked {
         /// Its id.
         step: String,
-        /// "waiting for the dpkg lock, held by unattended-upgr".
+        /// "waiting: unattended-upgr (pid 812) holds /var/lib/dpkg/lock-frontend".
         why: String,
     },
     /// A line from the host.

@@ -19,6 +19,8 @@ use crate::resource::kind::{
     Action, Change, Endpoint, HostId, Kind, KindError, Outcome, Retry, StepClass, StepCx, Verb,
 };
 
+/// How a line begins with which a program says what it waits for: those who look at a log must see it too.
+const WAITING: &str = "waiting: ";
 /// Limit on one step where `timeouts` says nothing.
 const STEP_LIMIT: Duration = Duration::from_secs(600);
 struct Doing<'c, 'a> {
@@ -346,8 +348,13 @@ impl Doing<'_, '_> {
     async fn once(&self, change: &Change, limit: Duration) -> Result<Outcome, KindError> {
         let id = self.planned.id.clone();
         let sink = self.core.run.sink;
-        let progress =
-            move |line: &str| sink(Event::Progress { step: id.clone(), line: shown(change, line) });
+        let progress = move |line: &str| {
+            let (step, line) = (id.clone(), shown(change, line));
+            sink(match line.strip_prefix(WAITING) {
+                Some(why) => Event::Blocked { step, why: format!("{WAITING}{why}") },
+                None => Event::Progress { step, line },
+            });
+        };
         let handle = self.core.records.get(&self.instance.address).and_then(|r| r.handle.clone());
         let cx = StepCx {
             address: &self.instance.address,

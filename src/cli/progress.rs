@@ -385,14 +385,17 @@ mod tests {
             &[
                 Event::Round { number: 2, steps: 1 },
                 started(),
-                Event::Blocked { step: "file.motd#apply".into(), why: "waiting for the dpkg lock".into() },
+                Event::Blocked {
+                    step: "file.motd#apply".into(),
+                    why: "waiting: apt-get (pid 812) holds a lock".into(),
+                },
                 finished(StepResult::Failed { error: "no\nspace".into() }, 3400),
                 finished(StepResult::NotStarted { because: "file.a#apply failed".into() }, 0),
                 finished(StepResult::Waiting { on: vec!["ann".into()] }, 0),
             ],
             &[
                 "round 2: 1 step",
-                "host.a  file.motd  write /etc/motd  waiting for the dpkg lock",
+                "host.a  file.motd  write /etc/motd  waiting: apt-get (pid 812) holds a lock",
                 "host.a  file.motd  write /etc/motd  failed (3.4 s): no space",
                 "file.motd  not started: file.a#apply failed",
                 "file.motd  waits for ann",

@@ -2,14 +2,12 @@
 
 use super::act::Act;
 
-/// Options of every apt-get that changes something: no terminal, wait for the lock, keep changed configuration
-/// files (dpkg(1), `--force-confdef`, `--force-confold`).
-pub(super) const APT: &str = "apt-get -y -q -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 \
-                   -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold --no-install-recommends";
+/// What stands before these programs: `apt_get`, which says who holds a lock and waits for it.
+const APT: &str = include_str!("run/apt.sh");
 
-/// A script with its name for errors and its arguments; `APT` in it is apt-get with the options of all.
+/// A script that calls `apt_get`, with its name for errors and its arguments.
 pub(super) fn script(text: &str, name: &str, arguments: impl IntoIterator<Item = String>) -> Act {
-    let argv = ["sh".to_owned(), "-c".to_owned(), text.replace("APT", APT), name.to_owned()];
+    let argv = ["sh".to_owned(), "-c".to_owned(), format!("{APT}{text}"), name.to_owned()];
     let env = [("NEEDRESTART_MODE", "l"), ("APT_LISTCHANGES_FRONTEND", "none")];
     Act::Run {
         argv: argv.into_iter().chain(arguments).collect(),

@@ -121,6 +121,7 @@ async fn listen(
         }
         frames.feed(&buffer[..read], &mut |seen| match seen {
             Seen::Output(bytes) => report_lines(&mut line, &bytes, request.progress),
+            Seen::LineEnd => report_lines(&mut line, b"\n", request.progress),
             Seen::End => line.clear(),
         })?;
     }

@@ -20,7 +20,7 @@ if [ -e "$f" ]; then cp -- "$f" "$w/old-sources" || exit; fi
 rm -f -- "$m"
 put "$w/key" "$k" && put "$w/sources" "$f" || exit
 if [ ! -s "$w/sources" ]; then exit 0; fi
-out=$(APT -o Dir::Etc::sourcelist="$f" -o Dir::Etc::sourceparts=- -o Apt::Get::List-Cleanup=0 update 2>&1)
+out=$(apt_get -o Dir::Etc::sourcelist="$f" -o Dir::Etc::sourceparts=- -o Apt::Get::List-Cleanup=0 update 2>&1)
 code=$?
 printf '%s\n' "$out"
 # apt-get succeeds where an index could not be fetched or is not signed: it takes the old one.

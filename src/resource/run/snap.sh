@@ -8,10 +8,14 @@ case " $* " in
 	wait=
 	;;
 esac
+said=
 while :; do
 	if out=$(snap "$@" $wait 2>&1); then break; fi
 	case $out in
-	*'change in progress'* | *'in progress'*'try again'*) printf 'waiting: %s\n' "$out"; sleep 5 ;;
+	*'change in progress'* | *'in progress'*'try again'*)
+		if [ "$out" != "$said" ]; then printf 'waiting: %s\n' "$out"; said=$out; fi
+		sleep 5
+		;;
 	*'unknown flag'*hold*) printf 'this snapd (%s) cannot hold a snap: 2.58 or newer is needed\n' "$(snap version | sed -n 's/^snapd  *//p')" >&2; exit 1 ;;
 	# Messages are wrapped; as one line they can be read and searched for.
 	*) printf '%s\n' "$out" | tr '\n' ' ' | tr -s ' ' >&2; exit 1 ;;

@@ -7,17 +7,17 @@ case $mode in upgrade) mode='--with-new-pkgs upgrade' ;; esac
 # What apt says it would do, in these words.
 would() { sed -nE -e 's/^Inst ([^ ]+) (\[[^]]*\] )?\(([^ ]+) .*/Inst \1 \3/p' -e 's/^(Remv|Purg) ([^ ]+).*/Remv \2/p'; }
 if [ "$refresh" = refresh ]; then
-	APT update || { echo 'the package lists cannot be refreshed; nothing was upgraded' >&2; exit 1; }
+	apt_get update || { echo 'the package lists cannot be refreshed; nothing was upgraded' >&2; exit 1; }
 	mkdir -p /var/lib/apt/periodic && touch /var/lib/apt/periodic/update-success-stamp
 fi
-sim=$(APT -s $mode) || { printf '%s\n' "$sim"; exit 1; }
+sim=$(apt_get -s $mode) || { printf '%s\n' "$sim"; exit 1; }
 if [ "$security" = security ]; then
 	sim=$(printf '%s\n' "$sim" | grep -E '^Inst .*\(.*-security[, ]')
 	set -- $(printf '%s\n' "$sim" | would | sed -n 's/^Inst \([^ ]*\) .*/\1/p')
 	if [ "$#" -gt 0 ]; then
 		names=$*
 		mode="--only-upgrade install -- $names"
-		also=$(APT -s $mode) || { printf '%s\n' "$also"; exit 1; }
+		also=$(apt_get -s $mode) || { printf '%s\n' "$also"; exit 1; }
 		gone=$(printf '%s\n' "$also" | would | grep '^Remv ')
 	else
 		mode= gone=
@@ -35,7 +35,7 @@ if [ "$removals" != removals ] && [ -n "$gone" ]; then
 	exit 1
 fi
 if [ -n "$mode" ] && [ -n "$now" ]; then
-	APT $mode || { code=$?; echo 'the upgrade stopped half way; `dpkg --audit` says what is broken, `dpkg --configure -a` goes on' >&2; exit "$code"; }
+	apt_get $mode || { code=$?; echo 'the upgrade stopped half way; `dpkg --audit` says what is broken, `dpkg --configure -a` goes on' >&2; exit "$code"; }
 fi
-if [ "$autoremove" = autoremove ]; then APT autoremove || exit; fi
+if [ "$autoremove" = autoremove ]; then apt_get autoremove || exit; fi
 exit 0

@@ -23,6 +23,8 @@ pub struct Frame {
 pub enum Seen {
     /// Bytes of the open part.
     Output(Vec<u8>),
+    /// A line break after it, which is given as output once it is known not to belong to a mark.
+    LineEnd,
     /// A part ended.
     End,
 }
@@ -93,14 +95,23 @@ impl Frames {
                     }
                 }
                 None => {
-                    // The mark may be cut, and the line break before it belongs to it.
-                    let keep = (self.mark.len() + 1).min(self.pending.len());
-                    let taken: Vec<u8> = self.pending.drain(..self.pending.len() - keep).collect();
-                    return self.take(&taken, seen);
+                    let taken: Vec<u8> = self.pending.drain(..self.pending.len() - self.begun()).collect();
+                    self.take(&taken, seen)?;
+                    if self.open.is_some() && self.pending.starts_with(b"\n") {
+                        seen(Seen::LineEnd);
+                    }
+                    return Ok(());
                 }
             }
         }
         Ok(())
+    }
+
+    /// How many bytes at the end may be the beginning of a mark, with the line break before it. No more are held
+    /// back: somebody waits for the last line of a program that is silent now.
+    fn begun(&self) -> usize {
+        let n = (1..=self.mark.len()).rev().find(|n| self.pending.ends_with(&self.mark[..*n])).unwrap_or(0);
+        n + usize::from(self.pending[..self.pending.len() - n].ends_with(b"\n"))
     }
 
     /// Whether the final mark was seen.
@@ -254,6 +265,25 @@ mod tests {
         for at in 0..whole.len() {
             assert_eq!(parse(&[&whole[..at], &whole[at..]]), expected, "{at}");
         }
+    }
+
+    #[test]
+    fn the_last_line_is_seen_before_the_next() {
+        let mut frames = Frames::new(&Nonce("aa".into()), 1024);
+        let mut saw = Vec::new();
+        for piece in [&b"\x1eaa b 0\nwaiting\n"[..], b"\x1ea", b" word\n", b"\n\x1eaa e 0 0\n"] {
+            frames.feed(piece, &mut |seen| saw.push(seen)).unwrap();
+            saw.push(Seen::End);
+        }
+        let text = |text: &str| Seen::Output(text.into());
+        let expected = [
+            vec![text("waiting"), Seen::LineEnd, Seen::End],
+            vec![Seen::LineEnd, Seen::End],
+            vec![text("\n\u{1e}a word"), Seen::LineEnd, Seen::End],
+            vec![text("\n"), Seen::End, Seen::End],
+        ];
+        assert_eq!(saw, expected.concat());
+        assert_eq!(frames.into_frames()[0].bytes, b"waiting\n\x1ea word\n");
     }
 
     #[test]
