@@ -36,13 +36,15 @@ l=no
 if [ "$(systemctl is-active chrony.service 2>/dev/null)" = active ]; then
 	if [ "$m" = "${d%% *}" ]; then
 		l=yes
-	else
+	elif [ "$m" != pending ]; then
 		s=$(systemctl show --value -p ExecMainStartTimestamp chrony.service 2>/dev/null)
 		s=$(date -d "${s:-1970-01-01}" +%s) || s=0
+		n=$(date +%s)
 		l=yes
 		for f in "$c" /etc/chrony/conf.d /etc/chrony/conf.d/*.conf /etc/chrony/sources.d /etc/chrony/sources.d/*.sources; do
 			x=$(stat -c %Z -- "$f" 2>/dev/null) || continue
-			if [ "$x" -ge "$s" ]; then l=no; fi
+			# A time that is still to come is of a clock that was wrong.
+			if [ "$x" -ge "$s" ] && [ "$x" -le "$n" ]; then l=no; fi
 		done
 	fi
 fi

@@ -58,6 +58,7 @@ put() { # NEW AT
 	cat "$1" >"$n" && sync -- "$n" && mv -fT -- "$n" "$2" || { rm -f -- "$n"; return 1; }
 }
 back() {
+	if [ -n "$m" ]; then printf '%s\n' "$m" >/run/coxswain-chrony; else rm -f /run/coxswain-chrony; fi
 	for x in $changed; do
 		if [ -e "$w/old-${x##*/}" ]; then mv -fT -- "$w/old-${x##*/}" "$x"; else rm -f -- "$x"; fi
 	done
@@ -69,6 +70,9 @@ load() {
 	systemctl restart chrony.service
 }
 rm -f -- "$d"/.coxswain.* /etc/chrony/conf.d/.coxswain.*
+# A run that ends from here on, in whatever way, leaves a chronyd that has not read its files.
+m=; if [ -r /run/coxswain-chrony ]; then read -r m </run/coxswain-chrony; fi
+echo pending >/run/coxswain-chrony || exit
 {
 	for f in /etc/chrony/conf.d/*.conf; do
 		if [ ! -e "$f" ]; then continue; fi

@@ -43,6 +43,9 @@ for f in "$d"/*.conf; do if [ -e "$f" ]; then cp -p "$f" "$k.new/d/" || exit; fi
 printf '%s\n' "$1" >"$k.new/for" || exit
 sync -- "$k.new/main" "$k.new/for" "$k.new" || exit
 rm -rf -- "$k" && mv -T -- "$k.new" "$k" || exit
+# A run that ends from here on, in whatever way, leaves an sshd that has not read its files.
+m=; if [ -r /run/coxswain-sshd ]; then read -r m </run/coxswain-sshd; fi
+echo pending >/run/coxswain-sshd || exit
 # Ports add up over all files.
 umask 022
 mkdir -p "$d" /run/sshd
@@ -65,6 +68,7 @@ if ! sshd -t; then
 	cp -p "$k/main" "$c"
 	rm -f -- "$d/10-coxswain.conf"
 	for f in "$k"/d/*.conf; do if [ -e "$f" ]; then cp -p "$f" "$d/"; fi; done
+	if [ -n "$m" ]; then printf '%s\n' "$m" >/run/coxswain-sshd; else rm -f /run/coxswain-sshd; fi
 	exit 1
 fi
 load

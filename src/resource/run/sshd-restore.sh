@@ -8,6 +8,7 @@ put() {
 	t=$(mktemp "${2%/*}/.coxswain.XXXXXXXX") || return
 	cp -p -- "$1" "$t" && sync -- "$t" && mv -fT -- "$t" "$2" || { rm -f -- "$t"; return 1; }
 }
+echo pending >/run/coxswain-sshd
 put "$k/main" "$c"
 for f in "$k"/d/*.conf; do if [ -e "$f" ]; then put "$f" "$d/${f##*/}"; fi; done
 if [ ! -e "$k/d/10-coxswain.conf" ]; then rm -f -- "$d/10-coxswain.conf"; fi
