@@ -398,8 +398,11 @@ impl<'a> Planner<'a> {
             let Some(Verdict::Decided(other)) = verdicts.get(trigger) else { continue };
             let changed = other.decision.change.observed.as_ref().and_then(|o| number(o, "mtime"));
             let started = observed.and_then(|o| number(o, "started")).filter(|s| *s > 0);
+            // A time that is still to come is of a clock that was wrong, and would be newer after every restart.
+            let now = observed.and_then(|o| number(o, "read_at")).unwrap_or(i128::MAX);
             if let (Some(changed), Some(started)) = (changed, started)
                 && changed > started
+                && changed <= now
             {
                 return Ok(Some(format!("{address} is newer than what runs")));
             }

@@ -160,6 +160,14 @@ pub struct UnitAnswer {
     pub needs_reload: bool,
     /// When the main process started, seconds since the epoch; 0 where it does not run.
     pub started: i64,
+    /// The host's time when it was asked, seconds since the epoch; 0 for not known.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub asked: i64,
+}
+
+/// For serde, which hands over references.
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 mod bytes_as_base64 {

@@ -71,7 +71,8 @@ static SCHEMA: Schema = Schema {
           comments. chronyd checks the result before it is put in place; where it does not start with it, all is put \
           back. Sources that the distribution's own configuration names stay in use unless `default_sources` is \
           false. A `makestep` with the limit -1 steps the clock at any time, under a running validator too: 0.1 and 3 \
-          are good values. Destroy gives back the configuration from before; the package stays.",
+          are good values. Apply does so too, and the plan says it, where `synchronised` is asked for and the clock of a \
+          running chronyd is wrong by more than the threshold. Destroy gives back the configuration from before; the package stays.",
     example: r#"chrony "nfs" {
   host            = host.nfs
   pools           = [{ address = "pool.ntp.org", maxsources = 3 }]
@@ -296,7 +297,7 @@ impl HostKind for Chrony {
             "remove" if change.observed.is_none() => return Ok(Vec::new()),
             "remove" => return Ok(vec![APPLY.act_with(["on", "restart", "drop"], Content::new(Vec::new()))]),
             "wait" => return Ok(Vec::new()),
-            "ask" => return Ok(vec![ONLINE.act(<[String; 0]>::default())]),
+            "ask" => return Ok(vec![ONLINE.act([threshold(desired(change)?).unwrap_or_default()])]),
             _ => {}
         }
         let wanted = desired(change)?;
@@ -339,6 +340,27 @@ fn text_of(wanted: &Object) -> String {
     text.iter().map(|line| format!("{line}\n")).collect()
 }
 
+/// Seconds by which a clock must be wrong to be set at once; none where nobody allows it.
+fn threshold(wanted: &Object) -> Option<String> {
+    let seconds = given(wanted, "makestep").and_then(Value::as_fields)?.get("threshold")?.as_num()?;
+    Some(seconds.to_string())
+}
+
+/// Has the sources asked; and the clock set, which chronyd does by itself with its first answers only.
+fn ask(change: &Change) -> Step {
+    let Some(threshold) = change.desired.as_ref().and_then(threshold) else {
+        return Step::new("ask", Verb::Update, "have chrony ask all of its sources");
+    };
+    let offset = change.observed.as_ref().and_then(|o| given(o, "offset")).and_then(Value::as_num);
+    let title = match offset.map(|offset| offset.to_f64().abs()) {
+        Some(offset) => format!("set the clock at once, which is wrong by {offset:.3} s"),
+        None => {
+            format!("ask all of chrony's sources, and set the clock at once if it is wrong by {threshold} s")
+        }
+    };
+    Step::new("ask", Verb::Update, title).class(StepClass::Danger)
+}
+
 fn steps(change: &Change) -> Vec<Step> {
     let of = |names: &[&'static str]| -> Vec<&'static str> {
         names.iter().copied().filter(|n| differs(change, n)).collect()
@@ -358,8 +380,10 @@ fn steps(change: &Change) -> Vec<Step> {
     } else if differs(change, "loaded") {
         let title = "restart chrony, which does not run with its configuration";
         steps.push(Step::new("apply", Verb::Update, title).class(StepClass::Restart));
-    } else {
-        steps.push(Step::new("ask", Verb::Update, "have chrony ask all of its sources"));
+    }
+    // A chronyd that starts sets the clock by itself.
+    if differs(change, "synchronised") && steps.iter().all(|s| s.class != StepClass::Restart) {
+        steps.push(ask(change));
     }
     if let Some(wanted) = &change.desired
         && flag(wanted, "synchronised") == Some(true)

@@ -93,6 +93,7 @@ systemd_unit "exporter" {
             AttrType::Num,
             "When its main process started, in seconds since 1970; 0 for not running.",
         ),
+        fact("read_at", AttrType::Num, "The host's time when this was read, in seconds since 1970."),
     ],
     placement: Placement::HostOrController,
     stage: Stage::Service,
@@ -162,7 +163,8 @@ fn present(name: &str, unit: &UnitAnswer) -> Observation {
         other => return Observation::Unknown(format!("{name} cannot be loaded: {other}")),
     }
     let masked = unit.load == "masked" || unit.enabled.starts_with("masked");
-    Observation::Present(Object::from([
+    let read_at = (unit.asked != 0).then(|| ("read_at".into(), Value::from(unit.asked)));
+    let known = [
         ("name".into(), Value::from(name)),
         ("state".into(), Value::from(state)),
         ("enabled".into(), if masked { Value::from(false) } else { enabled(unit) }),
@@ -171,7 +173,8 @@ fn present(name: &str, unit: &UnitAnswer) -> Observation {
         ("fragment".into(), Value::from(unit.fragment.as_str())),
         ("needs_reload".into(), Value::from(unit.needs_reload)),
         ("started".into(), Value::from(unit.started)),
-    ]))
+    ];
+    Observation::Present(known.into_iter().chain(read_at).collect())
 }
 
 /// What brings the unit from `now` to those attributes of `wanted` that `changes`.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::resource::answer::{Answer, SaidAnswer};
-use crate::resource::kind::StepClass::{InPlace, Restart};
+use crate::resource::kind::StepClass::{Danger, InPlace, Restart};
 use crate::resource::reading::fixture::{argv, change, check as planned, obj, observe};
 
 /// As chrony 4.3 on Debian 12 says it, with a source of ours. `tracking` and `source` are of the vectors'
@@ -128,6 +128,31 @@ fn sources_alone_need_no_restart() {
         argv(&planned(&Chrony, &waits, &titles)[0])[3..],
         ["configure chrony", "off", "restart", "keep"]
     );
+    let title = "wait until the clock is synchronised";
+    let lost = |offset: Json, wants: &Json| {
+        let sees = json!({ "synchronised": false, "loaded": true, "reloads": true, "offset": offset });
+        change(Action::Update, json!({})).wants(wants.clone()).sees(sees, &["synchronised"])
+    };
+    let wants_clock = json!({ "synchronised": true, "makestep": { "threshold": 0.1, "limit": 3 } });
+    for (offset, wants, (first, class), argument) in [
+        (
+            json!(-217_850_112.25),
+            &wants_clock,
+            ("set the clock at once, which is wrong by 217850112.250 s", Danger),
+            "0.1",
+        ),
+        (
+            Json::Null,
+            &wants_clock,
+            ("ask all of chrony's sources, and set the clock at once if it is wrong by 0.1 s", Danger),
+            "0.1",
+        ),
+        (json!(5.0), &json!({ "synchronised": true }), ("have chrony ask all of its sources", InPlace), ""),
+    ] {
+        let acts = planned(&Chrony, &lost(offset, wants), &[(first, class), (title, InPlace)]);
+        assert_eq!(argv(&acts[0])[3..], ["chronyc online", argument]);
+    }
+
     let gone = change(Action::Delete, json!({})).had(wants.clone()).sees(seen(true), &[]);
     let acts =
         planned(&Chrony, &gone, &[("take away what coxswain configured of chrony, and restart it", Restart)]);

@@ -467,6 +467,7 @@ impl HostModel {
             fragment,
             needs_reload: false,
             started: 0,
+            asked: 0,
         }
     }
 }

@@ -67,7 +67,7 @@ id -nGz -- "$1" 2>/dev/null | tr '\0' '\n'
 }
 cx_group() { getent group -- "$1"; }
 cx_packages() { dpkg-query -W -f='${Package} ${Architecture} ${db:Status-Abbrev}|${Version}\n' -- "$@"; }
-cx_unit() { systemctl show --no-pager --property=LoadState,ActiveState,SubState,UnitFileState,FragmentPath,NeedDaemonReload,MainPID,ExecMainStartTimestamp,ActiveEnterTimestamp -- "$1"; }
+cx_unit() { printf 'Asked=%s\n' "$(date +%s)"; systemctl show --no-pager --property=LoadState,ActiveState,SubState,UnitFileState,FragmentPath,NeedDaemonReload,MainPID,ExecMainStartTimestamp,ActiveEnterTimestamp -- "$1"; }
 cx_many() {
 c=$1; j=$2; shift 2; n=$#; l=
 for f in "$@"; do
@@ -439,6 +439,7 @@ fn unit(text: &str) -> Option<Answer> {
             "MainPID" => is_running = value != "0",
             "ExecMainStartTimestamp" => main = epoch(value),
             "ActiveEnterTimestamp" => entered = epoch(value),
+            "Asked" => unit.asked = value.parse().ok()?,
             _ => {}
         }
     }
@@ -625,10 +626,11 @@ mod tests {
 
     #[test]
     fn units() {
-        let text = "LoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled\nFragmentPath=/etc/systemd/system/x.service\nNeedDaemonReload=yes\nMainPID=7\nExecMainStartTimestamp=Thu 2026-11-26 06:32:05 UTC\nActiveEnterTimestamp=\n";
+        let text = "Asked=1795674800\nLoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled\nFragmentPath=/etc/systemd/system/x.service\nNeedDaemonReload=yes\nMainPID=7\nExecMainStartTimestamp=Thu 2026-11-26 06:32:05 UTC\nActiveEnterTimestamp=\n";
         let Answer::Unit(unit) = one(&Probe::Unit("x.service".into()), 0, text) else { panic!() };
         assert!(unit.needs_reload);
         assert_eq!((unit.started, unit.enabled.as_str()), (1_795_674_725, "enabled"));
+        assert_eq!(unit.asked, 1_795_674_800);
         let Answer::Unit(stopped) =
             one(&Probe::Unit("x".into()), 0, &text.replace("=7", "=0").replace("=active", "=failed"))
         else {
