@@ -197,6 +197,25 @@ fn a_guard_outlives_a_reboot() {
 }
 
 #[test]
+fn a_firewall_that_is_switched_on_has_all_its_rules_in_the_kernel() {
+    let Some(machines) = up(&["nfs"]) else { return };
+    let tables = "for t in iptables ip6tables; do $t-save | sed -e '/^#/d' -e 's/\\[[0-9:]*\\]//'; done";
+    machines.write(FIREWALL);
+    // A machine without chains of ufw; and one with the chains of before, of which ufw only says that they are loaded.
+    for (made, rule) in [
+        ("true", "--dport 22 "),
+        ("sed -i s/ENABLED=yes/ENABLED=no/ /etc/ufw/ufw.conf && ufw allow 99/tcp", "--dport 99 "),
+    ] {
+        machines.at("nfs", made).ok();
+        machines.apply().ok();
+        let loaded = machines.at("nfs", tables).ok().stdout;
+        assert_eq!(loaded.matches(rule).count(), 2, "both tables have {rule}:\n{loaded}");
+        machines.at("nfs", "ufw reload").ok();
+        assert_eq!(machines.at("nfs", tables).ok().stdout, loaded, "a reload changes something");
+    }
+}
+
+#[test]
 fn sets_of_rules_do_not_touch_each_other() {
     let Some(machines) = up(&["nfs"]) else { return };
     let module = |label: &str, name: &str| {

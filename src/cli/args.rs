@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use coxswain_model::Address;
 
 use super::Cx;
-use crate::session::{Options, Selection};
+use crate::session::{KnownPlace, Options, Selection};
 
 /// Hosts and steps at once, unless told otherwise: below the ten channels sshd allows on one connection.
 pub const DEFAULT_PARALLELISM: u16 = 8;
@@ -99,6 +99,7 @@ impl SourceArgs {
     /// What a session is opened with.
     pub fn options(&self, cx: &Cx, hosts: &HostArgs) -> Options {
         Options {
+            place: KnownPlace::default(),
             world: cx.world.clone(),
             root: cx.root.clone(),
             env: self.env.clone(),

@@ -176,7 +176,8 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    fn settings(&mut self, block: &Block, place: Place) {
+    /// The block of the whole configuration.
+    pub(super) fn settings(&mut self, block: &Block, place: Place) {
         self.only("`coxswain`", &block.body, &["edition", "state"], &[]);
         if place == Place::Child {
             self.problem(
@@ -200,14 +201,9 @@ impl<'a> Decoder<'a> {
             }
         }
         if let Some(state) = block.body.attribute("state") {
-            let local = matches!(&state.expr.kind, ExprKind::Object(items) if items.len() == 1
-                && matches!(&items[0].value.kind, ExprKind::Str(s) if s.as_ref() == "local"));
-            if !local {
-                self.problem(
-                    Diagnostic::error("unknown-backend", "this state backend is not known")
-                        .detail("Write `state = { backend = \"local\" }`: the state is kept in .coxswain/ beside the configuration.")
-                        .at(state.expr.span, "unknown backend"),
-                );
+            match super::place::read(&state.expr) {
+                Ok(place) => self.out.module.state = place,
+                Err(problem) => self.problem(*problem),
             }
         }
     }

@@ -9,9 +9,12 @@
 mod check;
 mod decode;
 mod meta;
+mod place;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+pub use place::{SshPlace, StatePlace};
 
 use crate::builtin;
 use coxswain_lang::{Attribute, Expr, Reference, SourceFile};
@@ -40,6 +43,8 @@ pub struct Config {
 pub struct Module {
     /// The directory, relative to the root directory; empty for the root.
     pub dir: String,
+    /// Where the state is kept; of the root alone.
+    pub state: StatePlace,
     /// `variable` blocks.
     pub variables: BTreeMap<Name, Variable>,
     /// Entries of `locals` blocks.
@@ -229,6 +234,22 @@ pub fn load(fetch: &mut Fetch<'_>, kinds: &dyn Kinds) -> (Config, Diagnostics) {
     let Loader { config, mut problems, .. } = loader;
     check::check(&config, kinds, &mut problems);
     (config, problems)
+}
+
+/// Where the state is kept, from the root module's files; what else is in them does not matter.
+pub fn state_place(files: &[RawFile], kinds: &dyn Kinds) -> (StatePlace, Diagnostics) {
+    let mut decoder = decode::Decoder::new("", kinds);
+    let mut problems = Diagnostics::new();
+    for file in files {
+        let (body, unparsed) = coxswain_lang::parse(file.source.id, &file.bytes);
+        problems.extend(unparsed);
+        for block in body.blocks.iter().filter(|block| block.ident.as_ref() == "coxswain") {
+            decoder.settings(block, decode::Place::Root);
+        }
+    }
+    let decoded = decoder.finish();
+    problems.extend(decoded.problems);
+    (decoded.module.state, problems)
 }
 
 struct Loader<'a, 'f> {

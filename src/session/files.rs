@@ -36,6 +36,13 @@ impl Files {
         RawFile { source, bytes }
     }
 
+    /// `FILE:LINE: `, where the file is one of these.
+    pub(super) fn shown(&self, span: coxswain_model::Span) -> Option<String> {
+        let source = self.sources.iter().find(|source| source.id == span.file)?;
+        let before = source.text.as_bytes().get(..span.start as usize)?;
+        Some(format!("{}:{}: ", source.name, before.iter().filter(|b| **b == b'\n').count() + 1))
+    }
+
     /// Keeps a file's lines out of errors: of each, what is before the first `=` stays, so that places can be told.
     pub(super) fn hide(&mut self, id: FileId) {
         let Some(source) = self.sources.iter_mut().find(|s| s.id == id) else { return };

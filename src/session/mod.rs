@@ -8,6 +8,7 @@
 
 mod adopt;
 mod files;
+mod remote;
 mod saved;
 mod states;
 mod variables;
@@ -48,9 +49,16 @@ impl std::fmt::Debug for GivenWorld {
     }
 }
 
+/// Where the state is kept, once that is known. A session knows it from its configuration; without one, the root
+/// module's files are read for it.
+#[derive(Debug, Clone, Default)]
+pub struct KnownPlace(pub(self) Option<states::Place>);
+
 /// What a session is opened with.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// Where the state is kept.
+    pub place: KnownPlace,
     /// Where reads are answered and acts are done.
     pub world: GivenWorld,
     /// The root directory.
@@ -129,7 +137,7 @@ pub struct Session {
 
 impl Session {
     /// Reads and checks everything. The sources are there even on failure.
-    pub fn open(options: Options) -> (Sources, Result<Session, Failure>) {
+    pub fn open(mut options: Options) -> (Sources, Result<Session, Failure>) {
         let mut files = Files::default();
         if let Err(failure) = readable(&options.root) {
             return (Sources::default(), Err(failure));
@@ -143,6 +151,7 @@ impl Session {
             return (sources, Err(Failure::Diagnostics(problems)));
         }
         let inputs = Inputs { variables: declared(&config, variables), files: BTreeMap::new() };
+        options.place = states::place(&options, &config);
         let session = states::world(&options).map(|world| Session {
             options,
             config,

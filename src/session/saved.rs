@@ -107,7 +107,7 @@ pub(super) fn load(options: Options, path: &Path) -> (Sources, Result<(Session, 
 
 type Opened = Result<(Sources, Session, Plan), (Sources, Failure)>;
 
-fn open(options: Options, path: &Path) -> Opened {
+fn open(mut options: Options, path: &Path) -> Opened {
     let none = |failure| (Sources::default(), failure);
     let saved = read(path).map_err(none)?;
     let mut files = Files::default();
@@ -122,6 +122,7 @@ fn open(options: Options, path: &Path) -> Opened {
     if problems.iter().any(coxswain_model::Diagnostic::is_error) {
         return Err((sources, Failure::Diagnostics(problems)));
     }
+    options.place = states::place(&options, &config);
     let digester = states::load(&options).map_err(none)?.1;
     let digest = |bytes: &[u8]| digester.digest(bytes);
     let given = merge(&saved, declared(&config, fresh), &digest).map_err(|f| (sources.clone(), f))?;

@@ -5,14 +5,16 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use coxswain_model::Address;
+use coxswain_model::{Address, Diagnostic};
 use coxswain_state::{
-    Backend as _, Change, Digester, Entry, Error, Fresh, LocalBackend, Owner, Record, RunBegin, State, Store,
-    View,
+    Backend, Change, Digester, Entry, Error, Fresh, LocalBackend, Owner, Record, RemoteBackend, RunBegin,
+    State, Store, View,
 };
 
-use super::{Failure, Options};
+use super::files::Files;
+use super::{Failure, KnownPlace, Options, Registry};
 use crate::apply::Journal;
+use crate::config::{self, Config, StatePlace};
 use crate::plan::Plan;
 use crate::world::World;
 use crate::world::real::{Mode, Options as WorldOptions, RealWorld};
@@ -44,8 +46,58 @@ fn directory(options: &Options) -> PathBuf {
     }
 }
 
-fn backend(options: &Options) -> LocalBackend {
-    LocalBackend::new(directory(options))
+/// Where the state is kept, with the line to it.
+#[derive(Debug, Clone)]
+pub(super) enum Place {
+    Local(PathBuf),
+    Remote(RemoteBackend),
+}
+
+impl Place {
+    fn of(place: &StatePlace, options: &Options) -> Place {
+        match place {
+            StatePlace::Local => Place::Local(directory(options)),
+            StatePlace::Ssh(place) => Place::Remote(super::remote::backend(place, options.env.as_deref())),
+        }
+    }
+
+    fn backend(&self) -> Box<dyn Backend> {
+        match self {
+            Place::Local(dir) => Box::new(LocalBackend::new(dir)),
+            Place::Remote(backend) => Box::new(backend.clone()),
+        }
+    }
+}
+
+/// Where the configuration says that its state is.
+pub(super) fn place(options: &Options, config: &Config) -> KnownPlace {
+    let at = config.modules.first().map(|root| &root.state).unwrap_or(&StatePlace::Local);
+    KnownPlace(Some(Place::of(at, options)))
+}
+
+/// Where the state is. A configuration that does not say it clearly must not be taken for one of the usual place: the
+/// commands on the state would work on another state than meant.
+fn backend(options: &Options) -> Result<Box<dyn Backend>, Failure> {
+    if let Some(place) = &options.place.0 {
+        return Ok(place.backend());
+    }
+    let mut files = Files::default();
+    // A state may be looked at where its configuration is not.
+    let Ok(root) = files.module(&options.root, "") else {
+        return Ok(Place::of(&StatePlace::Local, options).backend());
+    };
+    let (place, problems) = config::state_place(&root, &Registry);
+    match problems.into_iter().find(Diagnostic::is_error) {
+        None => Ok(Place::of(&place, options).backend()),
+        Some(problem) => {
+            let at = problem.labels.first().and_then(|label| files.shown(label.span)).unwrap_or_default();
+            Err(Failure::other(
+                "finding the state",
+                format!("{at}{}", problem.summary),
+                "`coxswain validate` shows what is wrong with the configuration",
+            ))
+        }
+    }
 }
 
 /// The world of a run.
@@ -62,28 +114,46 @@ pub(super) fn world(options: &Options) -> Result<Arc<dyn World>, Failure> {
     Ok(Arc::new(RealWorld::new(world)))
 }
 
-fn failure(error: Error) -> Failure {
-    match error {
-        Error::Busy { .. } => Failure::Busy(error.to_string()),
-        error => {
-            let mut why = error.to_string();
-            let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(&error);
-            while let Some(deeper) = cause {
-                why = format!("{why}: {deeper}");
-                cause = deeper.source();
-            }
-            let next = match error {
-                Error::Corrupt { .. } => "`coxswain state history` lists earlier states; nothing was changed",
-                _ => "nothing in the state was lost; mend the cause and run the command again",
-            };
-            Failure::other("using the state", why, next)
-        }
+/// An error with what is behind it.
+fn in_full(error: &Error) -> String {
+    let mut why = error.to_string();
+    let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(error);
+    while let Some(deeper) = cause {
+        why = format!("{why}: {deeper}");
+        cause = deeper.source();
     }
+    why
+}
+
+fn failure(error: Error) -> Failure {
+    let next = match error {
+        Error::Busy { .. } => return Failure::Busy(error.to_string()),
+        Error::Corrupt { .. } => "`coxswain state history` lists earlier states; nothing was changed",
+        _ => "nothing in the state was lost; mend the cause and run the command again",
+    };
+    Failure::other("using the state", in_full(&error), next)
+}
+
+/// What is there. A state that was forgotten when the configuration was told another place is no empty state: a plan
+/// would take everything for new.
+fn view(options: &Options) -> Result<View, Failure> {
+    let backend = backend(options)?;
+    let view = View::load(backend.as_ref()).map_err(failure)?;
+    let here = directory(options);
+    let left = LocalBackend::new(&here);
+    if view.exists || backend.place() == left.place() || !here.join("state.json").exists() {
+        return Ok(view);
+    }
+    Err(Failure::other(
+        format!("using the state at {}", backend.place()),
+        format!("there is none yet, and there is one at {}", left.place()),
+        "copy what is there to the new place, with digest.key, and remove it here; or remove it to begin with nothing",
+    ))
 }
 
 /// The state and the key of its digests; an empty one where there is none yet.
 pub(super) fn load(options: &Options) -> Result<(State, Digester), Failure> {
-    let view = View::load(&backend(options)).map_err(failure)?;
+    let view = view(options)?;
     // Without a key nothing was ever digested; any key will do to compare with nothing.
     let digester = view
         .digester
@@ -96,7 +166,7 @@ pub(super) fn load(options: &Options) -> Result<(State, Digester), Failure> {
 /// # Errors
 /// When it cannot be made.
 pub(super) fn ensure(options: &Options) -> Result<(), Failure> {
-    let view = View::load(&backend(options)).map_err(failure)?;
+    let view = view(options)?;
     if view.exists && view.is_settled && view.digester.is_some() {
         return Ok(());
     }
@@ -112,7 +182,7 @@ pub(super) fn ensure(options: &Options) -> Result<(), Failure> {
 
 fn store(options: &Options) -> Result<Store, Failure> {
     let fresh = Fresh::random().map_err(failure)?;
-    Store::open(Box::new(backend(options)), &owner(), fresh).map_err(failure)
+    Store::open(backend(options)?, &owner(), fresh).map_err(failure)
 }
 
 fn owner() -> Owner {
@@ -174,12 +244,12 @@ impl Journal for Writer {
             Entry::Edit(edit) => store.edit(&edit.why, edit.changes, &edit.at),
             Entry::RunEnd(end) => store.end_run(end.summary, &end.at),
         };
-        done.map_err(|e| e.to_string())
+        done.map_err(|e| in_full(&e))
     }
     async fn synced(&self) -> Result<(), String> {
         // The other steps of this turn put their entries beside ours; the first to come back syncs them all.
         tokio::task::yield_now().await;
-        self.store.lock().unwrap_or_else(PoisonError::into_inner).sync().map_err(|e| e.to_string())
+        self.store.lock().unwrap_or_else(PoisonError::into_inner).sync().map_err(|e| in_full(&e))
     }
     fn now(&self) -> String {
         now()
@@ -268,11 +338,12 @@ pub fn state_remove(options: &Options, address: &Address) -> Result<(), Failure>
 /// # Errors
 /// When they cannot be read.
 pub fn state_history(options: &Options) -> Result<Vec<HistoryEntry>, Failure> {
-    let backend = backend(options);
+    let backend = backend(options)?;
     let mut entries = Vec::new();
-    for serial in coxswain_state::history(&backend).map_err(failure)?.into_iter().rev() {
-        let instances = coxswain_state::read_history(&backend, serial).map_or(0, |s| s.instances.len());
-        let journal = coxswain_state::read_history_journal(&backend, serial).unwrap_or_default();
+    for serial in coxswain_state::history(backend.as_ref()).map_err(failure)?.into_iter().rev() {
+        let instances =
+            coxswain_state::read_history(backend.as_ref(), serial).map_or(0, |s| s.instances.len());
+        let journal = coxswain_state::read_history_journal(backend.as_ref(), serial).unwrap_or_default();
         let at = journal.iter().rev().find_map(|entry| match entry {
             Entry::RunEnd(end) => Some(end.at.clone()),
             Entry::Edit(edit) => Some(edit.at.clone()),
@@ -281,7 +352,6 @@ pub fn state_history(options: &Options) -> Result<Vec<HistoryEntry>, Failure> {
         });
         entries.push(HistoryEntry { serial, at: at.unwrap_or_default(), instances });
     }
-    let _ = backend.place();
     Ok(entries)
 }
 

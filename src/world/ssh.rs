@@ -73,7 +73,10 @@ impl Control {
     }
 
     /// The configuration of one connection.
-    fn configure(&self, connection: &Connection, known_as: Option<&str>) -> io::Result<PathBuf> {
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn configure(&self, connection: &Connection, known_as: Option<&str>) -> io::Result<PathBuf> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let mut text = String::new();
         if let Some(key) = connection.host_key.as_deref().and_then(host_key) {
@@ -468,7 +471,10 @@ fn sudo_said(err: &[u8], prompt: &str) -> String {
 }
 
 /// Words that go on ssh's command line or into its configuration: nothing that could be an option or a second line.
-fn check(connection: &Connection) -> Result<(), String> {
+///
+/// # Errors
+/// The word that is another.
+pub fn check(connection: &Connection) -> Result<(), String> {
     let is_plain = |text: &str, more: &str| {
         !text.is_empty()
             && !text.starts_with('-')

@@ -50,7 +50,9 @@ mod model;
 mod snapshot;
 mod store;
 
-pub use backend::{Backend, Disk, Guard, LocalBackend, Locked, Name, RealDisk};
+pub use backend::{
+    Backend, Dial, Disk, Guard, KEEPER_COMMAND, Line, LocalBackend, Locked, Name, RealDisk, RemoteBackend,
+};
 pub use digest::{Digester, KEY_BYTES, KeyFact, PREFIX as DIGEST_PREFIX};
 pub use entry::{Change, Edit, Entry, Intent, Outcome, RunBegin, RunEnd, StepEnd};
 pub use error::{Error, Owner, ParseError, Position};

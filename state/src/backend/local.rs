@@ -13,12 +13,11 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use super::names::{self, HISTORY, LOCK};
 use super::{Backend, Guard, Name};
 use crate::error::{Error, Owner};
 use crate::snapshot::MAX_FILE_BYTES;
 
-const HISTORY: &str = "history";
-const LOCK: &str = "lock";
 const TEMPORARY: &str = "tmp";
 const FILE_MODE: u32 = 0o600;
 const DIR_MODE: u32 = 0o700;
@@ -213,17 +212,7 @@ impl LocalBackend {
     }
 
     fn path(&self, name: Name) -> PathBuf {
-        let past = |serial: u64, ending: &str| self.dir.join(HISTORY).join(format!("{serial:012}.{ending}"));
-        match name {
-            Name::Snapshot => self.dir.join("state.json"),
-            Name::Journal => self.dir.join("journal.jsonl"),
-            Name::DigestKey => self.dir.join("digest.key"),
-            Name::Ignore => self.dir.join(".gitignore"),
-            Name::Past(serial) => past(serial, "json"),
-            Name::PastJournal(serial) => past(serial, "jsonl"),
-            Name::DamagedSnapshot(serial) => past(serial, "json.damaged"),
-            Name::DamagedJournal(serial) => past(serial, "jsonl.damaged"),
-        }
+        self.dir.join(names::file(name))
     }
 
     fn make_dir(&self, dir: &Path) -> Result<(), Error> {
@@ -237,18 +226,6 @@ impl LocalBackend {
 fn io_error(op: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.display().to_string();
     move |source| Error::Io { path, op, source }
-}
-
-fn past_name(file: &str) -> Option<Name> {
-    let (serial, ending) = file.split_once('.')?;
-    let serial = serial.parse().ok()?;
-    match ending {
-        "json" => Some(Name::Past(serial)),
-        "jsonl" => Some(Name::PastJournal(serial)),
-        "json.damaged" => Some(Name::DamagedSnapshot(serial)),
-        "jsonl.damaged" => Some(Name::DamagedJournal(serial)),
-        _ => None,
-    }
 }
 
 impl Backend for LocalBackend {
@@ -298,9 +275,7 @@ impl Backend for LocalBackend {
     fn list_past(&self) -> Result<Vec<Name>, Error> {
         let dir = self.dir.join(HISTORY);
         let files = self.disk.list(&dir).map_err(io_error("list", &dir))?;
-        let mut names: Vec<Name> = files.iter().filter_map(|file| past_name(file)).collect();
-        names.sort();
-        Ok(names)
+        Ok(names::past(files))
     }
 
     fn remove(&self, name: Name) -> Result<(), Error> {

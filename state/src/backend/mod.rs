@@ -1,12 +1,15 @@
 //! Where a state is kept, in plain operations; the algorithm is in [`crate::Store`], once for all of them.
 
 mod local;
+mod names;
+mod remote;
 
 use std::any::Any;
 
 use crate::error::{Error, Owner};
 
 pub use local::{Disk, LocalBackend, Locked, RealDisk};
+pub use remote::{Dial, KEEPER_COMMAND, Line, RemoteBackend};
 
 /// What is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -2,7 +2,9 @@
 
 #![expect(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod conformance;
 pub(crate) mod disk;
+pub(crate) mod work;
 
 use coxswain_model::Address;
 use coxswain_state::*;
