@@ -26,7 +26,9 @@ if [ "$m" = "${d%% *}" ]; then
 elif [ -z "$p" ] || [ "$p" = 0 ]; then
 	l=yes
 elif [ -z "$m" ]; then
-	s=$(stat -c %Y "/proc/$p" 2>/dev/null) || s=0
+	# A reload counts as well as a start.
+	s=$(systemctl show --value -p StateChangeTimestamp ssh.service 2>/dev/null)
+	s=$(date -d "${s:-1970-01-01}" +%s 2>/dev/null) || s=0
 	n=$(date +%s)
 	l=yes
 	for f in /etc/ssh/sshd_config /etc/ssh/sshd_config.d/*.conf; do
