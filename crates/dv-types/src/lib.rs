@@ -1,0 +1,16 @@
+//! What a distributed validator cluster is made of.
+//!
+//! ```text
+//! hash      SSZ roots: consensus messages, cluster definitions and locks
+//! network   names, fork versions, genesis times, domains
+//! deposit   messages, roots, amounts, the launchpad's files
+//! ```
+//!
+//! Nothing here reads a clock, a file or random bytes, and nothing signs: roots go out, signatures come in.
+
+pub mod deposit;
+pub mod hash;
+pub mod network;
+
+/// A root: 32 bytes.
+pub type Root = [u8; 32];

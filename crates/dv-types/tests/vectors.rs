@@ -1,0 +1,165 @@
+//! What other programs computed and wrote.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use coxswain_dv_types::hash::{HashError, Hasher};
+use coxswain_dv_types::network::{NETWORKS, Networks, fork_data_root};
+use coxswain_dv_types::{Root, deposit};
+use serde_json::Value as Json;
+
+/// The folder of the vectors; none, and a line that says so, where they are not.
+fn vectors(folder: &str) -> Option<PathBuf> {
+    let all = std::env::var_os("COXSWAIN_VECTORS")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors"), PathBuf::from);
+    let folder = all.join(folder);
+    if !folder.is_dir() {
+        println!("skipped: {} is not here", folder.display());
+        return None;
+    }
+    Some(folder)
+}
+
+fn json(path: &Path) -> Json {
+    let text = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_slice(&text).expect("JSON")
+}
+
+fn text(json: &Json) -> &str {
+    json.as_str().expect("a text")
+}
+
+fn bytes(json: &Json) -> Vec<u8> {
+    let text = text(json);
+    hex::decode(text.strip_prefix("0x").unwrap_or(text)).expect("hex")
+}
+
+fn size(json: &Json) -> usize {
+    usize::try_from(json.as_u64().expect("a number")).expect("small")
+}
+
+/// One vector of the helpers: a value, alone or behind another.
+fn helper(vector: &Json) -> Result<Root, HashError> {
+    Hasher::root(|hasher| {
+        if let Some(before) = vector.get("before") {
+            match (before.get("put_bytes"), before.get("put_uint64")) {
+                (Some(first), _) => hasher.put(&bytes(first)),
+                (None, Some(first)) => hasher.put_number(first.as_u64().expect("a number")),
+                (None, None) => panic!("{before}"),
+            }
+        }
+        match text(&vector["op"]) {
+            "byte_list" => hasher.put_list(&bytes(&vector["value"]), size(&vector["limit"])),
+            "bytes_n" => hasher.put_left(&bytes(&vector["value"]), size(&vector["n"])),
+            "hex_bytes20" => hasher.put_address(text(&vector["value"])),
+            other => panic!("{other}"),
+        }
+    })
+}
+
+#[test]
+fn helpers_of_hashing() {
+    let Some(folder) = vectors("charon/cluster") else { return };
+    let file = json(&folder.join("ssz_helpers.json"));
+    let all = file["vectors"].as_array().expect("a list");
+    assert!(all.len() > 10);
+    for vector in all {
+        assert_eq!(helper(vector).expect("fits").to_vec(), bytes(&vector["expected"]), "{vector}");
+    }
+}
+
+#[test]
+fn networks_and_their_domains() {
+    let Some(folder) = vectors("charon/eth2util") else { return };
+    let file = json(&folder.join("networks.json"));
+    let all = file["networks"].as_array().expect("a list");
+    assert_eq!(all.len(), NETWORKS.len());
+    for expected in all {
+        let name = text(&expected["name"]);
+        let network = Networks::default().named(name).cloned().unwrap_or_else(|| panic!("{name}"));
+        assert_eq!(Some(network.chain_id), expected["chain_id"].as_u64(), "{name}");
+        assert_eq!(Some(network.genesis_time), expected["genesis_time"].as_u64(), "{name}");
+        assert_eq!(Some(network.slot_seconds), expected["slot_seconds"].as_u64(), "{name}");
+        assert_eq!(network.genesis_fork_version.to_vec(), bytes(&expected["genesis_fork_version"]), "{name}");
+        let capella = network.capella_fork_version.map(Vec::from);
+        assert_eq!(capella, Some(bytes(&expected["capella_fork_version"])), "{name}");
+        assert_eq!(network.deposit_domain().to_vec(), bytes(&expected["domain_deposit"]), "{name}");
+        assert_eq!(
+            network.builder_domain().to_vec(),
+            bytes(&expected["domain_application_builder"]),
+            "{name}"
+        );
+    }
+    let roots = json(&folder.join("ssz_roots.json"));
+    for vector in roots["fork_data_root"].as_array().expect("a list") {
+        let version = bytes(&vector["current_version"]).try_into().expect("four bytes");
+        let validators = bytes(&vector["genesis_validators_root"]).try_into().expect("32 bytes");
+        assert_eq!(fork_data_root(version, &validators).to_vec(), bytes(&vector["root"]));
+    }
+}
+
+/// Every deposit file below a folder.
+fn deposit_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        if path.is_dir() {
+            deposit_files(&path, found);
+        } else if name.starts_with("deposit-data") && name.ends_with(".json") {
+            found.push(path);
+        }
+    }
+}
+
+/// Files of real runs: their roots are ours, their text is ours byte for byte, and their name is that of the amount.
+#[test]
+fn deposit_files_of_others_are_written_alike() {
+    let mut files = Vec::new();
+    for folder in ["charon/runs", "charon/derived/clusters"] {
+        let Some(folder) = vectors(folder) else { return };
+        deposit_files(&folder, &mut files);
+    }
+    assert!(files.len() > 20, "{}", files.len());
+    for path in files {
+        let shown = path.display();
+        let text = fs::read(&path).expect("a file");
+        let read = deposit::parse(&text).unwrap_or_else(|error| panic!("{shown}: {error}"));
+        let first = read.first().unwrap_or_else(|| panic!("{shown}: no deposit"));
+        let mut network = Networks::default().of(first.fork_version).cloned().unwrap_or(NETWORKS[0].clone());
+        network.genesis_fork_version = first.fork_version;
+        network.name = first.network_name.clone().into();
+        let deposits: Vec<_> = read.iter().map(|read| read.data.clone()).collect();
+        let written =
+            deposit::to_text(&deposits, &network).unwrap_or_else(|error| panic!("{shown}: {error}"));
+        assert_eq!(written.as_bytes(), text, "{shown}");
+        let name = deposit::file_name(first.data.message.amount);
+        assert!(path.ends_with(&name), "{shown}: {name}");
+    }
+}
+
+#[test]
+fn the_file_of_a_test_of_charons_is_read() {
+    let Some(folder) = vectors("charon/eth2util/deposit") else { return };
+    let text = fs::read(folder.join("TestMarshalDepositData.golden")).expect("a file");
+    let read = deposit::parse(&text).expect("deposits");
+    let deposits: Vec<_> = read.iter().map(|read| read.data.clone()).collect();
+    let network = Networks::default().of(read[0].fork_version).expect("a known network").clone();
+    assert_eq!(deposit::to_text(&deposits, &network).expect("one amount").as_bytes(), text);
+}
+
+#[test]
+fn amounts_that_definitions_may_have() {
+    use deposit::Rewards;
+    let Some(folder) = vectors("charon/cluster") else { return };
+    let file = json(&folder.join("deposit_amounts_on_parse.json"));
+    for vector in file["vectors"].as_array().expect("a list") {
+        let amounts: Vec<u64> = vector["deposit_amounts"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|a| text(a).parse().expect("gwei"))
+            .collect();
+        let rewards = if vector["compounding"] == true { Rewards::Compounding } else { Rewards::PaidOut };
+        assert_eq!(deposit::check_amounts(&amounts, rewards).is_ok(), vector["ok"] == true, "{vector}");
+    }
+}
