@@ -9,6 +9,7 @@ use coxswain_dv_types::{Root, deposit};
 use serde_json::Value as Json;
 
 /// The folder of the vectors; none, and a line that says so, where they are not.
+#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 fn vectors(folder: &str) -> Option<PathBuf> {
     let all = std::env::var_os("COXSWAIN_VECTORS")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors"), PathBuf::from);
