@@ -76,6 +76,13 @@ fn what_one_controller_applied_the_other_knows() {
     team.site.expect_no_op();
     team.site.host(0).exec("echo changed >/srv/a").ok();
     assert!(team.other(&["drift"]).expect(3).stdout.contains("file.a"));
+    // Who looks for drift needs to know where the state is, and nothing else.
+    let guard = TempProject::new();
+    guard.write(
+        "main.hcl",
+        format!("coxswain {{\n  state = {{ backend = \"ssh\", url = \"{PLACE}\" }}\n}}\n"),
+    );
+    assert!(guard.run_in(&team.site.lab, &["drift"]).expect(3).stdout.contains("file.a"));
     team.other(&["destroy", "--yes"]).ok();
     assert!(!team.site.host(0).has("/srv/a"));
     assert!(!team.site.run(&["state", "list"]).ok().stdout.contains("file."), "the first one knows it");
