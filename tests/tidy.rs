@@ -47,8 +47,17 @@ const ARROWS: &[(&str, &[&str])] = &[
 const VOCABULARY: &[&str] = &["act", "answer", "connection", "kind", "probe", "find", "KINDS"];
 
 /// Where there is no IO, clock, environment or randomness.
-const PURE: &[&str] =
-    &["crates/model/src/", "crates/lang/src/", "src/config/", "src/graph/", "src/plan/", "src/builtin.rs"];
+const PURE: &[&str] = &[
+    "crates/model/src/",
+    "crates/lang/src/",
+    "crates/dv-crypto/src/",
+    "crates/dv-keystore/src/",
+    "crates/dv-types/src/",
+    "src/config/",
+    "src/graph/",
+    "src/plan/",
+    "src/builtin.rs",
+];
 
 /// Paths that are not pure, by prefix.
 const IMPURE: &[&str] = &[
@@ -83,6 +92,9 @@ const PURE_AFTER_ALL: &[&str] =
 const MEMBERS: &[(&str, &[&str])] = &[
     ("crates/model/Cargo.toml", &[]),
     ("crates/lang/Cargo.toml", &["coxswain-model"]),
+    ("crates/dv-crypto/Cargo.toml", &[]),
+    ("crates/dv-keystore/Cargo.toml", &[]),
+    ("crates/dv-types/Cargo.toml", &[]),
     ("state/Cargo.toml", &["coxswain-model"]),
 ];
 

@@ -1,0 +1,3 @@
+//! Threshold BLS beside plain loops over blst.
+
+fn main() {}
