@@ -94,7 +94,7 @@ const MEMBERS: &[(&str, &[&str])] = &[
     ("crates/lang/Cargo.toml", &["coxswain-model"]),
     ("crates/dv-crypto/Cargo.toml", &[]),
     ("crates/dv-keystore/Cargo.toml", &[]),
-    ("crates/dv-types/Cargo.toml", &[]),
+    ("crates/dv-types/Cargo.toml", &["coxswain-dv-crypto"]),
     ("state/Cargo.toml", &["coxswain-model"]),
 ];
 

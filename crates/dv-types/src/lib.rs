@@ -4,11 +4,14 @@
 //! hash      SSZ roots: consensus messages, cluster definitions and locks
 //! network   names, fork versions, genesis times, domains
 //! deposit   messages, roots, amounts, the launchpad's files
+//! enr       node records
 //! ```
 //!
-//! Nothing here reads a clock, a file or random bytes, and nothing signs: roots go out, signatures come in.
+//! Nothing here reads a clock, a file or random bytes, and only records of nodes are signed: else roots go
+//! out and signatures come in.
 
 pub mod deposit;
+pub mod enr;
 pub mod hash;
 pub mod network;
 

@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use coxswain_dv_crypto::k1::IdentityKey;
 use coxswain_dv_types::hash::{HashError, Hasher};
 use coxswain_dv_types::network::{NETWORKS, Networks, fork_data_root};
-use coxswain_dv_types::{Root, deposit};
+use coxswain_dv_types::{Root, deposit, enr};
 use serde_json::Value as Json;
 
 /// The folder of the vectors; none, and a line that says so, where they are not.
@@ -162,5 +163,40 @@ fn amounts_that_definitions_may_have() {
             .collect();
         let rewards = if vector["compounding"] == true { Rewards::Compounding } else { Rewards::PaidOut };
         assert_eq!(deposit::check_amounts(&amounts, rewards).is_ok(), vector["ok"] == true, "{vector}");
+    }
+}
+
+#[test]
+fn node_records() {
+    let Some(folder) = vectors("charon/eth2util") else { return };
+    let file = json(&folder.join("enr.json"));
+    let all = file["vectors"].as_array().expect("a list");
+    assert!(all.len() > 3);
+    for vector in all {
+        let parsed = enr::parse(text(&vector["enr"]));
+        assert_eq!(parsed.is_ok(), vector["ok"] == true, "{vector}: {parsed:?}");
+        let Ok(record) = parsed else { continue };
+        if let Some(key) = vector.get("secp256k1") {
+            assert_eq!(record.public().to_bytes().to_vec(), bytes(key), "{vector}");
+        }
+        for name in ["tcp", "udp"] {
+            if let Some(port) = vector.get(name) {
+                assert_eq!(record.number(name), port.as_u64(), "{vector}");
+            }
+        }
+        let key = vector.get("private_key").map(|key| IdentityKey::parse(text(key)).expect("a key"));
+        if let Some(key) = key.filter(|_| text(&vector["enr"]).starts_with("enr:-HW4Q")) {
+            assert_eq!(enr::record(&key).text(), text(&vector["enr"]));
+        }
+    }
+    let Some(folder) = vectors("charon/derived") else { return };
+    for vector in json(&folder.join("enr.json"))["vectors"].as_array().expect("a list") {
+        let record = enr::parse(text(&vector["enr"])).unwrap_or_else(|error| panic!("{vector}: {error}"));
+        let key = IdentityKey::parse(text(&vector["private_key"])).expect("a key");
+        assert_eq!(*record.public(), key.public(), "{vector}");
+        assert_eq!(record.number("tcp"), vector.get("tcp").and_then(Json::as_u64), "{vector}");
+        if vector.get("tcp").is_none() {
+            assert_eq!(enr::record(&key).text(), text(&vector["enr"]));
+        }
     }
 }
