@@ -288,7 +288,7 @@ impl Doing<'_, '_> {
         }
         let boot = self.boot_id().await;
         let guard = self.arm(change).await?;
-        let outcome = match self.attempts(change).await {
+        let outcome = match self.attempts(change, guard.as_ref()).await {
             Ok(outcome) => outcome,
             Err(_) if self.planned.step.class == StepClass::Reboot && boot.is_some() => {
                 Outcome::Done(Object::new())
@@ -314,8 +314,9 @@ impl Doing<'_, '_> {
         Ok(outcome)
     }
 
-    /// Runs the step with its limit, and again where that is harmless.
-    async fn attempts(&self, change: &Change) -> Result<Outcome, KindError> {
+    /// Runs the step with its limit, and again where that is harmless. Never a step with a guard: the guard counts from
+    /// the first attempt, and what it takes back must not be done once more without one.
+    async fn attempts(&self, change: &Change, guard: Option<&way::Guard>) -> Result<Outcome, KindError> {
         let numbers =
             self.core.lock().args_of(&self.instance.address).map(|a| a.numbers.clone()).unwrap_or_default();
         let action = match self.planned.step.verb {
@@ -325,7 +326,8 @@ impl Doing<'_, '_> {
         };
         let limit =
             numbers.get(&format!("timeouts.{action}")).map_or(STEP_LIMIT, |s| Duration::from_secs(*s));
-        let attempts = numbers.get("retry.attempts").copied().unwrap_or(1).max(1);
+        let asked = numbers.get("retry.attempts").copied().unwrap_or(1).max(1);
+        let attempts = if guard.is_some() { 1 } else { asked };
         let wait = Duration::from_secs(numbers.get("retry.wait").copied().unwrap_or(1));
         let mut tried = 0;
         loop {

@@ -81,7 +81,6 @@ pub(crate) fn assemble<'a>(
         conflicts::nowhere(request.selection, &graph, &items),
     ];
     graph.problems.extend(conflicts.into_iter().flatten());
-    graph.problems.extend(judge::judged(request, &graph, &items));
     let fences = claims::fences(request, &graph, &items);
     graph.problems.extend(fences.problems.iter().cloned());
     if graph.problems.iter().any(Diagnostic::is_error) {
@@ -94,6 +93,11 @@ pub(crate) fn assemble<'a>(
     let mut together = edges.clone();
     together.extend(claim_edges.iter().flat_map(|(f, t, why)| [(*f, *t, *why), (*t, *f, *why)]));
     let cut = cut(request, &mut items, &together, &mut shown);
+    // Of what is really done: a rule that is left out lets nobody in.
+    graph.problems.extend(judge::judged(request, &graph, &items));
+    if graph.problems.iter().any(Diagnostic::is_error) {
+        return Progress::Wrong(std::mem::take(&mut graph.problems));
+    }
     edges.retain(|(f, t, _)| items[*f].has_steps() && items[*t].has_steps());
     edges.extend(order::rollout_edges(&items));
     edges.extend(claim_edges.into_iter().filter(|(f, t, _)| items[*f].has_steps() && items[*t].has_steps()));

@@ -47,18 +47,21 @@ pub(super) fn judge(host: &HostView<'_>, asked: &str) -> Vec<(Address, Diagnosti
         return Vec::new();
     }
     let mut problems = Vec::new();
+    let is_unruled = client.to_canonical().is_ipv6() && !planned.has_ipv6;
     for port in planned.ports(host, port) {
         let coming = Coming { client, server, interface: planned.interface.clone(), port };
-        let rule = ufw::decides(&planned.rules, &coming);
+        let rule = ufw::decides(&planned.rules, &coming).filter(|_| !is_unruled);
         let lets_in = match rule {
             Some((_, rule)) => matches!(rule.action.as_str(), "allow" | "limit"),
-            None => planned.incoming == "allow",
+            None => planned.incoming == "allow" && !is_unruled,
         };
         if lets_in {
             continue;
         }
         let by = match rule {
             Some((number, rule)) => format!("rule {number} (`{}`{})", rule.shown(), whose(rule)),
+            // Without IPv6, ufw drops all of it, whatever its rules and policies say.
+            None if is_unruled => "it takes no rules for IPv6, and drops what comes by it".to_owned(),
             None => format!("no rule, and what comes in is met with `{}`", planned.incoming),
         };
         let summary = format!("the firewall would keep the management connection out: {by}");
@@ -89,6 +92,7 @@ struct Planned {
     enabled: bool,
     is_on_now: bool,
     incoming: String,
+    has_ipv6: bool,
     interface: Option<String>,
     rules: Vec<Rule>,
 }
@@ -140,6 +144,7 @@ impl Planned {
             None => none,
         };
         let observed = now.get("DEFAULT_INPUT_POLICY").map_or("deny", super::firewall::policy);
+        let has_ipv6 = flag(&set, "ipv6").unwrap_or(table.keeps == Keeps::Both);
         let mut rules = planned_rules(host, table);
         if flag(&set, "exclusive") == Some(true) {
             rules.retain(|r| !super::firewall::is_foreign(r, &set));
@@ -147,6 +152,7 @@ impl Planned {
         Some(Planned {
             enabled: flag(&set, "enabled").unwrap_or(is_on_now),
             is_on_now,
+            has_ipv6,
             incoming: text(&set, "incoming").unwrap_or(observed).to_owned(),
             interface: now.get("interface").filter(|i| !i.is_empty()).map(str::to_owned),
             rules,
@@ -197,8 +203,12 @@ mod tests {
 
     /// What is said of changes on a host whose firewall is on and has these rules.
     fn said_of(rules: &str, changes: &[(&'static str, Change)]) -> Vec<String> {
-        let facts =
-            FactsAnswer { ssh_connection: "10.0.2.2 1 10.0.2.15 22".into(), ..FactsAnswer::default() };
+        said_to("10.0.2.2 1 10.0.2.15 22", rules, changes)
+    }
+
+    /// The same, for who came by this connection.
+    fn said_to(connection: &str, rules: &str, changes: &[(&'static str, Change)]) -> Vec<String> {
+        let facts = FactsAnswer { ssh_connection: connection.into(), ..FactsAnswer::default() };
         let text =
             format!("ufw=yes\nIPV6=yes\nDEFAULT_INPUT_POLICY=\"DROP\"\nENABLED=yes\ninterface=eth0\n{rules}");
         let answers = Answers::from([(probe(), Answer::Said(SaidAnswer { code: 0, text }))]);
@@ -241,6 +251,25 @@ mod tests {
         };
         assert_eq!(said_of(BY_HAND, &[firewall(false)]), Vec::<String>::new());
         assert_eq!(said_of(BY_HAND, &[firewall(true)]).len(), 1);
+    }
+
+    #[test]
+    fn a_firewall_without_ipv6_lets_nobody_in_by_it() {
+        let firewall = |ipv6: bool, incoming: &str| {
+            let wanted = json!({ "enabled": true, "incoming": incoming, "ipv6": ipv6 });
+            ("firewall", change(Action::Update, json!({})).wants(wanted))
+        };
+        let rules = format!("{SSH}rule6=allow tcp 22 ::/0 any ::/0 in comment=636f78737761696e3a737368\n");
+        let by6 = "fd00::2 1 fd00::15 22";
+        assert_eq!(said_to(by6, &rules, &[firewall(true, "deny")]), Vec::<String>::new());
+        for incoming in ["deny", "allow"] {
+            let said = said_to(by6, &rules, &[firewall(false, incoming)]);
+            assert_eq!(said.len(), 1, "{said:?}");
+            assert!(said[0].contains("it takes no rules for IPv6"), "{said:?}");
+        }
+        assert_eq!(said_of(&rules, &[firewall(false, "deny")]), Vec::<String>::new());
+        let mapped = "::ffff:10.0.2.2 1 ::ffff:10.0.2.15 22";
+        assert_eq!(said_to(mapped, &rules, &[firewall(false, "deny")]), Vec::<String>::new());
     }
 
     #[test]

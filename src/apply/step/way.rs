@@ -161,15 +161,22 @@ impl Doing<'_, '_> {
     }
 
     /// Takes a failed step back at once where that is possible; otherwise the guard does it in its time.
-    pub(super) async fn take_back(&self, change: &Change, guard: &Guard) {
+    pub(super) async fn take_back(&self, change: &Change, guard: &Guard) -> TakenBack {
         let mut acts = self.kind.revert(change, &self.planned.step);
         acts.push(Act::Disarm { name: guard.name.clone() });
         let world = &self.core.run.world;
-        let why = match world.act(&self.endpoint, &acts, GUARD_LIMIT, &|_: &str| {}).await {
-            Ok(_) => "it failed and was taken back".to_owned(),
-            Err(_) => format!("it failed; the host takes it back within {} s", guard.after.as_secs()),
-        };
-        self.say_blocked(why);
+        let done = world.act(&self.endpoint, &acts, GUARD_LIMIT, &|_: &str| {}).await;
+        let is_done = done.is_ok_and(|done| {
+            done.len() == acts.len()
+                && done.iter().all(|d| d.code == 0)
+                && done.last().is_some_and(|d| matches!(d.stdout.trim(), "disarmed" | "fired"))
+        });
+        if is_done {
+            self.say_blocked("it failed and was taken back".to_owned());
+            return TakenBack::Now;
+        }
+        self.say_blocked(format!("it failed; the host takes it back within {} s", guard.after.as_secs()));
+        TakenBack::ByTheHost
     }
 
     /// Makes a new connection, so that a step that cut the way to the host does not count as done.
@@ -194,9 +201,12 @@ impl Doing<'_, '_> {
         world.reroute(&self.endpoint, None);
         self.reach(RECONNECT_LIMIT).await?;
         // The guard may be about to fire: both do the same.
-        self.take_back(change, &guard).await;
+        let so = match self.take_back(change, &guard).await {
+            TakenBack::Now => "so the change was taken back",
+            TakenBack::ByTheHost => "so the host takes the change back by itself",
+        };
         Err(KindError::Failed(format!(
-            "no new connection to {} through port {port} within {} s, so the change was taken back",
+            "no new connection to {} through port {port} within {} s, {so}",
             self.endpoint,
             after.as_secs()
         )))
@@ -228,6 +238,14 @@ impl Doing<'_, '_> {
             guard.after.as_secs()
         )))
     }
+}
+
+/// Whether a failed step is gone.
+pub(super) enum TakenBack {
+    /// It is.
+    Now,
+    /// Its guard is still there.
+    ByTheHost,
 }
 
 /// A guard that is armed.

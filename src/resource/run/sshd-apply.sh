@@ -28,9 +28,10 @@ load() {
 	s=$(printf '%s\n' "$t" | sha256sum)
 	printf '%s\n' "${s%% *}" >/run/coxswain-sshd
 }
-replace() {
-	t=$(mktemp "${1%/*}/.coxswain.XXXXXXXX") || return
-	cat >"$t" && chmod --reference="$1" "$t" && chown --reference="$1" "$t" && sync -- "$t" && mv -fT -- "$t" "$1" || {
+# $1: what sed does to $2; a file that could not be written whole is never put in place.
+edit() {
+	t=$(mktemp "${2%/*}/.coxswain.XXXXXXXX") || return
+	sed -E "$1" "$2" >"$t" && chmod --reference="$2" "$t" && chown --reference="$2" "$t" && sync -- "$t" && mv -fT -- "$t" "$2" || {
 		rm -f -- "$t"
 		return 1
 	}
@@ -52,8 +53,8 @@ mkdir -p "$d" /run/sshd
 for f in "$c" "$d"/*.conf; do
 	if [ ! -e "$f" ] || [ "$f" = "$d/10-coxswain.conf" ]; then continue; fi
 	case $2 in
-	ports) if grep -qiE '^[[:space:]]*port[[:space:]=]' "$f"; then sed -E 's/^([[:space:]]*[Pp][Oo][Rr][Tt][[:space:]=])/#coxswain# \1/' "$f" | replace "$f" || exit; fi ;;
-	none) if grep -q '^#coxswain# ' "$f"; then sed 's/^#coxswain# //' "$f" | replace "$f" || exit; fi ;;
+	ports) if grep -qiE '^[[:space:]]*port[[:space:]=]' "$f"; then edit 's/^([[:space:]]*[Pp][Oo][Rr][Tt][[:space:]=])/#coxswain# \1/' "$f" || exit; fi ;;
+	none) if grep -q '^#coxswain# ' "$f"; then edit 's/^#coxswain# //' "$f" || exit; fi ;;
 	esac
 done
 t=$(mktemp "$d/.coxswain.XXXXXXXX") || exit

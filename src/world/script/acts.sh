@@ -156,7 +156,7 @@ cx_fill >"$t" || return 1
 sync -- "$t" || return 1
 mv -fT -- "$t" "$G/$1" || return 1
 t=
-w='trap "" HUP; sleep "$2"; if mv -fT -- "$1" "$1.fired" 2>/dev/null; then sh <"$1.fired" >"$1.log" 2>&1; : >"$1.fired"; fi'
+w='trap "" HUP; sleep "$2"; if mv -fT -- "$1" "$1.fired" 2>/dev/null || [ -s "$1.fired" ]; then sh <"$1.fired" >"$1.log" 2>&1; : >"$1.fired"; fi'
 if cx_systemd; then
 u=coxswain-guard-$1.service
 systemctl stop "$u" 2>/dev/null
@@ -186,9 +186,11 @@ cx_guards || return 1
 if mv -fT -- "$G/$1" "$G/$1.done" 2>/dev/null; then
 rm -f -- "$G/$1.done"
 if cx_systemd; then cx_ununit "$1"; fi
+sync -- "$G" /etc/systemd/system/multi-user.target.wants 2>/dev/null || :
 printf disarmed
 elif [ -e "$G/$1.fired" ]; then
-while [ -s "$G/$1.fired" ]; do sleep 0.1; done
+n=0
+while [ -s "$G/$1.fired" ] && [ "$n" -lt 250 ]; do sleep 0.1; n=$((n + 1)); done
 rm -f -- "$G/$1.fired" "$G/$1.log"
 if cx_systemd; then cx_ununit "$1"; fi
 printf fired
