@@ -1,6 +1,6 @@
 //! The cryptography of distributed validators.
 //!
-//! [`k1`] is ECDSA over secp256k1: who a node or an operator is. `bls` is BLS12-381 as Ethereum uses it (public
+//! [`k1`] is ECDSA over secp256k1: who a node or an operator is. [`bls`] is BLS12-381 as Ethereum uses it (public
 //! keys in G1, signatures in G2), with the threshold half that a distributed validator adds: one secret split into
 //! shares, and signatures of shares put together into that of the whole key.
 //!
@@ -22,4 +22,6 @@
     clippy::cast_sign_loss
 )]
 
+pub mod bls;
+mod ffi;
 pub mod k1;

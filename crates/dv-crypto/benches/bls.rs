@@ -1,3 +1,0 @@
-//! Threshold BLS beside plain loops over blst.
-
-fn main() {}

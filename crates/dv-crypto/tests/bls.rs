@@ -1,0 +1,153 @@
+//! BLS: what others signed, split and recovered, and batches that hold bad signatures.
+
+#![expect(clippy::disallowed_methods, reason = "a test lists the files of its vectors")]
+
+mod support;
+
+use coxswain_dv_crypto::bls::{
+    BlsError, Commitments, KnowledgeProof, Polynomial, PublicKey, SecretKey, Signature, Signed, aggregate,
+    find_invalid, recover_public, recover_secret, recover_signature, split, verify, verify_aggregate,
+    verify_batch,
+};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use support::{array, bytes, list, read, vectors};
+
+#[test]
+fn sharing_agrees_with_the_vectors() {
+    let Some(path) = vectors("charon/derived/tbls.json") else { return };
+    for case in list(&read(&path)["vectors"]) {
+        let message = bytes(&case["message_hex"]);
+        let secret = SecretKey::from_bytes(&array::<32>(&case["secret"])).expect("a key");
+        let public = PublicKey::from_bytes(&bytes(&case["public_key"])).expect("a key");
+        let signature = Signature::from_bytes(&bytes(&case["signature"])).expect("a signature");
+        let others =
+            list(&case["coefficients"]).iter().map(|c| SecretKey::from_bytes(&bytes(c)).expect("a key"));
+        let all = std::iter::once(secret.clone()).chain(others).collect();
+        let polynomial = Polynomial::from_coefficients(all).expect("a polynomial");
+        let shares = list(&case["shares"]);
+        for (index, share) in (1..).zip(shares) {
+            let key = polynomial.share(index).expect("a share");
+            assert_eq!(key.to_bytes().to_vec(), bytes(&share["secret"]));
+            assert_eq!(key.public().to_bytes().to_vec(), bytes(&share["public_key"]));
+            assert_eq!(key.sign(&message).to_bytes().to_vec(), bytes(&share["signature"]));
+            assert!(polynomial.commitments().has_share(index, &key));
+            assert!(!polynomial.commitments().has_share(index + 1, &key));
+        }
+        for subset in list(&case["recover_subsets"]) {
+            let indices = list(subset).iter().map(|i| i.as_u64().expect("an index"));
+            let keys: Vec<_> = indices.map(|i| (i, polynomial.share(i).expect("a share"))).collect();
+            let publics: Vec<_> = keys.iter().map(|(i, key)| (*i, key.public())).collect();
+            let partials: Vec<_> = keys.iter().map(|(i, key)| (*i, key.sign(&message))).collect();
+            assert_eq!(recover_secret(&keys), Ok(secret.clone()));
+            assert_eq!(recover_public(&publics), Ok(public));
+            assert_eq!(recover_signature(&partials), Ok(signature));
+        }
+        let partials: Vec<_> =
+            shares.iter().map(|s| Signature::from_bytes(&bytes(&s["signature"])).expect("one")).collect();
+        let sum = aggregate(&partials).expect("a sum");
+        assert_eq!(sum.to_bytes().to_vec(), bytes(&case["plain_aggregate_of_all_share_signatures"]));
+        let publics: Vec<_> =
+            shares.iter().map(|s| PublicKey::from_bytes(&bytes(&s["public_key"])).expect("one")).collect();
+        assert!(verify(&public, &message, &signature));
+        assert!(verify_aggregate(&publics, &message, &sum));
+        assert!(!verify(&public, &message, &sum));
+        assert!(!verify_aggregate(&[], &message, &sum));
+    }
+}
+
+#[test]
+fn the_official_cases_agree() {
+    let Some(dir) = vectors("bls") else { return };
+    let cases = |name: &str| {
+        let dir = std::fs::read_dir(dir.join(name)).expect("a folder");
+        dir.map(|entry| read(&entry.expect("a file").path())).collect::<Vec<_>>()
+    };
+    for case in cases("deserialization_G1") {
+        // Infinity is a point, and no public key.
+        let text = bytes(&case["input"]["pubkey"]);
+        let expected = case["output"].as_bool().expect("a verdict") && text[0] != 0xc0;
+        assert_eq!(PublicKey::from_bytes(&text).is_ok(), expected, "{case}");
+    }
+    for case in cases("deserialization_G2") {
+        let read = Signature::from_bytes(&bytes(&case["input"]["signature"]));
+        assert_eq!(Some(read.is_ok()), case["output"].as_bool(), "{case}");
+    }
+    for case in cases("verify") {
+        let input = &case["input"];
+        let parsed = (
+            PublicKey::from_bytes(&bytes(&input["pubkey"])),
+            Signature::from_bytes(&bytes(&input["signature"])),
+        );
+        let good = matches!(parsed, (Ok(key), Ok(s)) if verify(&key, &bytes(&input["message"]), &s));
+        assert_eq!(Some(good), case["output"].as_bool(), "{case}");
+    }
+    for case in cases("sign") {
+        let key = SecretKey::from_bytes(&bytes(&case["input"]["privkey"]));
+        let signed = key.ok().map(|key| key.sign(&bytes(&case["input"]["message"])).to_bytes().to_vec());
+        assert_eq!(signed, (!case["output"].is_null()).then(|| bytes(&case["output"])), "{case}");
+    }
+}
+
+#[test]
+fn batches_name_their_bad_signatures() {
+    let mut rng = StdRng::seed_from_u64(7);
+    let mut items: Vec<Signed> = (0..40u8)
+        .map(|i| {
+            let key = SecretKey::generate(&mut rng);
+            let message = [i % 3; 32];
+            (key.public(), message, key.sign(&message))
+        })
+        .collect();
+    assert!(verify_batch(&items, &mut rng));
+    assert!(find_invalid(&items, &mut rng).is_empty());
+    items.swap(0, 1);
+    let other = items[5].2;
+    (items[5].2, items[6].2) = (items[6].2, other);
+    items[39].1[0] ^= 1;
+    assert!(!verify_batch(&items, &mut rng));
+    assert_eq!(find_invalid(&items, &mut rng), [5, 6, 39]);
+}
+
+#[test]
+fn indices_and_thresholds_are_checked() {
+    let mut rng = StdRng::seed_from_u64(7);
+    let key = SecretKey::generate(&mut rng);
+    for (shares, threshold) in [(4, 1), (4, 0), (3, 4), (256, 3)] {
+        let error = BlsError::Threshold { shares, threshold };
+        let found = split(&key, shares, threshold, &mut rng);
+        assert!(found == Err(error) || threshold < 2 && found.is_err());
+    }
+    let shares = split(&key, 4, 3, &mut rng).expect("shares");
+    assert_ne!(recover_secret(&shares[..2]), Ok(key.clone()));
+    assert_eq!(recover_secret(&shares[1..]), Ok(key.clone()));
+    assert_eq!(recover_secret(&shares[..1]), Ok(shares[0].1.clone()));
+    assert!(recover_secret(&[]).is_err());
+    assert_eq!(recover_secret(&[(0, key.clone())]), Err(BlsError::IndexZero));
+    assert_eq!(recover_secret(&[(2, key.clone()), (2, key)]), Err(BlsError::IndexTwice { index: 2 }));
+}
+
+#[test]
+fn ceremonies_of_the_transcript_agree() {
+    let Some(path) = vectors("charon/p2p-dkg/frost_transcript_n4_t3_v2.json") else { return };
+    for participant in list(&read(&path)["participants"]) {
+        let id = u8::try_from(participant["id"].as_u64().expect("an id")).expect("a byte");
+        for run in list(&participant["validators"]) {
+            let all =
+                list(&run["coefficients"]).iter().map(|c| SecretKey::from_bytes(&bytes(c)).expect("one"));
+            let all: Vec<_> = all.collect();
+            let points =
+                list(&run["commitments"]).iter().map(|c| PublicKey::from_bytes(&bytes(c)).expect("one"));
+            let commitments = Commitments::new(points.collect()).expect("commitments");
+            let nonce = SecretKey::from_bytes(&bytes(&run["nonce_k"])).expect("a nonce");
+            let proof = KnowledgeProof::new(&all[0], &nonce, id, 0);
+            assert_eq!(
+                (proof.response.to_vec(), proof.challenge.to_vec()),
+                (bytes(&run["wi"]), bytes(&run["ci"]))
+            );
+            assert!(proof.verify(&commitments.points()[0], id, 0));
+            assert!(!proof.verify(&commitments.points()[0], id + 1, 0));
+            assert_eq!(Polynomial::from_coefficients(all).expect("one").commitments(), commitments);
+        }
+    }
+}
