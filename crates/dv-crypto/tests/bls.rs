@@ -151,3 +151,159 @@ fn ceremonies_of_the_transcript_agree() {
         }
     }
 }
+
+/// The rest of the official cases: sums, one message under many keys, many messages.
+#[test]
+fn the_official_cases_of_many_agree() {
+    let Some(dir) = vectors("bls") else { return };
+    let cases = |name: &str| {
+        let dir = std::fs::read_dir(dir.join(name)).expect("a folder");
+        let all: Vec<_> = dir.map(|entry| read(&entry.expect("a file").path())).collect();
+        assert!(!all.is_empty(), "{name}");
+        all
+    };
+    let signatures = |texts: &serde_json::Value| -> Result<Vec<Signature>, BlsError> {
+        list(texts).iter().map(|text| Signature::from_bytes(&bytes(text))).collect()
+    };
+    let publics = |texts: &serde_json::Value| -> Result<Vec<PublicKey>, BlsError> {
+        list(texts).iter().map(|text| PublicKey::from_bytes(&bytes(text))).collect()
+    };
+    for case in cases("aggregate") {
+        let sum = signatures(&case["input"]).and_then(|all| aggregate(&all));
+        let expected = (!case["output"].is_null()).then(|| bytes(&case["output"]));
+        assert_eq!(sum.ok().map(|sum| sum.to_bytes().to_vec()), expected, "{case}");
+    }
+    for case in cases("fast_aggregate_verify") {
+        let input = &case["input"];
+        let parsed = (publics(&input["pubkeys"]), Signature::from_bytes(&bytes(&input["signature"])));
+        let good =
+            matches!(&parsed, (Ok(keys), Ok(s)) if verify_aggregate(keys, &bytes(&input["message"]), s));
+        assert_eq!(Some(good), case["output"].as_bool(), "{case}");
+    }
+    let mut rng = StdRng::seed_from_u64(3);
+    for case in cases("batch_verify") {
+        let input = &case["input"];
+        let good = match (publics(&input["pubkeys"]), signatures(&input["signatures"])) {
+            (Ok(keys), Ok(all)) => {
+                let messages = list(&input["messages"]).iter().map(array::<32>);
+                let items: Vec<Signed> =
+                    keys.into_iter().zip(messages).zip(all).map(|((key, m), s)| (key, m, s)).collect();
+                let good = verify_batch(&items, &mut rng);
+                assert_eq!(good, find_invalid(&items, &mut rng).is_empty(), "{case}");
+                good
+            }
+            (Err(_), _) | (_, Err(_)) => false,
+        };
+        assert_eq!(Some(good), case["output"].as_bool(), "{case}");
+    }
+}
+
+#[test]
+fn thresholds_agree_with_the_specification_of_distributed_validators() {
+    let Some(path) = vectors("dv-specs/bls_threshold.json") else { return };
+    let file = read(&path);
+    let message = bytes(&file["message_hex"]);
+    let group = PublicKey::from_bytes(&bytes(&file["group_pubkey_hex"])).expect("a key");
+    for case in list(&file["keys"]) {
+        let key = SecretKey::from_bytes(&bytes(&case["input"]["secret_hex"])).expect("a key");
+        assert_eq!(key.public().to_bytes().to_vec(), bytes(&case["pubkey_hex"]), "{case}");
+    }
+    let mut keys = std::collections::BTreeMap::new();
+    for case in list(&file["partials"]) {
+        let key = SecretKey::from_bytes(&bytes(&case["input"]["secret_hex"])).expect("a key");
+        assert_eq!(key.public().to_bytes().to_vec(), bytes(&case["pubshare_hex"]), "{case}");
+        assert_eq!(key.sign(&message).to_bytes().to_vec(), bytes(&case["signature_hex"]), "{case}");
+        keys.insert(case["input"]["share_idx"].as_u64().expect("an index"), key);
+    }
+    let chosen = |case: &serde_json::Value| -> Vec<(u64, SecretKey)> {
+        let indices = list(&case["input"]["share_indices"]).iter().map(|i| i.as_u64().expect("an index"));
+        indices.map(|i| (i, keys[&i].clone())).collect()
+    };
+    for case in list(&file["threshold_aggregates"]) {
+        let partials: Vec<_> = chosen(case).iter().map(|(i, key)| (*i, key.sign(&message))).collect();
+        let whole = recover_signature(&partials).expect("enough");
+        assert_eq!(whole.to_bytes().to_vec(), bytes(&case["signature_hex"]), "{case}");
+        assert!(verify(&group, &message, &whole), "{case}");
+    }
+    for case in list(&file["recovery"]) {
+        let publics: Vec<_> = chosen(case).iter().map(|(i, key)| (*i, key.public())).collect();
+        let whole = recover_public(&publics).expect("enough");
+        assert_eq!(whole.to_bytes().to_vec(), bytes(&case["pubkey_hex"]), "{case}");
+    }
+    for case in list(&file["plain_aggregate"]) {
+        let keys: Vec<_> = chosen(case).into_iter().map(|(_, key)| key).collect();
+        let all: Vec<_> = keys.iter().map(|key| key.sign(&message)).collect();
+        let sum = aggregate(&all).expect("some");
+        assert_eq!(sum.to_bytes().to_vec(), bytes(&case["signature_hex"]), "{case}");
+        let publics: Vec<_> = keys.iter().map(SecretKey::public).collect();
+        assert!(verify_aggregate(&publics, &message, &sum) && !verify(&group, &message, &sum), "{case}");
+    }
+}
+
+#[test]
+fn what_is_no_key_and_no_signature_says_why() {
+    let key = SecretKey::from_bytes(&[1; 32]).expect("a key");
+    let (public, signature) = (key.public().to_bytes(), key.sign(b"x").to_bytes());
+    assert!(SecretKey::from_bytes(&[0; 32]).is_err(), "zero");
+    assert!(SecretKey::from_bytes(&[0xff; 32]).is_err(), "above the order");
+    assert!(SecretKey::from_bytes(&[1; 31]).is_err(), "short");
+    let mut infinity = [0; 48];
+    infinity[0] = 0xc0;
+    assert!(PublicKey::from_bytes(&infinity).is_err(), "infinity");
+    for at in [0, 1, 20, 47] {
+        let mut other = public;
+        other[at] ^= 0x01;
+        // Another x is no point, or one outside the subgroup; the chance of another key is none.
+        assert!(PublicKey::from_bytes(&other).is_err(), "byte {at}");
+    }
+    let uncompressed = |flags: u8, text: &[u8]| {
+        let mut other = text.to_vec();
+        other[0] = other[0] & 0x1f | flags;
+        other
+    };
+    assert!(PublicKey::from_bytes(&uncompressed(0, &public)).is_err(), "not compressed");
+    assert!(PublicKey::from_bytes(&uncompressed(0xc0, &public)).is_err(), "infinity with an x");
+    assert!(Signature::from_bytes(&uncompressed(0, &signature)).is_err(), "not compressed");
+    assert!(Signature::from_bytes(&signature[..95]).is_err(), "short");
+    assert!(PublicKey::from_bytes(&[&public[..], &[0]].concat()).is_err(), "long");
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(24))]
+
+    /// Any `t` of `n` shares sign for all; fewer sign for nobody.
+    #[test]
+    fn any_threshold_of_shares_signs(seed: u64, n in 2_u64..9, t in 2_u64..9, rotate in 0_usize..9) {
+        let t = t.min(n);
+        let mut rng = StdRng::seed_from_u64(seed);
+        let key = SecretKey::generate(&mut rng);
+        let shares = split(&key, n, t, &mut rng).expect("shares");
+        let mut partials: Vec<_> = shares.iter().map(|(i, share)| (*i, share.sign(b"duty"))).collect();
+        let count = partials.len();
+        partials.rotate_left(rotate % count);
+        let t = usize::try_from(t).expect("small");
+        proptest::prop_assert_eq!(recover_signature(&partials[..t]), Ok(key.sign(b"duty")));
+        proptest::prop_assert_ne!(recover_signature(&partials[..t - 1]), Ok(key.sign(b"duty")));
+    }
+
+    /// One changed item of a batch is found, whichever of its parts was changed.
+    #[test]
+    fn one_bad_item_is_found(seed: u64, count in 2_usize..20, at in 0_usize..20, part in 0..3_u8) {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut items: Vec<Signed> = (0..count)
+            .map(|i| {
+                let key = SecretKey::generate(&mut rng);
+                let message = [u8::try_from(i % 4).expect("small"); 32];
+                (key.public(), message, key.sign(&message))
+            })
+            .collect();
+        let at = at % count;
+        match part {
+            0 => items[at].0 = SecretKey::generate(&mut rng).public(),
+            1 => items[at].1[31] ^= 0x80,
+            _ => items[at].2 = SecretKey::generate(&mut rng).sign(&items[at].1),
+        }
+        proptest::prop_assert!(!verify_batch(&items, &mut rng));
+        proptest::prop_assert_eq!(find_invalid(&items, &mut rng), vec![at]);
+    }
+}

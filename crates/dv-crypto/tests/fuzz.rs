@@ -59,3 +59,20 @@ fn addresses() {
         assert_eq!(Address::parse_strict(text).is_ok(), address.to_string() == text);
     });
 }
+
+#[test]
+fn bls_points() {
+    use coxswain_dv_crypto::bls::{PublicKey, SecretKey, Signature};
+    let key = SecretKey::from_bytes(&[1; 32]).expect("a key");
+    let (public, signature) = (key.public().to_bytes(), key.sign(b"x").to_bytes());
+    bolero::check!().with_max_len(64).for_each(|script: &[u8]| {
+        let bytes = mutate(&public, script, &[]);
+        if let Ok(read) = PublicKey::from_bytes(&bytes) {
+            assert_eq!(read.to_bytes()[..], bytes[..]);
+        }
+        let bytes = mutate(&signature, script, &[]);
+        if let Ok(read) = Signature::from_bytes(&bytes) {
+            assert_eq!(read.to_bytes()[..], bytes[..]);
+        }
+    });
+}
