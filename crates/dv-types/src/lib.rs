@@ -4,6 +4,7 @@
 //! hash      SSZ roots: consensus messages, cluster definitions and locks
 //! network   names, fork versions, genesis times, domains
 //! deposit   messages, roots, amounts, the launchpad's files
+//! registration  with builders
 //! enr       node records
 //! ```
 //!
@@ -14,6 +15,7 @@ pub mod deposit;
 pub mod enr;
 pub mod hash;
 pub mod network;
+pub mod registration;
 
 /// A root: 32 bytes.
 pub type Root = [u8; 32];

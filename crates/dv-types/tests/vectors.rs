@@ -3,9 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use coxswain_dv_crypto::k1::IdentityKey;
+use coxswain_dv_crypto::bls::{self, PublicKey, SecretKey, Signature};
+use coxswain_dv_crypto::k1::{Address, IdentityKey};
 use coxswain_dv_types::hash::{HashError, Hasher};
 use coxswain_dv_types::network::{NETWORKS, Networks, fork_data_root};
+use coxswain_dv_types::registration::{Registration, SignedRegistration};
 use coxswain_dv_types::{Root, deposit, enr};
 use serde_json::Value as Json;
 
@@ -199,4 +201,52 @@ fn node_records() {
             assert_eq!(enr::record(&key).text(), text(&vector["enr"]));
         }
     }
+}
+
+/// Root, domain and signature of another program; the signature is the key's own.
+#[test]
+fn a_registration_is_signed_alike() {
+    let Some(folder) = vectors("charon/eth2util") else { return };
+    let file = json(&folder.join("registration.json"));
+    let message = Registration {
+        fee_recipient: Address::parse_strict(text(&file["message"]["fee_recipient"])).expect("an address"),
+        gas_limit: text(&file["message"]["gas_limit"]).parse().expect("a number"),
+        timestamp: text(&file["message"]["timestamp"]).parse().expect("a number"),
+        pubkey: bytes(&file["message"]["pubkey"]).try_into().expect("48 bytes"),
+    };
+    let networks = Networks::default();
+    let network = networks.named(text(&file["network"])).expect("a known network");
+    assert_eq!(message.root().to_vec(), bytes(&file["message_root"]));
+    assert_eq!(network.builder_domain().to_vec(), bytes(&file["domain"]));
+    let root = message.signing_root(network);
+    assert_eq!(root.to_vec(), bytes(&file["signing_root"]));
+    let key = SecretKey::from_bytes(&bytes(&file["secret_key"])).expect("a key");
+    let signature = key.sign(&root).to_bytes();
+    assert_eq!(signature.to_vec(), bytes(&file["signature"]));
+    let signed = SignedRegistration { message, signature };
+    let json: Json = serde_json::from_str(&signed.to_json()).expect("JSON");
+    assert_eq!(json["message"], file["message"]);
+}
+
+/// The deposits of real ceremonies and of `create cluster` are signed by their keys, over our signing roots.
+#[test]
+fn deposits_of_others_verify() {
+    let Some(folder) = vectors("charon/runs") else { return };
+    let mut files = Vec::new();
+    deposit_files(&folder, &mut files);
+    let mut verified = 0;
+    for path in files {
+        for read in deposit::parse(&fs::read(&path).expect("a file")).expect("deposits") {
+            let networks = Networks::default();
+            let mut network = networks.of(read.fork_version).unwrap_or(&NETWORKS[0]).clone();
+            network.genesis_fork_version = read.fork_version;
+            let message = &read.data.message;
+            let key = PublicKey::from_bytes(&message.pubkey).expect("a key");
+            let signature = Signature::from_bytes(&read.data.signature).expect("a signature");
+            let root = message.signing_root(&network);
+            assert!(bls::verify(&key, &root, &signature), "{}", path.display());
+            verified += 1;
+        }
+    }
+    assert!(verified > 20, "{verified}");
 }
