@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Root;
 use crate::network::{ForkVersion, Network, container, signing_root};
+use crate::text;
 
 /// Gwei of one ETH.
 pub const GWEI: u64 = 1_000_000_000;
@@ -238,12 +239,7 @@ pub fn to_text(deposits: &[DepositData], network: &Network) -> Result<String, Fi
         deposit_cli_version: CLI_VERSION.to_owned(),
     };
     let entries: Vec<Entry> = ordered.iter().map(entry).collect();
-    let mut text = Vec::new();
-    let form = serde_json::ser::PrettyFormatter::with_indent(b" ");
-    entries
-        .serialize(&mut serde_json::Serializer::with_formatter(&mut text, form))
-        .expect("plain data is written to memory");
-    Ok(String::from_utf8(text).expect("JSON is UTF-8"))
+    Ok(text::pretty(&entries))
 }
 
 /// A deposit that was read, and whose roots are those of its content.

@@ -6,6 +6,7 @@
 //! deposit   messages, roots, amounts, the launchpad's files
 //! registration  with builders
 //! enr       node records
+//! text      JSON byte for byte as others write it
 //! ```
 //!
 //! Nothing here reads a clock, a file or random bytes, and only records of nodes are signed: else roots go
@@ -16,6 +17,7 @@ pub mod enr;
 pub mod hash;
 pub mod network;
 pub mod registration;
+pub mod text;
 
 /// A root: 32 bytes.
 pub type Root = [u8; 32];

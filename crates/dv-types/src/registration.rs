@@ -93,7 +93,7 @@ impl SignedRegistration {
             },
             signature: format!("0x{}", hex::encode(self.signature)),
         };
-        serde_json::to_string(&document).expect("plain data")
+        crate::text::compact(&document)
     }
 
     /// Reads the JSON of the builder and beacon APIs.
