@@ -23,14 +23,8 @@ fn start() -> Option<(Site, Running)> {
     let site = Site::start(1)?;
     site.write("");
     site.apply().ok();
-    site.host(0).exec("mkfifo /run/gate").ok();
-    site.host(0).wrap(
-        "/usr/bin/base64",
-        "[ \"$1\" = -d ] || exec $0.real \"$@\"\nmv -f $0.real $0\ntouch /run/waits\nread -r line </run/gate\nexec base64 -d\n",
-    );
     site.write(TWO_FILES);
-    let run = site.spawn(&["apply", "--yes"]);
-    wait_for("the first step", || site.host(0).has("/run/waits"));
+    let run = site.spawn_gated();
     Some((site, run))
 }
 

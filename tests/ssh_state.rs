@@ -34,14 +34,7 @@ impl Team {
     }
     /// A run of the first controller whose first step waits for [`Team::go`].
     fn start_gated(&self) -> Running {
-        self.site.host(0).exec("mkfifo /run/gate").ok();
-        self.site.host(0).wrap(
-            "/usr/bin/base64",
-            "[ \"$1\" = -d ] || exec $0.real \"$@\"\nmv -f $0.real $0\ntouch /run/waits\nread -r line </run/gate\nexec base64 -d\n",
-        );
-        let run = self.site.spawn(&["apply", "--yes"]);
-        wait_for("the first step", || self.site.host(0).has("/run/waits"));
-        run
+        self.site.spawn_gated()
     }
     fn go(&self) {
         self.site.host(0).exec("timeout 10 bash -c 'echo go >/run/gate'").ok();
@@ -105,6 +98,12 @@ fn a_state_that_was_left_behind_is_no_empty_state() {
     let refused = team.site.run(&["plan"]).expect(1);
     let said = format!("{}{}", refused.stdout, refused.stderr);
     assert!(said.contains("there is none yet, and there is one at"), "{said}");
+    for args in [&["state", "rm", "file.a"][..], &["state", "history"], &["apply", "--yes"], &["drift"]] {
+        let ran = team.site.run(args).expect(1);
+        let said = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(said.contains("there is none yet, and there is one at"), "{args:?}: {said}");
+    }
+    assert!(!team.site.host(1).has("/var/lib/coxswain/prod"), "nothing was made there");
     let copy = format!(
         "cd {} && tar -c . | ssh -F {} root@h1 'mkdir -m 700 /var/lib/coxswain/prod && tar -xC /var/lib/coxswain/prod'",
         team.site.project.path().join(".coxswain").display(),

@@ -144,6 +144,9 @@ fn ssh(settings: &Settings<'_>) -> Result<StatePlace, Box<Diagnostic>> {
             None => (host, None),
         },
     };
+    if address.is_empty() || user.as_deref() == Some("") {
+        return Err(wrong("it names no host, or an empty login"));
+    }
     let port = match port {
         None => None,
         Some(port) => match port.parse() {
@@ -206,6 +209,9 @@ mod tests {
     fn what_is_no_place_says_why() {
         for (text, why) in [
             ("/var/lib", "does not begin with `ssh://`"),
+            ("ssh:///x", "names no host"),
+            ("ssh://:22/x", "names no host"),
+            ("ssh://@host/x", "an empty login"),
             ("ssh://host", "names no directory"),
             ("ssh://host/", "names no directory of its own"),
             ("ssh://host/~/", "names no directory of its own"),

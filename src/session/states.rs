@@ -269,6 +269,8 @@ fn edit(
     why: &str,
     change: impl FnOnce(&State) -> Result<Vec<Change>, Failure>,
 ) -> Result<(), Failure> {
+    // Opening a store makes one where none is; that must not hide one that was left behind.
+    view(options)?;
     let mut store = store(options)?;
     let changes = change(store.state())?;
     store.edit(why, changes, &now()).map_err(failure)
@@ -338,6 +340,7 @@ pub fn state_remove(options: &Options, address: &Address) -> Result<(), Failure>
 /// # Errors
 /// When they cannot be read.
 pub fn state_history(options: &Options) -> Result<Vec<HistoryEntry>, Failure> {
+    view(options)?;
     let backend = backend(options)?;
     let mut entries = Vec::new();
     for serial in coxswain_state::history(backend.as_ref()).map_err(failure)?.into_iter().rev() {

@@ -100,6 +100,19 @@ impl Site {
         }
         files
     }
+    /// Starts an apply whose first write at the first host waits for a line in the pipe `/run/gate` there, and returns
+    /// when it waits.
+    #[track_caller]
+    pub(crate) fn spawn_gated(&self) -> Running {
+        self.host(0).exec("mkfifo /run/gate").ok();
+        self.host(0).wrap(
+            "/usr/bin/base64",
+            "[ \"$1\" = -d ] || exec $0.real \"$@\"\nmv -f $0.real $0\ntouch /run/waits\nread -r line </run/gate\nexec base64 -d\n",
+        );
+        let run = self.spawn(&["apply", "--yes"]);
+        wait_for("the first step", || self.host(0).has("/run/waits"));
+        run
+    }
     /// Starts the binary and does not wait.
     #[track_caller]
     pub(crate) fn spawn(&self, args: &[&str]) -> Running {
