@@ -4,7 +4,7 @@
 mod state;
 mod support;
 
-use std::io::{self, Write};
+use std::io;
 use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use coxswain_state::{Backend, Dial, KEEPER_COMMAND, Line, RemoteBackend};
 use libtest_mimic::{Arguments, Trial};
-use state::conformance::{Made, Place, trials};
+use state::conformance::{Cut, Made, Place, trials};
 use support::sshlab::Lab;
 
 static PLACES: &[Made] = &[
@@ -84,33 +84,12 @@ impl Dial for Lines {
         command.arg("-F").arg(lab.ssh_config()).args(["-T", "root@h0", KEEPER_COMMAND]);
         let line = Line::to(command, Duration::from_secs(20))?;
         let Some((fault, left)) = self.fault else { return Ok(line) };
-        Ok(Line { input: Box::new(Cut { input: Some(line.input), left, fault }), ..line })
-    }
-}
-
-struct Cut {
-    input: Option<Box<dyn Write + Send>>,
-    left: usize,
-    fault: Fault,
-}
-
-impl Write for Cut {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let Some(input) = &mut self.input else { return Err(io::ErrorKind::BrokenPipe.into()) };
-        let n = bytes.len().min(self.left);
-        input.write_all(&bytes[..n])?;
-        self.left -= n;
-        if n == bytes.len() {
-            return Ok(n);
-        }
-        if self.fault == Fault::Kill {
-            lab().expect("it was there before").host(0).kill_connections();
-        }
-        self.input = None;
-        Err(io::ErrorKind::BrokenPipe.into())
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        let end = move || {
+            if fault == Fault::Kill {
+                lab.host(0).kill_connections();
+            }
+        };
+        Ok(Line { input: Box::new(Cut::after(left, line.input, end)), ..line })
     }
 }
 

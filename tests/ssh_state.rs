@@ -36,6 +36,16 @@ impl Team {
     fn start_gated(&self) -> Running {
         self.site.spawn_gated()
     }
+    /// The gated run ends, because its line to the state is gone.
+    #[track_caller]
+    fn expect_lost(&self, run: Running) {
+        self.go();
+        let ended = run.end();
+        let said = format!("{}{}", ended.stdout, ended.stderr);
+        assert_eq!(ended.code, 1, "{said}");
+        assert!(said.contains("the connection was lost while the state was locked"), "{said}");
+        assert!(!self.site.host(0).has("/srv/b"), "no step begins that is not written down");
+    }
     fn go(&self) {
         self.site.host(0).exec("timeout 10 bash -c 'echo go >/run/gate'").ok();
     }
@@ -174,12 +184,7 @@ fn a_run_whose_line_is_cut_stops_and_loses_nothing() {
     let Some(team) = Team::start(TWO_FILES) else { return };
     let run = team.start_gated();
     team.site.host(1).kill_connections();
-    team.go();
-    let ended = run.end();
-    let said = format!("{}{}", ended.stdout, ended.stderr);
-    assert_eq!(ended.code, 1, "{said}");
-    assert!(said.contains("the connection was lost while the state was locked"), "{said}");
-    assert!(!team.site.host(0).has("/srv/b"), "no step begins that is not written down");
+    team.expect_lost(run);
     let applied = team.other(&["apply", "--yes"]).ok();
     assert_eq!(team.site.host(0).read_file("/srv/b").as_deref(), Some("b"), "{}", applied.stdout);
     team.site.expect_no_op();
@@ -190,12 +195,7 @@ fn a_machine_that_is_gone_is_noticed() {
     let Some(team) = Team::start(TWO_FILES) else { return };
     let run = team.start_gated();
     team.site.host(1).unplug();
-    team.go();
-    let ended = run.end();
-    let said = format!("{}{}", ended.stdout, ended.stderr);
-    assert_eq!(ended.code, 1, "{said}");
-    assert!(said.contains("the connection was lost while the state was locked"), "{said}");
-    assert!(!team.site.host(0).has("/srv/b"), "no step begins that is not written down");
+    team.expect_lost(run);
     let plan = team.other(&["plan"]).expect(1);
     assert!(format!("{}{}", plan.stdout, plan.stderr).contains(PLACE), "{}{}", plan.stdout, plan.stderr);
     team.site.host(1).plug();

@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use coxswain_state::*;
 use libtest_mimic::{Arguments, Trial};
-use support::conformance::{Made, Place, trials};
+use support::conformance::{Cut, Made, Place, trials};
 use support::owner;
 
 static PLACES: &[Made] = &[
@@ -173,39 +173,22 @@ impl Dial for Shells {
         Ok(match fault {
             Fault::Deaf => Line { output: Box::new(Deaf { output: line.output, left: after }), ..line },
             Fault::Cut | Fault::Kill => {
-                let kill = (fault == Fault::Kill).then_some(pid);
-                Line { input: Box::new(Cut { input: Some(line.input), left: after, kill }), ..line }
+                let end = move || {
+                    if fault == Fault::Kill {
+                        kill(&pid);
+                    }
+                };
+                Line { input: Box::new(Cut::after(after, line.input, end)), ..line }
             }
         })
     }
 }
 
-struct Cut {
-    input: Option<Box<dyn Write + Send>>,
-    left: usize,
-    kill: Option<PathBuf>,
-}
-
-impl Write for Cut {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let Some(input) = &mut self.input else { return Err(io::ErrorKind::BrokenPipe.into()) };
-        let n = bytes.len().min(self.left);
-        input.write_all(&bytes[..n])?;
-        self.left -= n;
-        if n == bytes.len() {
-            return Ok(n);
-        }
-        if let Some(pid) = &self.kill {
-            let pid = std::fs::read_to_string(pid).unwrap_or_default().trim().parse().unwrap_or(0);
-            if let Some(pid) = rustix::process::Pid::from_raw(pid) {
-                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-            }
-        }
-        self.input = None;
-        Err(io::ErrorKind::BrokenPipe.into())
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+/// Kills the process whose number is in a file.
+fn kill(pid: &Path) {
+    let pid = std::fs::read_to_string(pid).unwrap_or_default().trim().parse().unwrap_or(0);
+    if let Some(pid) = rustix::process::Pid::from_raw(pid) {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
     }
 }
 

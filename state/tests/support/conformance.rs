@@ -1,6 +1,7 @@
 //! What every backend must do. A backend takes the suite by being a [`Place`]; [`trials`] makes its tests.
 
 use std::collections::BTreeSet;
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -272,5 +273,41 @@ fn torn(made: &Made) {
             assert_eq!((snapshot.len(), appended.len()), (content.len(), content.len()));
             break;
         }
+    }
+}
+
+/// What a client writes, until it has written so many bytes: then its end is closed.
+pub(crate) struct Cut {
+    input: Option<Box<dyn Write + Send>>,
+    left: usize,
+    at_the_end: Box<dyn FnMut() + Send>,
+}
+
+impl Cut {
+    /// `at_the_end` is done before the end is closed.
+    pub(crate) fn after(
+        left: usize,
+        input: Box<dyn Write + Send>,
+        at_the_end: impl FnMut() + Send + 'static,
+    ) -> Cut {
+        Cut { input: Some(input), left, at_the_end: Box::new(at_the_end) }
+    }
+}
+
+impl Write for Cut {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let Some(input) = &mut self.input else { return Err(io::ErrorKind::BrokenPipe.into()) };
+        let n = bytes.len().min(self.left);
+        input.write_all(&bytes[..n])?;
+        self.left -= n;
+        if n == bytes.len() {
+            return Ok(n);
+        }
+        (self.at_the_end)();
+        self.input = None;
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
