@@ -287,10 +287,8 @@ fn read_entry(position: usize, entry: Entry) -> Result<ReadDeposit, FileError> {
 }
 
 fn fixed<const N: usize>(position: usize, field: &'static str, text: &str) -> Result<[u8; N], FileError> {
-    let mut bytes = [0; N];
-    hex::decode_to_slice(text.strip_prefix("0x").unwrap_or(text), &mut bytes)
-        .map_err(|_| FileError::Field { position, field, why: format!("it is not {N} bytes in hex") })?;
-    Ok(bytes)
+    let why = || FileError::Field { position, field, why: format!("it is not {N} bytes in hex") };
+    text::bytes(text).ok_or_else(why)
 }
 
 #[cfg(test)]

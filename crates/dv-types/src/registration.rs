@@ -127,10 +127,7 @@ fn number(field: &'static str, text: &str) -> Result<u64, RegistrationError> {
 }
 
 fn fixed<const N: usize>(field: &'static str, text: &str) -> Result<[u8; N], RegistrationError> {
-    let mut bytes = [0; N];
-    hex::decode_to_slice(text.strip_prefix("0x").unwrap_or(text), &mut bytes)
-        .map_err(|_| wrong(field, format!("it is not {N} bytes in hex")))?;
-    Ok(bytes)
+    crate::text::bytes(text).ok_or_else(|| wrong(field, format!("it is not {N} bytes in hex")))
 }
 
 #[cfg(test)]

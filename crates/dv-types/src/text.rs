@@ -30,6 +30,13 @@ fn write(value: &impl Serialize, form: impl Formatter) -> String {
     String::from_utf8(text).expect("JSON is UTF-8")
 }
 
+/// Bytes of a known length in hex, with or without `0x`.
+pub(crate) fn bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    hex::decode_to_slice(text.strip_prefix("0x").unwrap_or(text), &mut bytes).ok()?;
+    Some(bytes)
+}
+
 /// Besides what JSON asks for, `<`, `>` and `&` and the two line ends of JavaScript are escaped.
 struct Escaping<F>(F);
 
