@@ -139,10 +139,18 @@ fn failure(error: Error) -> Failure {
 fn view(options: &Options) -> Result<View, Failure> {
     let backend = backend(options)?;
     let view = View::load(backend.as_ref()).map_err(failure)?;
+    if !view.exists {
+        none_left_behind(options, backend.as_ref())?;
+    }
+    Ok(view)
+}
+
+/// Where there is no state at its place, there must be none at the usual one either.
+fn none_left_behind(options: &Options, backend: &dyn Backend) -> Result<(), Failure> {
     let here = directory(options);
     let left = LocalBackend::new(&here);
-    if view.exists || backend.place() == left.place() || !here.join("state.json").exists() {
-        return Ok(view);
+    if backend.place() == left.place() || !here.join("state.json").exists() {
+        return Ok(());
     }
     Err(Failure::other(
         format!("using the state at {}", backend.place()),
@@ -340,8 +348,11 @@ pub fn state_remove(options: &Options, address: &Address) -> Result<(), Failure>
 /// # Errors
 /// When they cannot be read.
 pub fn state_history(options: &Options) -> Result<Vec<HistoryEntry>, Failure> {
-    view(options)?;
     let backend = backend(options)?;
+    // One that does not verify is why its history is asked for.
+    if View::load(backend.as_ref()).is_ok_and(|view| !view.exists) {
+        none_left_behind(options, backend.as_ref())?;
+    }
     let mut entries = Vec::new();
     for serial in coxswain_state::history(backend.as_ref()).map_err(failure)?.into_iter().rev() {
         let instances =
