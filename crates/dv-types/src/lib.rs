@@ -6,6 +6,7 @@
 //! deposit   messages, roots, amounts, the launchpad's files
 //! registration  with builders
 //! enr       node records
+//! json      reading the files of clusters, leniently
 //! text      JSON byte for byte as others write it
 //! ```
 //!
@@ -15,6 +16,7 @@
 pub mod deposit;
 pub mod enr;
 pub mod hash;
+pub mod json;
 pub mod network;
 pub mod registration;
 pub mod text;
