@@ -5,8 +5,10 @@ use super::problem::check_hash;
 use super::roots::lock_root;
 use super::{Definition, Deposits, Problem, Version, Wrong};
 use crate::Root;
+use crate::deposit::DepositData;
 use crate::hash::HashError;
 use crate::json::{Bytes, Item, Json, JsonError, Members, Object};
+use crate::registration::SignedRegistration;
 use crate::text;
 
 /// A deposit of a validator. Any of its fields may be empty.
@@ -35,6 +37,29 @@ pub struct BuilderRegistration {
     pub pubkey: Bytes,
     /// By the validator's key, 96 bytes.
     pub signature: Bytes,
+}
+
+impl From<&DepositData> for Deposit {
+    fn from(data: &DepositData) -> Deposit {
+        Deposit {
+            pubkey: data.message.pubkey.into(),
+            withdrawal_credentials: data.message.credentials.into(),
+            amount: data.message.amount,
+            signature: data.signature.into(),
+        }
+    }
+}
+
+impl From<&SignedRegistration> for BuilderRegistration {
+    fn from(signed: &SignedRegistration) -> BuilderRegistration {
+        BuilderRegistration {
+            fee_recipient: signed.message.fee_recipient.0.into(),
+            gas_limit: signed.message.gas_limit,
+            timestamp: signed.message.timestamp,
+            pubkey: signed.message.pubkey.into(),
+            signature: signed.signature.into(),
+        }
+    }
 }
 
 /// A validator whose key nobody has whole.

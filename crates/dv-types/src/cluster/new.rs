@@ -263,6 +263,7 @@ impl Definition {
             return Err(Refused::NoGasLimit { version: version.name });
         }
         let threshold = from.threshold.unwrap_or_else(|| default_threshold(from.operators.len()));
+        check_amounts(&from.deposit_amounts, from.rewards)?;
         let definition = Definition {
             name: from.name,
             creator: from.creator,
@@ -274,7 +275,9 @@ impl Definition {
             validators: from.validators,
             dkg_algorithm: from.dkg_algorithm,
             fork_version: network.genesis_fork_version.into(),
-            deposit_amounts: Some(from.deposit_amounts).filter(|amounts| !amounts.is_empty()),
+            // A single amount is 32 ETH, which versions without amounts mean anyway.
+            deposit_amounts: Some(from.deposit_amounts)
+                .filter(|amounts| version.has_deposit_amounts && !amounts.is_empty()),
             consensus_protocol: from.consensus_protocol,
             target_gas_limit: from.target_gas_limit,
             compounding: from.rewards == Rewards::Compounding,

@@ -59,9 +59,7 @@ impl Definition {
         for (n, operator) in self.operators.iter().enumerate() {
             match is_unsigned(operator) {
                 true => unsigned += 1,
-                false => signed
-                    .check_operator(&operator_type, operator)
-                    .map_err(|problem| problem.within(&format!("operators[{n}]")))?,
+                false => signed.check_operator(&operator_type, &format!("operators[{n}]"), operator)?,
             }
         }
         if unsigned != 0 && unsigned != self.operators.len() {
@@ -119,20 +117,21 @@ struct Signed<'d> {
 }
 
 impl Signed<'_> {
-    fn check_operator(&mut self, kind: &TypedText, operator: &Operator) -> Result<(), Problem> {
-        let (config, enr) = (&operator.config_signature, &operator.enr_signature);
-        for (path, signature) in [("enr_signature", enr), ("config_signature", config)] {
+    fn check_operator(&mut self, kind: &TypedText, path: &str, operator: &Operator) -> Result<(), Problem> {
+        let config = (format!("{path}.config_signature"), &operator.config_signature);
+        let enr = (format!("{path}.enr_signature"), &operator.enr_signature);
+        for (path, signature) in [&enr, &config] {
             if signature.is_empty() {
                 return Err(Problem::new(path, Wrong::Missing));
             }
         }
-        for (path, signature) in [("config_signature", config), ("enr_signature", enr)] {
+        for (path, signature) in [&config, &enr] {
             check_length(self.definition.version, path, signature)?;
         }
         let digest = config_digest(kind, self.chain_id, &self.definition.config_hash);
-        self.check("config_signature", &operator.address, digest, config)?;
+        self.check(&config.0, &operator.address, digest, config.1)?;
         let digest = enr_digest(self.chain_id, &operator.enr);
-        self.check("enr_signature", &operator.address, digest, enr)
+        self.check(&enr.0, &operator.address, digest, enr.1)
     }
 
     fn check_creator(&mut self, unsigned_operators: usize) -> Result<(), Problem> {
