@@ -16,6 +16,7 @@ mod contract;
 mod definition;
 mod lock;
 mod new;
+mod nodes;
 mod problem;
 mod roots;
 mod signatures;

@@ -1,12 +1,10 @@
 //! New definitions: what is refused before a cluster is made of them.
 
-use std::collections::BTreeMap;
-
 use coxswain_dv_crypto::k1::{Address, AddressError};
 
 use super::{Creator, Definition, MAX_OPERATORS, MAX_VALIDATORS, Operator, ValidatorAddresses, Version};
 use crate::deposit::{AmountError, GWEI, Rewards, check_amounts};
-use crate::enr::{self, EnrError};
+use crate::enr::EnrError;
 use crate::hash::HashError;
 use crate::json::Bytes;
 use crate::network::Network;
@@ -123,6 +121,12 @@ pub enum Refused {
     Algorithm {
         /// As typed.
         found: String,
+    },
+    /// Keys are not generated for such a definition.
+    #[error("keys are not generated for definitions of version {version}; make a new one")]
+    TooOld {
+        /// The version.
+        version: &'static str,
     },
     /// A node record.
     #[error("operator {position}: {why}")]
@@ -301,9 +305,7 @@ impl Definition {
             return Err(Refused::Validators { validators });
         }
         self.check_threshold(low)?;
-        if !DKG_ALGORITHMS.contains(&self.dkg_algorithm.as_str()) {
-            return Err(Refused::Algorithm { found: self.dkg_algorithm.clone() });
-        }
+        self.check_algorithm()?;
         let protocol = self.consensus_protocol.to_lowercase();
         if !protocol.is_empty() && !CONSENSUS_PROTOCOLS.contains(&protocol.as_str()) {
             return Err(Refused::Protocol { found: self.consensus_protocol.clone() });
@@ -311,6 +313,26 @@ impl Definition {
         check_amounts(self.deposit_amounts.as_deref().unwrap_or_default(), self.rewards())?;
         self.check_addresses(network)?;
         self.check_nodes()
+    }
+
+    /// Checks what key generation cannot begin with, so that it is known before any node waits for another.
+    ///
+    /// # Errors
+    /// The first thing that is refused.
+    pub fn check_ceremony(&self, low: LowThreshold) -> Result<(), Refused> {
+        if !self.version.is_for_ceremonies {
+            return Err(Refused::TooOld { version: self.version.name });
+        }
+        self.check_threshold(low)?;
+        self.check_algorithm()?;
+        self.nodes().map(drop)
+    }
+
+    fn check_algorithm(&self) -> Result<(), Refused> {
+        if DKG_ALGORITHMS.contains(&self.dkg_algorithm.as_str()) {
+            return Ok(());
+        }
+        Err(Refused::Algorithm { found: self.dkg_algorithm.clone() })
     }
 
     /// Checks that no two parts of the nodes can both sign.
@@ -338,36 +360,5 @@ impl Definition {
             }
         }
         Ok(())
-    }
-
-    /// Node records that are there can be read, and each node is there once.
-    fn check_nodes(&self) -> Result<(), Refused> {
-        let mut seen = BTreeMap::new();
-        for (position, operator) in self.operators.iter().enumerate().filter(|(_, o)| !o.enr.is_empty()) {
-            let record = enr::parse(&operator.enr).map_err(|why| Refused::Enr { position, why })?;
-            if let Some(first) = seen.insert(*record.public(), position) {
-                return Err(Refused::SameNode { first, second: position });
-            }
-        }
-        Ok(())
-    }
-
-    /// The same with nodes in the places of its operators, and hashes computed anew: the config hash, and so the
-    /// creator's signature, stays.
-    ///
-    /// # Errors
-    /// When there are fewer or more nodes, two are the same, or an operator has an address.
-    pub fn with_nodes(mut self, records: Vec<String>) -> Result<Definition, Refused> {
-        if records.len() != self.operators.len() {
-            return Err(Refused::Operators { operators: records.len() });
-        }
-        for (position, operator) in self.operators.iter().enumerate() {
-            if !operator.address.is_empty() {
-                return Err(Refused::OperatorAddress { position, address: operator.address.clone() });
-            }
-        }
-        self.operators = records.into_iter().map(|enr| Operator { enr, ..Operator::default() }).collect();
-        self.check_nodes()?;
-        Ok(self.with_hashes()?)
     }
 }

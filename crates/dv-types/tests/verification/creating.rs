@@ -219,3 +219,44 @@ fn nodes_take_the_places_of_operators() {
     let refused = named.with_nodes(records).expect_err("an operator");
     assert_eq!(refused, Refused::OperatorAddress { position: 2, address: FEE.to_owned() });
 }
+
+/// What a node waits for in a ceremony is there, or it does not begin.
+#[test]
+fn ceremonies_begin_with_distinct_nodes() {
+    let whole = made::definition(Version::newest());
+    let says = |edit: fn(&mut Definition)| {
+        let mut definition = whole.clone();
+        edit(&mut definition);
+        definition.check_ceremony(LowThreshold::Refuse).err().map(|refused| refused.to_string())
+    };
+    assert_eq!(says(|_| {}), None);
+    type Edit = fn(&mut Definition);
+    let cases: [(Edit, &str); 5] = [
+        (|d| d.operators[1].enr.clear(), "operator 1: a node record begins with `enr:`"),
+        (|d| d.operators[1].enr = d.operators[0].enr.clone(), "operators 0 and 1 have the same node key"),
+        (|d| d.dkg_algorithm = "other".to_owned(), "the algorithm `other` for key generation is not known"),
+        (|d| d.threshold = 2, "with a threshold of 2, two parts"),
+        (
+            |d| d.version = Version::named("v1.5.0").expect("a version"),
+            "keys are not generated for definitions of version v1.5.0",
+        ),
+    ];
+    for (edit, expected) in cases {
+        let said = says(edit).unwrap_or_default();
+        assert!(said.starts_with(expected), "{said}");
+    }
+    for n in 0..made::OPERATORS {
+        assert_eq!(whole.share_index(&made::identity(n).public()), Some(u64::from(n) + 1));
+    }
+    assert_eq!(whole.share_index(&made::identity(9).public()), None);
+}
+
+#[test]
+fn whoever_signed_is_gone_after_an_edit() {
+    let definition = made::signed(made::definition(Version::newest()), made::Signers::All);
+    let edited = definition.clone().without_signers().expect("hashes");
+    assert_eq!(edited, made::signed(made::definition(Version::newest()), made::Signers::Nobody));
+    assert_ne!(edited.config_hash, definition.config_hash);
+    assert_eq!(edited.gas_limit(), 36_000_000);
+    assert_eq!(made::definition(Version::named("v1.9.0").expect("a version")).gas_limit(), 30_000_000);
+}
