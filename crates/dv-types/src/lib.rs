@@ -6,6 +6,7 @@
 //! deposit   messages, roots, amounts, the launchpad's files
 //! registration  with builders
 //! enr       node records
+//! keylock   whether a node's key may be used
 //! text      JSON byte for byte as others write it
 //! ```
 //!
@@ -15,6 +16,7 @@
 pub mod deposit;
 pub mod enr;
 pub mod hash;
+pub mod keylock;
 pub mod network;
 pub mod registration;
 pub mod text;
