@@ -8,4 +8,6 @@
 //!
 //! What files mean is read and written in the crates `dv-*`; here is only the edge. Commands are in `cli::dv`.
 
+pub mod claim;
 pub mod disk;
+pub mod key;
