@@ -12,6 +12,7 @@ pub mod apply;
 pub mod builtin;
 pub mod cli;
 pub mod config;
+pub mod dv;
 pub mod graph;
 pub mod observe;
 pub mod plan;

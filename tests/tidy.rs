@@ -33,6 +33,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("graph", &["graph", "config", "builtin", "resource*"]),
     ("plan", &["plan", "graph", "config", "resource*"]),
     ("world", &["world", "resource*"]),
+    ("dv", &["dv"]),
     ("resource", &["resource", "world"]),
     ("observe", &["observe", "plan", "graph", "config", "resource", "world"]),
     ("apply", &["apply", "observe", "plan", "graph", "config", "resource", "world"]),

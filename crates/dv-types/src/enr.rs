@@ -3,7 +3,7 @@
 
 use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use coxswain_dv_crypto::k1::{IdentityKey, IdentityPublic, K1Error, keccak256, verify64};
+use coxswain_dv_crypto::k1::{IdentityKey, IdentityPublic, K1Error, SIGNATURE_RS_LEN, keccak256, verify64};
 
 const PREFIX: &str = "enr:";
 /// Longest text that is read; EIP-778 allows 300 bytes, others have written more.
@@ -44,6 +44,7 @@ pub enum EnrError {
 pub struct Enr {
     text: String,
     public: IdentityPublic,
+    signature: [u8; SIGNATURE_RS_LEN],
     /// In the order of the record, the signature not among them: the number, then keys and values.
     elements: Vec<Vec<u8>>,
 }
@@ -62,10 +63,10 @@ fn record_with(key: &IdentityKey, more: &[(&str, &[u8])]) -> Enr {
     pairs.sort_unstable_by_key(|(name, _)| *name);
     let mut elements = vec![Vec::new()];
     elements.extend(pairs.iter().flat_map(|(name, value)| [name.as_bytes().to_vec(), value.to_vec()]));
-    let signature = key.sign(&keccak256(&list(&elements)));
-    let mut whole = vec![signature[..64].to_vec()];
+    let [signature @ .., _] = key.sign(&keccak256(&list(&elements)));
+    let mut whole = vec![signature.to_vec()];
     whole.extend_from_slice(&elements);
-    Enr { text: format!("{PREFIX}{}", BASE64.encode(list(&whole))), public, elements }
+    Enr { text: format!("{PREFIX}{}", BASE64.encode(list(&whole))), public, signature, elements }
 }
 
 /// Reads a record and checks its signature.
@@ -93,7 +94,10 @@ pub fn parse(text: &str) -> Result<Enr, EnrError> {
     let key = value("secp256k1").ok_or(EnrError::Content("it has no key `secp256k1`"))?;
     let public = IdentityPublic::from_bytes(key)?;
     verify64(&public, &keccak256(&list(&elements)), &signature)?;
-    Ok(Enr { text: text.to_owned(), public, elements })
+    let length = signature.len();
+    let signature =
+        signature.try_into().map_err(|_| K1Error::Length { expected: SIGNATURE_RS_LEN, length })?;
+    Ok(Enr { text: text.to_owned(), public, signature, elements })
 }
 
 fn value<'e>(elements: &'e [Vec<u8>], name: &str) -> Option<&'e [u8]> {
@@ -110,6 +114,16 @@ impl Enr {
     /// The node's public key.
     pub fn public(&self) -> &IdentityPublic {
         &self.public
+    }
+
+    /// The signature over the rest of the record: R ‖ S.
+    pub fn signature(&self) -> &[u8; SIGNATURE_RS_LEN] {
+        &self.signature
+    }
+
+    /// The names in it, in its order.
+    pub fn names(&self) -> impl Iterator<Item = &[u8]> {
+        self.elements.iter().skip(1).step_by(2).map(Vec::as_slice)
     }
 
     /// The value under a name.

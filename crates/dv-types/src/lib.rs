@@ -9,6 +9,7 @@
 //! registration  with builders
 //! enr       node records
 //! json      reading the files of clusters, leniently
+//! keylock   whether a node's key may be used
 //! text      JSON byte for byte as others write it
 //! ```
 //!
@@ -21,6 +22,7 @@ pub mod eip712;
 pub mod enr;
 pub mod hash;
 pub mod json;
+pub mod keylock;
 pub mod network;
 pub mod registration;
 pub mod text;

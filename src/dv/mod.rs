@@ -1,0 +1,13 @@
+//! A distributed validator node on this machine: its directory, its key, and the file that says the key is in use.
+//!
+//! ```text
+//! bytes ─disk→ files that are whole or not there
+//! key file ─key→ identity
+//! key file ─claim→ held: no second node of this key runs      (the rules: dv-types, keylock)
+//! ```
+//!
+//! What files mean is read and written in the crates `dv-*`; here is only the edge. Commands are in `cli::dv`.
+
+pub mod claim;
+pub mod disk;
+pub mod key;
