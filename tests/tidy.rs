@@ -40,7 +40,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("session", &["session", "builtin", "apply", "observe", "plan", "graph", "config", "resource", "world"]),
     (
         "cli",
-        &["cli", "builtin", "session", "apply", "observe", "plan", "graph", "config", "resource", "world"],
+        &[
+            "cli", "dv", "builtin", "session", "apply", "observe", "plan", "graph", "config", "resource",
+            "world",
+        ],
     ),
 ];
 

@@ -8,6 +8,7 @@
 //! command never writes by itself: everything goes through [`terminal::Terminal`].
 
 pub mod args;
+pub mod dv;
 pub mod error;
 pub mod progress;
 pub mod render;
@@ -177,6 +178,7 @@ pub static COMMANDS: &[Entry] = &[
     Entry::of::<output::Output>(),
     Entry::of::<state::State>(),
     Entry::of::<graph::Graph>(),
+    Entry { command: dv::command, run: dv::run },
     Entry::of::<completions::Completions>(),
     Entry::of::<man::Man>(),
     Entry::of::<version::Version>(),
@@ -198,9 +200,27 @@ pub fn command() -> Command {
         .subcommands(COMMANDS.iter().map(|entry| (entry.command)()))
 }
 
-/// Runs the command line and says how it ended.
+/// What a binary of this name does.
+struct Root {
+    command: fn() -> Command,
+    run: fn(&ArgMatches, &Cx) -> Result<Exit, CliError>,
+}
+
+impl Root {
+    fn of(program: Option<&OsString>) -> Root {
+        if dv::is_charon(program.map(OsString::as_os_str)) {
+            Root { command: dv::charon, run: dv::run }
+        } else {
+            Root { command, run: run_named }
+        }
+    }
+}
+
+/// Runs the command line and says how it ended. The first argument is the name the binary was called under.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let matches = match command().try_get_matches_from(args) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let root = Root::of(args.first());
+    let matches = match (root.command)().try_get_matches_from(args) {
         Ok(matches) => matches,
         Err(error) => {
             // Help and usage errors; a closed pipe is not worth a word.
@@ -210,13 +230,14 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let wanted =
         if matches.get_flag("no_color") { terminal::Wanted::Plain } else { terminal::Wanted::Detect };
-    ExitCode::from(dispatch(&matches, Arc::new(Terminal::detect(wanted)), GivenWorld::default()) as u8)
+    let terminal = Arc::new(Terminal::detect(wanted));
+    ExitCode::from(dispatch(root.run, &matches, terminal, GivenWorld::default()) as u8)
 }
 
 /// Runs the command line with another terminal, in another world.
 pub fn run_in(args: impl IntoIterator<Item = OsString>, terminal: Arc<Terminal>, world: GivenWorld) -> Exit {
     match command().try_get_matches_from(args) {
-        Ok(matches) => dispatch(&matches, terminal, world),
+        Ok(matches) => dispatch(run_named, &matches, terminal, world),
         Err(error) => {
             terminal.err(&error.to_string());
             if error.use_stderr() { Exit::Error } else { Exit::Done }
@@ -224,14 +245,19 @@ pub fn run_in(args: impl IntoIterator<Item = OsString>, terminal: Arc<Terminal>,
     }
 }
 
-fn dispatch(matches: &ArgMatches, terminal: Arc<Terminal>, world: GivenWorld) -> Exit {
+fn dispatch(
+    run: fn(&ArgMatches, &Cx) -> Result<Exit, CliError>,
+    matches: &ArgMatches,
+    terminal: Arc<Terminal>,
+    world: GivenWorld,
+) -> Exit {
     let cx = Cx {
         root: matches.get_one::<PathBuf>("chdir").cloned().unwrap_or_else(|| PathBuf::from(".")),
         format: if matches.get_flag("json") { Format::Json } else { Format::Text },
         terminal,
         world,
     };
-    let exit = run_named(matches, &cx).unwrap_or_else(|error| error::report(&cx, &error));
+    let exit = run(matches, &cx).unwrap_or_else(|error| error::report(&cx, &error));
     match cx.terminal.failure() {
         None => exit,
         Some(why) => {

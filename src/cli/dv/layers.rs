@@ -1,0 +1,215 @@
+//! Flags that the command line does not name: from the environment, then from the configuration file.
+//!
+//! ```text
+//! command line > CHARON_DATA_DIR > `data-dir` in charon.json, .yaml or .yml > default
+//! ```
+//!
+//! The file is one for all commands, in the directory the command runs in; keys that are no flag of the command are passed
+//! over. An empty variable counts as none. A value from here is read as if it had been given as a flag, and an error
+//! says where it came from; it never shows the value, which may be a secret.
+
+use std::collections::BTreeMap;
+use std::error::Error as _;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Command};
+use coxswain_lang::functions;
+use coxswain_model::value::Object;
+use coxswain_model::{Node, Value, json};
+
+use super::super::error::CliError;
+use super::forms::{self, Form};
+
+/// Names of the configuration file, the first that is there counts. Others that charon knows are listed to be refused:
+/// settings that are passed over in silence are worse than none.
+const FILES: &[(&str, Format)] = &[
+    ("charon.json", Format::Json),
+    ("charon.toml", Format::Unread),
+    ("charon.yaml", Format::Yaml),
+    ("charon.yml", Format::Yaml),
+];
+/// Longest configuration file that is read.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Json,
+    Yaml,
+    Unread,
+}
+
+/// The configuration file and what is in it; keys are in lower case.
+#[derive(Debug, Default)]
+struct Settings {
+    path: PathBuf,
+    values: BTreeMap<String, Value>,
+}
+
+/// Values of a flag, and where they come from.
+#[derive(Debug, PartialEq)]
+struct Found {
+    origin: String,
+    values: Vec<OsString>,
+}
+
+/// The matches of a command with what the command line leaves open.
+///
+/// # Errors
+/// The file or a value cannot be read, or a flag that is needed is nowhere.
+pub(super) fn fill(
+    command: &Command,
+    matches: &ArgMatches,
+    root: &Path,
+    variable: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<ArgMatches, CliError> {
+    let settings = read(root)?;
+    let relaxed = forms::relaxed(command.clone()).no_binary_name(true);
+    let (mut words, mut rest) = (Vec::new(), Vec::new());
+    for arg in command.get_arguments() {
+        let given = (matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine))
+            .then(|| matches.get_raw(arg.get_id().as_str()))
+            .flatten();
+        let Some(long) = arg.get_long() else {
+            rest.extend(given.into_iter().flatten().map(OsStr::to_owned));
+            continue;
+        };
+        let before = words.len();
+        if let Some(given) = given {
+            words.extend(given.map(|value| word(long, value)));
+        } else if let Some(found) = find(arg, long, &settings, variable)? {
+            let more: Vec<OsString> = found.values.iter().map(|value| word(long, value)).collect();
+            relaxed.clone().try_get_matches_from(&more).map_err(|error| unreadable(&found.origin, &error))?;
+            words.extend(more);
+        }
+        if arg.is_required_set() && words.len() == before {
+            return Err(missing(command, long));
+        }
+    }
+    words.push("--".into());
+    words.extend(rest);
+    relaxed.try_get_matches_from(words).map_err(|error| unreadable("the arguments", &error))
+}
+
+fn word(long: &str, value: &OsStr) -> OsString {
+    let mut word = OsString::from(format!("--{long}="));
+    word.push(value);
+    word
+}
+
+fn variable_name(long: &str) -> String {
+    format!("CHARON_{}", long.to_uppercase().replace('-', "_"))
+}
+
+fn missing(command: &Command, long: &str) -> CliError {
+    CliError::other(
+        format!("reading the arguments of {}", command.get_name()),
+        format!("--{long} is needed"),
+        format!("give it as --{long}, as {} or as `{long}` in charon.yaml", variable_name(long)),
+    )
+}
+
+fn unreadable(origin: &str, error: &clap::Error) -> CliError {
+    // Only the reason: the whole text would show the value.
+    let why = error.source().map_or_else(|| error.kind().to_string(), ToString::to_string);
+    CliError::other(
+        format!("reading {origin}"),
+        why,
+        "correct the value or remove it; --help says what is taken",
+    )
+}
+
+/// The value of a flag from the first layer that has one.
+fn find(
+    arg: &Arg,
+    long: &str,
+    settings: &Settings,
+    variable: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<Option<Found>, CliError> {
+    let name = variable_name(long);
+    if let Some(value) = variable(&name).filter(|value| !value.is_empty()) {
+        return Ok(Some(Found { origin: name, values: vec![value] }));
+    }
+    let Some(value) = settings.values.get(long) else { return Ok(None) };
+    let origin = format!("`{long}` in {}", settings.path.display());
+    let texts = texts(arg, value)
+        .map_err(|why| CliError::other(format!("reading {origin}"), why, "correct the value or remove it"))?;
+    Ok((!texts.is_empty()).then(|| Found { origin, values: texts.into_iter().map(OsString::from).collect() }))
+}
+
+/// A value of the file as words of the command line; none where it says nothing.
+fn texts(arg: &Arg, value: &Value) -> Result<Vec<String>, String> {
+    let scalar = |value: &Value| match &value.node {
+        Node::Bool(_) | Node::Num(_) if Form::of(arg) == Form::String => {
+            Err("it is a number or a truth value, and the flag takes a text: put it in quotes".to_owned())
+        }
+        Node::Bool(yes) => Ok(yes.to_string()),
+        Node::Num(number) => Ok(number.to_string()),
+        Node::Str(text) => Ok(text.to_string()),
+        _ => Err("it is no text, number or truth value".to_owned()),
+    };
+    match &value.node {
+        Node::Null(_) => Ok(Vec::new()),
+        Node::Tuple(items) | Node::List(_, items) if forms::is_list(arg) => {
+            items.iter().map(scalar).collect()
+        }
+        Node::Tuple(_) | Node::List(..) => Err("it is a list, and the flag takes one value".to_owned()),
+        _ => scalar(value).map(|text| vec![text]),
+    }
+}
+
+// ------------------------------------------------------------------------------------------------------- the file
+
+fn read(root: &Path) -> Result<Settings, CliError> {
+    let found =
+        FILES.iter().map(|(name, format)| (root.join(name), *format)).find(|(path, _)| path.is_file());
+    let Some((path, format)) = found else { return Ok(Settings::default()) };
+    let failed = |why: String, next: &str| CliError::other(format!("reading {}", path.display()), why, next);
+    if format == Format::Unread {
+        return Err(failed(
+            "settings in TOML are not read".into(),
+            "write them as charon.yaml, or as variables such as CHARON_DATA_DIR, and move this file away",
+        ));
+    }
+    let text = text_of(&path).map_err(|error| failed(error.to_string(), "check the file's size and mode"))?;
+    let parsed = if format == Format::Json {
+        json::from_text(&text).map_err(|error| error.to_string())
+    } else if text.trim().is_empty() {
+        Ok(Value::object(Object::new()))
+    } else {
+        let yaml = functions::find("yamldecode").expect("the language has this function");
+        (yaml.call)(&[Value::from(text)]).map_err(|error| error.reason)
+    };
+    let parsed = parsed.map_err(|why| failed(why, "correct the file"))?;
+    let pairs = match &parsed.node {
+        Node::Object(pairs) | Node::Map(_, pairs) => pairs.as_ref().clone(),
+        Node::Null(_) => Object::new(),
+        _ => {
+            return Err(failed(
+                "it is no list of flags and values".into(),
+                "write lines such as `data-dir: .charon`",
+            ));
+        }
+    };
+    let values = pairs.into_iter().map(|(key, value)| (key.to_lowercase(), value)).collect();
+    Ok(Settings { path, values })
+}
+
+fn text_of(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_FILE_BYTES {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("it has more than {MAX_FILE_BYTES} bytes"),
+        ));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+#[path = "layers_tests.rs"]
+mod tests;

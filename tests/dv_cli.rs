@@ -1,0 +1,389 @@
+//! `coxswain dv …` as a process, also under the name `charon`: flags as charon has them, layers, files, refusals.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test says why it was skipped, and fails where something is not as it made it"
+)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use clap::{Arg, Command as Flags};
+use coxswain::cli::dv::{self, forms};
+use serde_json::Value as Json;
+use support::{Ran, is_fast, run};
+
+const KEY: &str = "charon-enr-private-key";
+/// Where ours differ on purpose: command, flag, why.
+const DEVIATIONS: &[(&str, &str, &str)] = &[];
+/// Random moments at which a process is killed.
+const MOMENTS: u32 = 300;
+
+fn coxswain(dir: &Path, args: &[&str]) -> Command {
+    called(Path::new(env!("CARGO_BIN_EXE_coxswain")), dir, args)
+}
+
+fn called(program: &Path, dir: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(args).current_dir(dir).env_clear().env("HOME", dir);
+    command
+}
+
+fn directory() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn mode_of(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+/// Fails where the output shows the key, in hex of either case.
+#[track_caller]
+fn keeps_secret(ran: &Ran, key: &Path) {
+    let secret = fs::read_to_string(key).unwrap().trim().to_lowercase();
+    assert_eq!(secret.len(), 64);
+    for text in [&ran.stdout, &ran.stderr] {
+        assert!(!text.to_lowercase().contains(&secret), "the key is shown");
+    }
+}
+
+// ------------------------------------------------------------------------------------------------------- flags
+
+fn vectors_folder() -> PathBuf {
+    std::env::var_os("COXSWAIN_VECTORS")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors"), PathBuf::from)
+}
+
+fn vectors(file: &str) -> Option<Json> {
+    let path = vectors_folder().join(file);
+    let Ok(text) = fs::read(&path) else {
+        println!("skipped: {} is not here", path.display());
+        return None;
+    };
+    Some(serde_json::from_slice(&text).unwrap())
+}
+
+/// Form, shorthand and default of a flag; a default that means nothing is empty.
+type Shape = (String, Option<char>, String);
+
+fn default_shown(text: &str) -> String {
+    let bare = text.trim_matches('"');
+    if ["", "0", "false", "[]"].contains(&bare) { String::new() } else { bare.to_owned() }
+}
+
+fn ours(arg: &Arg) -> (String, Shape) {
+    let list = if forms::is_list(arg) { "s" } else { "" };
+    let defaults: Vec<String> =
+        arg.get_default_values().iter().map(|value| value.to_string_lossy().into_owned()).collect();
+    let joined = defaults.join(",");
+    let default = if list.is_empty() { joined } else { format!("[{joined}]") };
+    let form = format!("{}{list}", forms::Form::of(arg).name());
+    (arg.get_long().unwrap_or_default().to_owned(), (form, arg.get_short(), default_shown(&default)))
+}
+
+fn theirs(flag: &Json) -> (String, Shape) {
+    let text = |name: &str| flag[name].as_str().unwrap_or_default().to_owned();
+    let short = text("short").trim_start_matches('-').chars().next();
+    (text("flag"), (text("type"), short, default_shown(&text("default"))))
+}
+
+fn own_flags(command: &Flags) -> BTreeMap<String, Shape> {
+    command.get_arguments().filter(|arg| arg.get_long().is_some()).map(ours).collect()
+}
+
+#[test]
+fn flags_are_those_of_charon() {
+    for release in ["v1.11-dev", "v1.10.3"] {
+        let Some(all) = vectors(&format!("charon/runs/cli/flags-{release}.json")) else { return };
+        for (path, command) in dv::flags() {
+            let Some(expected) = all.get(&path).and_then(Json::as_array) else {
+                panic!("charon {release} has no command `{path}`");
+            };
+            let is_compared = |name: &String| !DEVIATIONS.iter().any(|(p, f, _)| *p == path && f == name);
+            let mut expected: BTreeMap<String, Shape> = expected.iter().map(theirs).collect();
+            let mut found = own_flags(&command);
+            expected.retain(|name, _| is_compared(name));
+            found.retain(|name, _| is_compared(name));
+            assert_eq!(found, expected, "{path}, {release}");
+        }
+    }
+}
+
+/// Ours that stand everywhere must never take a name from charon.
+#[test]
+fn flags_of_every_command_collide_with_none() {
+    let Some(all) = vectors("charon/runs/cli/flags-v1.11-dev.json") else { return };
+    let root = coxswain::cli::dv::charon();
+    for name in root.get_arguments().filter_map(Arg::get_long) {
+        for (path, flags) in all.as_object().unwrap() {
+            assert!(flags.as_array().unwrap().iter().all(|f| f["flag"] != name), "--{name} of {path}");
+        }
+    }
+}
+
+#[test]
+fn wrong_flags_are_explained_and_end_with_one() {
+    let dir = directory();
+    for (args, expected) in [
+        (&["dv"][..], "Usage: coxswain dv"),
+        (&["dv", "create"], "Usage: coxswain dv create"),
+        (&["dv", "enr", "--data-dri", "x"], "--data-dir"),
+        (&["dv", "enr", "--verbose=maybe"], "write true or false"),
+        (&["dv", "enr", "--verbose", "false"], "unexpected argument 'false'"),
+        (&["dv", "enr", "--data-dir"], "a value is required"),
+        (&["dv", "creat"], "create"),
+    ] {
+        let ran = run(&mut coxswain(dir.path(), args)).expect(1);
+        assert!(ran.stderr.contains(expected), "{args:?}: {}", ran.stderr);
+    }
+    assert!(names(dir.path()).is_empty());
+}
+
+// ---------------------------------------------------------------------------------------------------- commands
+
+#[test]
+fn a_key_is_made_once_with_its_modes() {
+    let dir = directory();
+    let ran = run(&mut coxswain(dir.path(), &["dv", "create", "enr"])).ok();
+    let key = dir.path().join(".charon").join(KEY);
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    assert!(lines[0].ends_with(&format!(".charon/{KEY}")), "{}", ran.stdout);
+    assert!(lines[1].starts_with("enr:-HW4Q"), "{}", ran.stdout);
+    keeps_secret(&ran, &key);
+    assert_eq!((mode_of(&key), mode_of(key.parent().unwrap())), (0o600, 0o755));
+    assert_eq!(names(key.parent().unwrap()), [KEY]);
+    let before = fs::read(&key).unwrap();
+    let again = run(&mut coxswain(dir.path(), &["dv", "create", "enr"])).expect(1);
+    assert!(again.stderr.contains("there is something of this name already"), "{}", again.stderr);
+    assert_eq!((again.stdout.as_str(), fs::read(&key).unwrap()), ("", before));
+    let shown = run(&mut coxswain(dir.path(), &["dv", "enr"])).ok();
+    assert_eq!(shown.stdout.trim_end(), lines[1]);
+    let verbose = run(&mut coxswain(dir.path(), &["dv", "enr", "--verbose"])).ok();
+    assert!(verbose.stdout.contains("public key  0x0") && verbose.stdout.contains("signature   0x"));
+    keeps_secret(&verbose, &key);
+    let json = run(&mut coxswain(dir.path(), &["dv", "enr", "--json"])).ok();
+    let json: Json = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(json["enr"], lines[1]);
+}
+
+#[test]
+fn what_is_in_the_way_stays() {
+    let dir = directory();
+    let node = dir.path().join("node");
+    fs::create_dir(&node).unwrap();
+    let key = node.join(KEY);
+    let create = || run(&mut coxswain(dir.path(), &["dv", "create", "enr", "--data-dir=node"])).expect(1);
+    for content in ["", "no key", "00"] {
+        fs::write(&key, content).unwrap();
+        assert!(create().stderr.contains("already"));
+        assert_eq!(fs::read_to_string(&key).unwrap(), content);
+    }
+    fs::remove_file(&key).unwrap();
+    symlink("elsewhere", &key).unwrap();
+    create();
+    assert!(!node.join("elsewhere").exists());
+    let file = run(&mut coxswain(
+        dir.path(),
+        &["dv", "create", "enr", "--data-dir", "node/charon-enr-private-key/x"],
+    ));
+    assert_eq!(file.code, 1);
+}
+
+/// Keys of nodes and their records in the lock, as charon made them.
+#[test]
+fn records_are_those_of_charon() {
+    let mut seen = 0;
+    for cluster in ["create-v1.11-n4", "create-v1.11-n7-compounding"] {
+        let Some(lock) = vectors(&format!("charon/runs/{cluster}/node0/cluster-lock.json")) else { return };
+        let operators = lock["cluster_definition"]["operators"].as_array().unwrap();
+        for (n, operator) in operators.iter().enumerate() {
+            let node = vectors_folder().join(format!("charon/runs/{cluster}/node{n}"));
+            let ran = run(&mut coxswain(&node, &["dv", "enr", "--data-dir=."])).ok();
+            assert_eq!(Some(ran.stdout.trim_end()), operator["enr"].as_str());
+            keeps_secret(&ran, &node.join(KEY));
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 11);
+}
+
+#[test]
+fn a_key_that_cannot_be_read_is_explained_and_not_shown() {
+    let dir = directory();
+    let enr = || run(&mut coxswain(dir.path(), &["dv", "enr"])).expect(1);
+    assert!(enr().stderr.contains("make a key: coxswain dv create enr"));
+    let key = dir.path().join(".charon").join(KEY);
+    fs::create_dir(key.parent().unwrap()).unwrap();
+    fs::write(&key, format!("0x{}", "ab".repeat(32))).unwrap();
+    let ran = enr();
+    assert!(ran.stderr.contains("64 hexadecimal digits") && !ran.stderr.contains("abab"), "{}", ran.stderr);
+    let json = run(&mut coxswain(dir.path(), &["dv", "enr", "--json"])).expect(1);
+    let line: Json = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!((line["event"].as_str(), json.stderr.as_str()), (Some("error"), ""));
+}
+
+// ------------------------------------------------------------------------------------------------------ layers
+
+#[test]
+fn the_nearest_layer_names_the_directory() {
+    let dir = directory();
+    let made = |args: &[&str], env: &[(&str, &str)]| {
+        let mut command = coxswain(dir.path(), &[&["dv", "create", "enr"], args].concat());
+        run(command.envs(env.iter().copied())).ok();
+        let found = names(dir.path()).into_iter().find(|name| name.starts_with("node")).unwrap();
+        fs::remove_dir_all(dir.path().join(&found)).unwrap();
+        found
+    };
+    let env = [("CHARON_DATA_DIR", "node-env")];
+    assert_eq!(made(&[], &env), "node-env");
+    fs::write(dir.path().join("charon.yaml"), "data-dir: node-file\nverbose: true\n").unwrap();
+    assert_eq!(made(&[], &[]), "node-file");
+    assert_eq!(made(&[], &[("CHARON_DATA_DIR", "")]), "node-file");
+    assert_eq!(made(&[], &env), "node-env");
+    assert_eq!(made(&["--data-dir", "node-flag"], &env), "node-flag");
+    assert_eq!(made(&["--data-dir", "node", "--data-dir=node-last"], &env), "node-last");
+}
+
+#[test]
+fn a_file_or_variable_that_is_wrong_is_named() {
+    let dir = directory();
+    let mut wrong = coxswain(dir.path(), &["dv", "version"]);
+    let ran = run(wrong.env("CHARON_VERBOSE", "maybe")).expect(1);
+    assert!(ran.stderr.contains("reading CHARON_VERBOSE: write true or false"), "{}", ran.stderr);
+    fs::write(dir.path().join("charon.toml"), "").unwrap();
+    let ran = run(&mut coxswain(dir.path(), &["dv", "version"])).expect(1);
+    assert!(ran.stderr.contains("charon.toml: settings in TOML are not read"), "{}", ran.stderr);
+    // Commands that are not charon's do not look at its file.
+    run(&mut coxswain(dir.path(), &["version"])).ok();
+}
+
+#[test]
+fn under_the_name_charon_the_commands_are_at_the_top() {
+    let dir = directory();
+    let charon = dir.path().join("charon");
+    symlink(env!("CARGO_BIN_EXE_coxswain"), &charon).unwrap();
+    let call = |args: &[&str]| run(&mut called(&charon, dir.path(), args));
+    call(&["create", "enr", "--data-dir=a"]).ok();
+    let enr = call(&["enr", "--data-dir", "a"]).ok();
+    assert!(enr.stdout.starts_with("enr:-HW4Q"));
+    let chdir = call(&["enr", "--data-dir", ".", "--chdir", "a"]).ok();
+    assert_eq!(chdir.stdout, enr.stdout);
+    let version = call(&["version"]).ok();
+    assert_eq!(version.stdout, format!("coxswain {}\n", env!("CARGO_PKG_VERSION")));
+    assert!(call(&["version", "--verbose"]).ok().stdout.contains("hoodi"));
+    assert!(call(&["plan"]).expect(1).stderr.contains("Usage: charon"));
+    call(&["--help"]).ok();
+}
+
+// --------------------------------------------------------------------------------------------- disks and kills
+
+/// Makes a key in `small`, a file system of its own that the script has prepared; `None` where none can be mounted.
+fn in_own_file_system(script: &str) -> Option<Ran> {
+    let dir = directory();
+    fs::create_dir(dir.path().join("small")).unwrap();
+    let mut command = called(Path::new("unshare"), dir.path(), &["-rm", "sh", "-c", script]);
+    command.arg(env!("CARGO_BIN_EXE_coxswain")).env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin");
+    let ran = run(&mut command);
+    if ran.stderr.contains("unshare") || ran.stderr.contains("mount:") {
+        println!("skipped: no file system can be mounted here: {}", ran.stderr);
+        return None;
+    }
+    Some(ran)
+}
+
+#[test]
+fn a_full_disk_leaves_nothing() {
+    let script = "mount -t tmpfs -o size=16k,mode=755 none small && \
+        head -c 1m /dev/zero > small/filler 2>/dev/null; \
+        \"$0\" dv create enr --data-dir small; code=$?; rm small/filler; ls -A small; exit $code";
+    let Some(ran) = in_own_file_system(script) else { return };
+    assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{}", ran.stderr);
+    assert!(ran.stderr.contains("make room there"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_file_system_that_is_read_only_is_explained() {
+    let script = "mount -t tmpfs -o ro none small && \"$0\" dv create enr --data-dir small";
+    let Some(ran) = in_own_file_system(script) else { return };
+    assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{}", ran.stderr);
+    assert!(ran.stderr.contains("mounted read-only"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_is_explained() {
+    let dir = directory();
+    let node = dir.path().join("node");
+    fs::create_dir(&node).unwrap();
+    fs::set_permissions(&node, fs::Permissions::from_mode(0o555)).unwrap();
+    if fs::write(node.join("probe"), "").is_ok() {
+        println!("skipped: this user may write everywhere");
+        return;
+    }
+    let ran = run(&mut coxswain(dir.path(), &["dv", "create", "enr", "--data-dir=node"])).expect(1);
+    assert!(ran.stderr.contains("check who owns the directory"), "{}", ran.stderr);
+}
+
+/// A process that makes a key is killed at a random moment of its life, many times in one directory: under the key's
+/// name there is nothing or a whole key of mode 0600, and the next run takes away what was left.
+#[test]
+fn a_killed_process_leaves_no_part_of_a_key() {
+    let dir = directory();
+    let node = dir.path().join("node");
+    let create = || {
+        let mut command = coxswain(dir.path(), &["dv", "create", "enr", "--data-dir=node"]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    };
+    let start = Instant::now();
+    assert!(create().status().unwrap().success());
+    // Twice the life of an unhurried process, so that some are killed late and some not at all.
+    let span = u32::try_from(start.elapsed().as_micros().min(100_000)).unwrap() * 2;
+    fs::remove_dir_all(&node).unwrap();
+    let (mut killed, mut written, mut left) = (0, 0, 0);
+    let moments = if is_fast() { MOMENTS / 10 } else { MOMENTS };
+    for n in 0..moments {
+        let wait = Duration::from_micros(u64::from(n * 7919 % moments * span / moments));
+        let mut child = create().spawn().unwrap();
+        let begun = Instant::now();
+        while begun.elapsed() < wait {
+            std::hint::spin_loop();
+        }
+        child.kill().unwrap();
+        killed += u32::from(child.wait().unwrap().signal() == Some(9));
+        if !node.exists() {
+            continue;
+        }
+        let key = node.join(KEY);
+        left += names(&node).len() - usize::from(key.exists());
+        for name in names(&node) {
+            assert_eq!(mode_of(&node.join(&name)), 0o600, "{name}");
+        }
+        if key.exists() {
+            assert_eq!(fs::read_to_string(&key).unwrap().len(), 64);
+            run(&mut coxswain(dir.path(), &["dv", "enr", "--data-dir=node"])).ok();
+            written += 1;
+            fs::remove_file(&key).unwrap();
+        }
+    }
+    println!(
+        "{moments} runs, {killed} killed, {written} keys whole, {left} temporary files left at some time"
+    );
+    assert!(killed > moments / 10 && written > moments / 10, "{killed} killed, {written} written");
+    assert!(create().status().unwrap().success());
+    assert_eq!(names(&node), [KEY]);
+}
