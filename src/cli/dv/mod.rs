@@ -17,6 +17,7 @@ pub mod network;
 mod create_enr;
 mod enr;
 mod layers;
+mod settings;
 mod version;
 
 use std::ffi::OsStr;
@@ -50,8 +51,14 @@ impl Row {
 }
 
 /// Every command, in the order of the help.
-pub static COMMANDS: &[Row] =
-    &[Row::within::<create_enr::CreateEnr>("create"), Row::of::<enr::Enr>(), Row::of::<version::Version>()];
+pub static COMMANDS: &[Row] = &[
+    Row::of::<combine::Combine>(),
+    Row::within::<create_cluster::CreateCluster>("create"),
+    Row::within::<create_dkg::CreateDkg>("create"),
+    Row::within::<create_enr::CreateEnr>("create"),
+    Row::of::<enr::Enr>(),
+    Row::of::<version::Version>(),
+];
 
 /// Groups of commands: name, what for, examples.
 const GROUPS: &[(&str, &str, &str)] = &[(
@@ -59,13 +66,6 @@ const GROUPS: &[(&str, &str, &str)] = &[(
     "Make the files that a cluster begins with",
     "Examples:\n  coxswain dv create enr\n  coxswain dv create enr --data-dir node0",
 )];
-
-/// Flags of commands that cannot be run yet, by their path, so that they are held to charon's as the others are.
-const COMING: &[(&str, fn() -> Command)] = &[
-    ("combine", flags_of::<combine::Combine>),
-    ("create cluster", flags_of::<create_cluster::CreateCluster>),
-    ("create dkg", flags_of::<create_dkg::CreateDkg>),
-];
 
 fn flags_of<T: Parser>() -> Command {
     forms::as_charon(T::command())
@@ -78,7 +78,7 @@ fn run_as<T: Run>(matches: &ArgMatches, cx: &Cx) -> Result<Exit, CliError> {
         .run(cx)
 }
 
-/// Every command with its path and flags, also those that cannot be run yet.
+/// Every command with its path and flags.
 #[must_use]
 pub fn flags() -> Vec<(String, Command)> {
     let rows = COMMANDS.iter().map(|row| {
@@ -86,7 +86,7 @@ pub fn flags() -> Vec<(String, Command)> {
         let group = row.group.map(|group| format!("{group} ")).unwrap_or_default();
         (format!("{group}{}", command.get_name()), command)
     });
-    rows.chain(COMING.iter().map(|(path, command)| ((*path).to_owned(), command()))).collect()
+    rows.collect()
 }
 
 /// `coxswain dv`.
