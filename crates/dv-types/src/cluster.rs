@@ -10,7 +10,7 @@
 //!
 //! What must never happen:
 //! - a lock passes in which a field under one of its hashes or signatures was changed;
-//! - a text, however it is made, costs memory out of proportion to its length.
+//! - a short text, however it is made, costs more memory than a bounded few megabytes.
 
 mod contract;
 mod definition;

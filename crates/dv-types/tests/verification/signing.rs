@@ -1,6 +1,6 @@
 //! Who has to sign a definition, and with what.
 
-use coxswain_dv_types::cluster::{Definition, Version};
+use coxswain_dv_types::cluster::{Definition, VERSIONS, Version};
 use coxswain_dv_types::network::Networks;
 
 use crate::made::{self, Signers};
@@ -165,4 +165,35 @@ fn signatures_of_others_are_questions() {
         made::operator(1).public().address()
     );
     check("v1.11.0", Signers::All, swap, &expected);
+}
+
+/// Every signature is under the definition hash and none under the config hash, also where nobody may sign.
+#[test]
+fn signatures_are_hashed() {
+    for version in VERSIONS {
+        let whole = made::definition(version);
+        let hashes = |edit: &dyn Fn(&mut Definition)| {
+            let mut definition = whole.clone();
+            edit(&mut definition);
+            (
+                definition.compute_config_hash().expect("fits"),
+                definition.compute_definition_hash().expect("fits"),
+            )
+        };
+        let mut seen = vec![hashes(&|_| {})];
+        for n in 0..whole.operators.len() {
+            seen.push(hashes(&|definition| definition.operators[n].config_signature = [1; 65].into()));
+            // Two signatures of which one is missing look alike where missing ones are no chunk.
+            seen.push(hashes(&|definition| definition.operators[n].enr_signature = [2; 65].into()));
+            seen.push(hashes(&|definition| definition.operators[n].enr.push('=')));
+        }
+        if version.creator_type.is_some() {
+            seen.push(hashes(&|definition| definition.creator.config_signature = [1; 65].into()));
+        }
+        let count = seen.len();
+        assert!(seen.iter().all(|(config, _)| *config == seen[0].0), "{version}");
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len(), count, "{version}");
+    }
 }
