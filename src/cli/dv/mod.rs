@@ -16,6 +16,7 @@ pub mod network;
 
 mod create_enr;
 mod enr;
+mod inspect;
 mod layers;
 mod version;
 
@@ -36,7 +37,7 @@ pub const CHARON: &str = "charon";
 pub struct Row {
     /// The group it is in, as `create`.
     group: Option<&'static str>,
-    command: fn() -> Command,
+    command: FlagsOf,
     run: fn(&ArgMatches, &Cx) -> Result<Exit, CliError>,
 }
 
@@ -60,8 +61,11 @@ const GROUPS: &[(&str, &str, &str)] = &[(
     "Examples:\n  coxswain dv create enr\n  coxswain dv create enr --data-dir node0",
 )];
 
+/// Makes the flags of a command.
+type FlagsOf = fn() -> Command;
+
 /// Flags of commands that cannot be run yet, by their path, so that they are held to charon's as the others are.
-const COMING: &[(&str, fn() -> Command)] = &[
+const COMING: &[(&str, FlagsOf)] = &[
     ("combine", flags_of::<combine::Combine>),
     ("create cluster", flags_of::<create_cluster::CreateCluster>),
     ("create dkg", flags_of::<create_dkg::CreateDkg>),
