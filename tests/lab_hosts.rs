@@ -116,12 +116,7 @@ fn a_host_that_is_cut_off_in_the_middle_of_a_firewall_change_takes_it_back() {
     run.wait_until_it_says("the host takes this back after 10 s");
     machines.cut("lab", "nfs");
     // What it was doing may have been done, or not: the guard does not ask.
-    wait_for("the guard", || {
-        machines
-            .inside("nfs", "set -- /var/lib/coxswain/guards/*.fired; [ -e \"$1\" ] && [ ! -s \"$1\" ]")
-            .code
-            == 0
-    });
+    wait_for("the guard", || machines.inside("nfs", "test -e /var/lib/coxswain/guard/fired").code == 0);
     machines.heal();
     let ended = run.end();
     assert_eq!(ended.code, 4, "{}\n{}", ended.stdout, ended.stderr);
@@ -183,7 +178,7 @@ fn a_guard_outlives_a_reboot() {
     run.kill();
     let boot = machines.at("nfs", "cat /proc/sys/kernel/random/boot_id").ok().stdout;
     // The way may have been confirmed by now; then there is nothing to take back.
-    let armed = machines.at("nfs", "ls /etc/systemd/system/coxswain-guard-*.service").code == 0;
+    let armed = machines.at("nfs", "test -e /var/lib/coxswain/guard/revert").code == 0;
     machines.at("nfs", "systemctl reboot");
     wait_for("another boot", || {
         let now = machines.at("nfs", "cat /proc/sys/kernel/random/boot_id");

@@ -57,6 +57,7 @@ const PURE: &[&str] = &[
     "crates/dv-crypto/src/",
     "crates/dv-keystore/src/",
     "crates/dv-types/src/",
+    "crates/dv-cluster/src/",
     "src/config/",
     "src/graph/",
     "src/plan/",
@@ -99,6 +100,7 @@ const MEMBERS: &[(&str, &[&str])] = &[
     ("crates/dv-crypto/Cargo.toml", &[]),
     ("crates/dv-keystore/Cargo.toml", &[]),
     ("crates/dv-types/Cargo.toml", &["coxswain-dv-crypto"]),
+    ("crates/dv-cluster/Cargo.toml", &["coxswain-dv-crypto", "coxswain-dv-keystore", "coxswain-dv-types"]),
     ("state/Cargo.toml", &["coxswain-model"]),
 ];
 

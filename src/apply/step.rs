@@ -128,6 +128,7 @@ impl Doing<'_, '_> {
 
     async fn all(&self) -> Result<StepResult, Early> {
         self.pass_gates().await?;
+        self.wait_for_guard().await;
         let asked = self.asked_now(Look::Before);
         let observed = self.observe(&self.endpoint, &asked).await.map_err(Early::Failed)?;
         let (wanted_is, former) = self.former(observed.clone()).await.map_err(Early::Failed)?;
@@ -158,7 +159,7 @@ impl Doing<'_, '_> {
             (Some(removal), Verb::Delete) => removal.clone(),
             _ => decision.change.clone(),
         };
-        match self.carry_out(&change).await {
+        match self.carry_out(&change, observed.as_ref()).await {
             Ok(Outcome::Done(made)) => self.settle(&change, made, wanted).await,
             Ok(Outcome::Running(handle)) => {
                 self.goes_on(wanted, Vec::new(), handle, Status::Running).map_err(Early::Fatal)
@@ -282,12 +283,12 @@ impl Doing<'_, '_> {
     }
 
     /// Waits for the gates, runs the step under its guard, and brings the host back.
-    async fn carry_out(&self, change: &Change) -> Result<Outcome, KindError> {
+    async fn carry_out(&self, change: &Change, seen: Option<&Object>) -> Result<Outcome, KindError> {
         if matches!(self.planned.step.verb, Verb::Adopt | Verb::Forget) {
             return Ok(Outcome::Done(Object::new()));
         }
         let boot = self.boot_id().await;
-        let guard = self.arm(change).await?;
+        let guard = self.arm(change, seen).await?;
         let outcome = match self.attempts(change, guard.as_ref()).await {
             Ok(outcome) => outcome,
             Err(_) if self.planned.step.class == StepClass::Reboot && boot.is_some() => {
@@ -332,7 +333,7 @@ impl Doing<'_, '_> {
         let mut tried = 0;
         loop {
             tried += 1;
-            match self.once(change, limit).await {
+            match self.once(change, limit, guard).await {
                 Err(error) if tried < attempts && error.retry() != Retry::Never => {
                     let why = shown(change, &error.to_string());
                     self.say_blocked(format!("attempt {tried} of {attempts} failed: {why}"));
@@ -347,7 +348,12 @@ impl Doing<'_, '_> {
         (self.core.run.sink)(Event::Blocked { step: self.planned.id.clone(), why });
     }
 
-    async fn once(&self, change: &Change, limit: Duration) -> Result<Outcome, KindError> {
+    async fn once(
+        &self,
+        change: &Change,
+        limit: Duration,
+        guard: Option<&way::Guard>,
+    ) -> Result<Outcome, KindError> {
         let id = self.planned.id.clone();
         let sink = self.core.run.sink;
         let progress = move |line: &str| {
@@ -358,11 +364,13 @@ impl Doing<'_, '_> {
             });
         };
         let handle = self.core.records.get(&self.instance.address).and_then(|r| r.handle.clone());
+        let world = self.core.run.world.as_ref();
+        let guarded = guard.map(|guard| guard.around(world));
         let cx = StepCx {
             address: &self.instance.address,
             endpoint: &self.endpoint,
             change,
-            world: self.core.run.world.as_ref(),
+            world: guarded.as_ref().map_or(world, |guarded| guarded),
             handle: handle.as_ref(),
             timeout: limit,
             progress: &progress,

@@ -101,6 +101,7 @@ impl SourceArgs {
         Options {
             place: KnownPlace::default(),
             world: cx.world.clone(),
+            notices: cx.notices(),
             root: cx.root.clone(),
             env: self.env.clone(),
             vars: self.vars.clone(),

@@ -39,6 +39,7 @@ use clap::{ArgMatches, Args as _, Command, Parser};
 
 use self::error::CliError;
 use self::terminal::Terminal;
+use crate::observe::Notices;
 use crate::session::GivenWorld;
 
 /// How a command ended, as its exit code.
@@ -117,6 +118,12 @@ pub struct Cx {
 }
 
 impl Cx {
+    /// What is waited for while hosts are looked at, as lines on standard error.
+    pub fn notices(&self) -> Notices {
+        let terminal = Arc::clone(&self.terminal);
+        Notices(Some(Arc::new(move |text: &str| terminal.err(&format!("{text}\n")))))
+    }
+
     /// Runs asynchronous work to its end. What still blocks a thread then (a prompt) is left behind.
     ///
     /// # Errors

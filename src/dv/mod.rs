@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! bytes ─disk→ files that are whole or not there
+//! directories ─staging→ all of them, or none
 //! key file ─key→ identity
 //! key file ─claim→ held: no second node of this key runs      (the rules: dv-types, keylock)
 //! ```
@@ -9,5 +10,12 @@
 //! What files mean is read and written in the crates `dv-*`; here is only the edge. Commands are in `cli::dv`.
 
 pub mod claim;
+pub mod combine;
+pub mod create;
 pub mod disk;
 pub mod key;
+pub mod keystores;
+pub mod staging;
+
+/// The lock in a node's directory.
+pub const LOCK: &str = "cluster-lock.json";

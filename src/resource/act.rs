@@ -117,20 +117,34 @@ pub enum Act {
         /// Which content.
         digest: String,
     },
-    /// Has the host do the acts by itself after a time, unless [`Act::Disarm`] comes first: the guard of a change
-    /// that may cut the way to the host. Arming again replaces.
+    /// Arms the host's guard: the host does the acts by itself after a time, unless [`Act::Disarm`] comes first. A host
+    /// has one guard, so that no two changes of the way to it are unconfirmed. The output is `armed TOKEN`, or
+    /// `held SECONDS WHO` where another one is armed.
     Arm {
-        /// Names the guard at the endpoint: letters, digits and dashes.
-        name: String,
-        /// Seconds until the host acts.
+        /// What is guarded and by whom, for people: one line, nothing secret.
+        who: String,
+        /// Seconds until the host acts, from the last moment when acts were done under the guard.
         after_s: u64,
-        /// What it does then.
+        /// Seconds until the host acts whatever is still being done.
+        outer_s: u64,
+        /// What it does then. What the guarded acts kept is in the directory `$COXSWAIN_KEPT`.
         revert: Vec<Act>,
     },
-    /// Takes a guard back. The output says what had become of it: `disarmed`, `fired` or `gone`.
+    /// First in a row: the acts that follow are done under the guard, which does not count as long as they take. None
+    /// is begun once it has fired. Programs find a directory of the guard's own in `$COXSWAIN_KEPT`.
+    Hold {
+        /// Which.
+        token: String,
+    },
+    /// Has an armed guard count again where the counting was ended by force.
+    Resume,
+    /// Takes a guard back. The output says what had become of it: `disarmed`; `fired` and taken back by the host,
+    /// `firing`, `failed`; `busy` where acts are still being done under it, `unfinished` where a row of them ended
+    /// before its last; `gone` where there is another or none. In a row that begins with [`Act::Hold`] it is taken
+    /// back whatever became of earlier rows.
     Disarm {
         /// Which.
-        name: String,
+        token: String,
     },
     /// Runs a program. Arguments hold nothing secret.
     Run {
@@ -157,7 +171,12 @@ impl Act {
             | Act::Keep { path, .. }
             | Act::Restore { path, .. }
             | Act::Sweep { path, .. } => Some(path),
-            Act::Drop { .. } | Act::Arm { .. } | Act::Disarm { .. } | Act::Run { .. } => None,
+            Act::Drop { .. }
+            | Act::Arm { .. }
+            | Act::Hold { .. }
+            | Act::Resume
+            | Act::Disarm { .. }
+            | Act::Run { .. } => None,
         }
     }
 }

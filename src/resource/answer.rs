@@ -64,6 +64,19 @@ pub struct FactsAnswer {
     pub user: String,
     /// `SSH_CONNECTION`: address and port of the client as the host sees it, then its own; empty without ssh.
     pub ssh_connection: String,
+    /// The guard, where one is armed or taking a change back.
+    pub guard: Option<Box<GuardAnswer>>,
+}
+
+/// A guard: a change of the way to a host that is not confirmed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuardAnswer {
+    /// Seconds that it gives.
+    pub after_s: u64,
+    /// What was done, and by whom.
+    pub who: String,
+    /// Whether somebody counts these seconds.
+    pub is_counting: bool,
 }
 
 /// What kind of file a path is.

@@ -6,7 +6,7 @@ use coxswain_model::{Address, Attr, Class, Diagnostic, Diagnostics, Object, Sche
 use serde_json::json;
 
 use super::act::Act;
-use super::firewall_rules::{GUARD, RESTORE, SAVE, Table, UFW, guard_of, token};
+use super::firewall_rules::{GUARD, RESTORE, SAVE, Table, UFW, guard_of};
 use super::host_kind::HostKind;
 use super::kind::{
     Action, Answers, Change, Discovery, Facts, HostView, KindError, Observation, PlanCx, Step, StepClass,
@@ -227,13 +227,14 @@ impl HostKind for Firewall {
         if doings.is_empty() {
             return Ok(Vec::new());
         }
-        let mut acts = vec![SAVE.act([token(change)])];
+        // What only opens it has no guard.
+        let mut acts: Vec<Act> = step.guard_s.iter().map(|_| SAVE.act::<&str>([])).collect();
         acts.extend(doings.iter().flat_map(Doing::acts));
         Ok(acts)
     }
 
-    fn revert(&self, change: &Change, _step: &Step) -> Vec<Act> {
-        vec![RESTORE.act([token(change)])]
+    fn revert(&self, _change: &Change, _step: &Step) -> Vec<Act> {
+        vec![RESTORE.act::<&str>([])]
     }
 
     fn judge(&self, host: &HostView<'_>) -> Vec<(Address, Diagnostic)> {

@@ -6,7 +6,6 @@
 use coxswain_model::schema::{AttrType, Existing, Implies, Placement, Stage, Thing};
 use coxswain_model::{Address, Attr, Class, Diagnostic, Diagnostics, Object, Schema, Value, json};
 use serde_json::{Value as Json, json};
-use sha2::{Digest as _, Sha256};
 
 use super::act::Act;
 use super::host_kind::HostKind;
@@ -217,28 +216,18 @@ impl HostKind for FirewallRules {
         if commands.is_empty() {
             return Ok(Vec::new());
         }
-        let mut acts = vec![SAVE.act([token(change)])];
+        let mut acts = vec![SAVE.act::<&str>([])];
         acts.extend(commands.into_iter().map(|words| UFW.act(words)));
         Ok(acts)
     }
 
-    fn revert(&self, change: &Change, _step: &Step) -> Vec<Act> {
-        vec![RESTORE.act([token(change)])]
+    fn revert(&self, _change: &Change, _step: &Step) -> Vec<Act> {
+        vec![RESTORE.act::<&str>([])]
     }
 
     fn judge(&self, host: &HostView<'_>) -> Vec<(Address, Diagnostic)> {
         lockout::judge(host, "firewall_rules")
     }
-}
-
-/// Names a change by what was there and what is wanted: what another change has kept is not put back for this one.
-pub(super) fn token(change: &Change) -> String {
-    let shown = |object: Option<&Object>| {
-        object.map(|o| o.iter().map(|(k, v)| (k.to_string(), json::to_json(v))).collect::<Vec<_>>())
-    };
-    let named =
-        (shown(Some(&change.identity)), shown(change.observed.as_ref()), shown(change.desired.as_ref()));
-    hex::encode(Sha256::digest(json!(named).to_string()))
 }
 
 /// Seconds until a change is taken back.

@@ -80,6 +80,7 @@ pub fn facts_object(facts: &FactsAnswer) -> Object {
         kernel,
         user: _,
         ssh_connection: _,
+        guard: _,
     } = facts;
     [
         ("machine_id", machine_id),

@@ -12,7 +12,7 @@ use coxswain_model::schema::{AttrType, Compare, Existing, Implies, Placement, St
 use coxswain_model::{Address, Attr, Class, Diagnostic, Diagnostics, Num, Object, Schema, Value};
 
 use super::act::{Act, Content};
-use super::firewall_rules::{GUARD, guard_of, token};
+use super::firewall_rules::{GUARD, guard_of};
 use super::host_kind::HostKind;
 use super::kind::{
     Action, Answers, Change, Discovery, Facts, HostView, KindError, Observation, PlanCx, Step, Verb,
@@ -224,6 +224,10 @@ impl HostKind for Sshd {
     }
 
     fn observe(&self, _asked: &Object, _facts: &Facts, answers: &Answers) -> Observation {
+        // What the firewall lets in decides where sshd may go, whoever made its rules.
+        if !answers.contains_key(&lockout::probe()) {
+            return Observation::Need(vec![probe(), lockout::probe()]);
+        }
         said_fields(answers, probe(), |fields| {
             if !fields.is("sshd")? {
                 return Ok(None);
@@ -256,9 +260,8 @@ impl HostKind for Sshd {
     }
 
     fn acts(&self, change: &Change, step: &Step) -> Result<Vec<Act>, KindError> {
-        let apply = |others: &str, text: String| {
-            vec![APPLY.act_with([mark(change, step), others.to_owned()], Content::new(text.into_bytes()))]
-        };
+        let apply =
+            |others: &str, text: String| vec![APPLY.act_with([others], Content::new(text.into_bytes()))];
         if step.verb == Verb::Delete {
             return Ok(apply("none", String::new()));
         }
@@ -270,18 +273,13 @@ impl HostKind for Sshd {
         Ok(apply(if listen.is_empty() { "none" } else { "ports" }, file(wanted, &listen)))
     }
 
-    fn revert(&self, change: &Change, step: &Step) -> Vec<Act> {
-        vec![RESTORE.act([mark(change, step)])]
+    fn revert(&self, _change: &Change, _step: &Step) -> Vec<Act> {
+        vec![RESTORE.act::<&str>([])]
     }
 
     fn judge(&self, host: &HostView<'_>) -> Vec<(Address, Diagnostic)> {
         lockout::judge(host, "sshd")
     }
-}
-
-/// Names a step of a change.
-fn mark(change: &Change, step: &Step) -> String {
-    format!("{}-{}", step.name, token(change))
 }
 
 fn ports(object: &Object, name: &str) -> BTreeSet<u16> {
@@ -380,8 +378,8 @@ mod tests {
                         maxstartups=10:30:100\nsocket=no\nlisten=22\nlisten=22\nloaded=yes\n";
 
     fn look(text: &str) -> Observation {
-        let answer = Answer::Said(SaidAnswer { code: 0, text: text.into() });
-        observe(&Sshd, json!({}), vec![(probe(), answer)])
+        let said = |text: &str| Answer::Said(SaidAnswer { code: 0, text: text.into() });
+        observe(&Sshd, json!({}), vec![(probe(), said(text)), (lockout::probe(), said("ufw=no\n"))])
     }
 
     fn seen(ports: Json) -> Json {
@@ -433,8 +431,7 @@ mod tests {
         assert_eq!(contents[1], format!("{MANAGED}Port 2222\nMaxSessions 20\n"));
         let steps = plan(&Sshd, &moved).expect("a plan");
         assert_eq!(steps.iter().map(|s| s.through_port).collect::<Vec<_>>(), [Some(2222), Some(2222)]);
-        assert_ne!(argv(&acts[0])[4], argv(&acts[1])[4], "each step keeps what was there before it");
-        assert_eq!(Sshd.revert(&moved, &steps[0])[0], RESTORE.act([argv(&acts[0])[4]]));
+        assert_eq!(Sshd.revert(&moved, &steps[0]), [RESTORE.act::<&str>([])]);
     }
 
     #[test]
@@ -444,7 +441,7 @@ mod tests {
         let steps = plan(&Sshd, &gone).expect("a plan");
         assert_eq!(steps[0].through_port, Some(22));
         let acts = planned(&Sshd, &gone, &[("take away what coxswain configured of sshd", Reconnect)]);
-        assert_eq!(argv(&acts[0])[5], "none");
+        assert_eq!(argv(&acts[0])[4], "none");
     }
 
     #[test]

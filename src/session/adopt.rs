@@ -76,7 +76,7 @@ impl Session {
                         connections: BTreeMap::from([(endpoint.clone(), connection.clone())]),
                         ..Lacks::default()
                     };
-                    crate::observe::observe(&self.world, &lacks, &mut seen).await;
+                    crate::observe::observe(&self.world, &lacks, &mut seen, &self.options.notices).await;
                 }
             }
         }

@@ -61,6 +61,8 @@ pub struct Options {
     pub place: KnownPlace,
     /// Where reads are answered and acts are done.
     pub world: GivenWorld,
+    /// Who is told what is waited for.
+    pub notices: crate::observe::Notices,
     /// The root directory.
     pub root: PathBuf,
     /// `--env`.
@@ -241,7 +243,7 @@ impl Session {
                 Progress::Wrong(problems) => return Err(Failure::Diagnostics(problems)),
                 Progress::Lack(lacks) => {
                     self.read_files(&lacks);
-                    crate::observe::observe(&self.world, &lacks, &mut seen).await;
+                    crate::observe::observe(&self.world, &lacks, &mut seen, &self.options.notices).await;
                 }
             }
         }
@@ -438,7 +440,9 @@ pub async fn drift(options: &Options) -> Result<DriftReport, Failure> {
                 world.close().await;
                 return Ok(report);
             }
-            Err(lacks) => crate::observe::observe(&world, &lacks, &mut seen).await,
+            Err(lacks) => {
+                crate::observe::observe(&world, &lacks, &mut seen, &options.notices).await;
+            }
         }
     }
     Err(Failure::other("comparing", "the reads did not end", "report this: it should not happen"))

@@ -193,7 +193,7 @@ impl RealWorld {
             Act::Arm { revert, .. } => {
                 *revert = revert.iter().map(|act| self.placed_act(at, act)).collect();
             }
-            Act::Drop { .. } | Act::Disarm { .. } | Act::Run { .. } => {}
+            Act::Drop { .. } | Act::Hold { .. } | Act::Resume | Act::Disarm { .. } | Act::Run { .. } => {}
         }
         act
     }

@@ -160,7 +160,10 @@ impl Engine {
             match plan::plan(&request) {
                 Progress::Ready(plan) => return *plan,
                 Progress::Wrong(problems) => panic!("{problems:#?}"),
-                Progress::Lack(lacks) => coxswain::observe::observe(&self.world, &lacks, &mut seen).await,
+                Progress::Lack(lacks) => {
+                    let notices = coxswain::observe::Notices::default();
+                    coxswain::observe::observe(&self.world, &lacks, &mut seen, &notices).await;
+                }
             }
         }
     }

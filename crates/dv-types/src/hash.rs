@@ -44,6 +44,30 @@ pub enum HashError {
         /// Bytes.
         found: usize,
     },
+    /// Values that the format has once are not the same everywhere.
+    #[error("they differ, and the format has one for all")]
+    Differing,
+    /// A part of it.
+    #[error("{field}: {why}")]
+    In {
+        /// Which, like `operators[2].enr`.
+        field: String,
+        /// What is wrong with it.
+        why: Box<HashError>,
+    },
+}
+
+impl HashError {
+    /// As an error about a part of something larger.
+    pub fn within(self, outer: impl std::fmt::Display) -> HashError {
+        match self {
+            HashError::In { field, why } => HashError::In { field: format!("{outer}.{field}"), why },
+            why @ (HashError::TooLong { .. }
+            | HashError::Address { .. }
+            | HashError::Signatures { .. }
+            | HashError::Differing) => HashError::In { field: outer.to_string(), why: Box::new(why) },
+        }
+    }
 }
 
 /// SHA-256 of two chunks.

@@ -3,9 +3,12 @@
 //! ```text
 //! hash      SSZ roots: consensus messages, cluster definitions and locks
 //! network   names, fork versions, genesis times, domains
+//! cluster   definitions and locks: reading, writing, hashes, verification
+//! eip712    what operators sign
 //! deposit   messages, roots, amounts, the launchpad's files
 //! registration  with builders
 //! enr       node records
+//! json      reading the files of clusters, leniently
 //! keylock   whether a node's key may be used
 //! text      JSON byte for byte as others write it
 //! ```
@@ -13,9 +16,12 @@
 //! Nothing here reads a clock, a file or random bytes, and only records of nodes are signed: else roots go
 //! out and signatures come in.
 
+pub mod cluster;
 pub mod deposit;
+pub mod eip712;
 pub mod enr;
 pub mod hash;
+pub mod json;
 pub mod keylock;
 pub mod network;
 pub mod registration;

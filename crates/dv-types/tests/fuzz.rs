@@ -3,7 +3,10 @@
 #[path = "../../../tests/support/mutate.rs"]
 mod mutate;
 
-use coxswain_dv_types::{deposit, enr};
+use coxswain_dv_types::cluster::{Definition, Lock, VERSIONS};
+use coxswain_dv_types::json::Json;
+use coxswain_dv_types::network::Networks;
+use coxswain_dv_types::{deposit, enr, text};
 use mutate::mutate;
 
 /// EIP-778, "Test Vectors".
@@ -30,5 +33,111 @@ fn deposits() {
         if let Ok(read) = deposit::parse(&bytes) {
             assert!(read.iter().all(|read| read.data.message.root() != [0; 32]));
         }
+    });
+}
+
+/// Words that files of clusters have, or should not.
+const WORDS: &[&str] = &[
+    "null",
+    "[]",
+    "{}",
+    "\"\"",
+    "\"0x\"",
+    "-1",
+    "1.5",
+    "1e99",
+    "\"1\"",
+    "18446744073709551616",
+    "\\ud800",
+    "v1.0.0",
+    "v1.2.0",
+    "v1.3.0",
+    "v1.4.0",
+    "v1.5.0",
+    "v1.6.0",
+    "v1.7.0",
+    "v1.8.0",
+    "v1.9.0",
+    "v1.10.0",
+    "v1.11.0",
+    ",",
+    "[[",
+    "\"nonce\":1,",
+    "\"num_validators\":99999999999,",
+    "AAAA",
+    "0x00",
+    "true",
+    "\"32000000000\"",
+    "ÿ",
+];
+
+/// A definition with something of every version; which one it is, a change of the version decides.
+const DEFINITION: &str = r#"{"name":"a","creator":{"address":"","config_signature":""},"operators":[{"address":
+"0x86b8145c98e5bd25ba722645b15ed65f024a87ec","enr":"enr:-","nonce":0,"config_signature":"","enr_signature":""},{}],"uuid":
+"u","version":"v1.11.0","timestamp":"t","num_validators":1,"threshold":2,"fee_recipient_address":"","withdrawal_address":
+"","validators":[{"fee_recipient_address":"","withdrawal_address":""}],"dkg_algorithm":"default","fork_version":
+"0x90000069","deposit_amounts":["32000000000"],"consensus_protocol":"qbft","target_gas_limit":1,"compounding":true,
+"config_hash":"","definition_hash":""}"#;
+
+fn versions(script: &[u8]) -> &'static str {
+    let version = script.first().map_or(0, |byte| usize::from(*byte) % VERSIONS.len());
+    VERSIONS[version].name
+}
+
+/// Whether every number is whole: nobody writes others, and reading them may lose digits.
+fn is_whole(json: &Json) -> bool {
+    match json {
+        Json::Number(number) => !number.is_f64(),
+        Json::List(items) => items.iter().all(is_whole),
+        Json::Object(members) => members.iter().all(|(_, value)| is_whole(value)),
+        Json::Null | Json::Flag(_) | Json::Text(_) => true,
+    }
+}
+
+#[test]
+fn trees() {
+    bolero::check!().with_max_len(64).for_each(|script: &[u8]| {
+        let text = mutate(DEFINITION.as_bytes(), script, WORDS);
+        if let Ok(json) = Json::parse(&text)
+            && is_whole(&json)
+        {
+            let written = text::compact(&json);
+            assert_eq!(Json::parse(written.as_bytes()), Ok(json), "{written}");
+        }
+    });
+}
+
+#[test]
+fn definitions() {
+    bolero::check!().with_max_len(64).for_each(|script: &[u8]| {
+        let sample = DEFINITION.replace("v1.11.0", versions(script));
+        let text = mutate(sample.as_bytes(), script.get(1..).unwrap_or_default(), WORDS);
+        let Ok(definition) = Definition::parse(&text) else { return };
+        drop(definition.verify(&Networks::default()));
+        let Ok(definition) = definition.with_hashes() else { return };
+        let written = definition.to_json().expect("it has hashes");
+        // One pair for no validator is nowhere.
+        assert_eq!(Definition::parse(written.as_bytes()), Ok(definition), "{written}");
+    });
+}
+
+#[test]
+fn locks() {
+    const VALIDATOR: &str = r#"{"distributed_public_key":"0xab","public_shares":["","0x01"],"deposit_data":{"pubkey":"",
+"withdrawal_credentials":"","amount":"0","signature":""},"builder_registration":{"message":{"fee_recipient":"","gas_limit"
+:1,"timestamp":2,"pubkey":""},"signature":""},"partial_deposit_data":[{"amount":"1"}]}"#;
+    bolero::check!().with_max_len(64).for_each(|script: &[u8]| {
+        let definition = DEFINITION.replace("v1.11.0", versions(script));
+        let sample = format!(
+            r#"{{"cluster_definition":{definition},"distributed_validators":[{VALIDATOR}],"signature_aggregate":"","lock_hash":"","node_signatures":[]}}"#
+        );
+        let text = mutate(sample.as_bytes(), script.get(1..).unwrap_or_default(), WORDS);
+        let Ok(lock) = Lock::parse(&text) else { return };
+        // None that a generator hits on is signed, but those that need not be.
+        let verdict = lock.verify_signatures(&Networks::default());
+        assert!(verdict.is_err() || lock.signature_aggregate.is_empty(), "{lock:?}");
+        let Ok(lock) = lock.with_hashes() else { return };
+        let written = lock.to_json().expect("it has hashes");
+        assert_eq!(Lock::parse(written.as_bytes()), Ok(lock), "{written}");
     });
 }

@@ -2,24 +2,28 @@
 //!
 //! ```text
 //! gate closed ─look again→ open or too late
-//! arm the revert on the host → act → a new connection → disarm   (otherwise the host takes the change back itself)
+//! arm the host's guard → act under it → a new connection → disarm   (otherwise the host takes the change back itself)
 //! reboot → the same machine, another boot id
 //! ```
 //!
-//! Never: a step with a guard counts as done without a new connection that found the guard still armed.
+//! Never: a step with a guard counts as done without a new connection that found the guard still armed, and all its
+//! acts ended; a guard is armed on a host where another one is.
 
 use std::time::Duration;
 
+use async_trait::async_trait;
+use coxswain_model::Object;
 use coxswain_state::{ClaimKey, Phase};
 
-use super::{Doing, Early};
-use crate::resource::act::Act;
+use super::{Doing, Early, STEP_LIMIT};
+use crate::plan::stored;
+use crate::resource::act::{Act, ActDone};
 use crate::resource::answer::Answer;
 use crate::resource::kind::{
-    Answers, Change, Endpoint, Facts, Gate, GateState, KindError, OBSERVE_DEPTH, StepClass,
+    Answers, Change, Endpoint, Facts, Gate, GateState, HostId, KindError, OBSERVE_DEPTH, StepClass,
 };
 use crate::resource::probe::Probe;
-use crate::world::WorldError;
+use crate::world::{Connection, World, WorldError};
 
 /// Limit on the way back after a reboot.
 const REBOOT_LIMIT: Duration = Duration::from_secs(900);
@@ -27,8 +31,14 @@ const REBOOT_LIMIT: Duration = Duration::from_secs(900);
 const RECONNECT_LIMIT: Duration = Duration::from_secs(60);
 /// Pause between two looks at a host that is away, or at a gate that is closed.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// The longest pause between two attempts to come in: ufw's `limit` is six in 30 s.
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 /// Limit on arming and disarming a guard.
-const GUARD_LIMIT: Duration = Duration::from_secs(30);
+const GUARD_LIMIT: Duration = Duration::from_secs(60);
+/// How often arming is tried where others arm theirs first.
+const ARM_ATTEMPTS: u32 = 5;
+/// Limit on the wait for the guard of somebody else, besides the seconds it gives.
+const OTHERS_LIMIT: Duration = Duration::from_secs(90);
 
 impl Doing<'_, '_> {
     /// Waits until every gate of the step is open.
@@ -132,20 +142,72 @@ impl Doing<'_, '_> {
         })
     }
 
-    /// Arms the guard of a step that has one.
-    pub(super) async fn arm(&self, change: &Change) -> Result<Option<Guard>, KindError> {
-        let Some(after_s) = self.planned.step.guard_s.filter(|_| self.endpoint != Endpoint::Nowhere) else {
-            return Ok(None);
-        };
+    fn has_guard(&self) -> bool {
+        self.planned.step.guard_s.is_some() && self.endpoint != Endpoint::Nowhere
+    }
+
+    /// Waits until no change of the way to the host is unconfirmed, before a step looks at what it will change.
+    pub(super) async fn wait_for_guard(&self) {
+        if !self.has_guard() {
+            return;
+        }
+        let mut end = None;
+        while let Some(guard) = self.facts().await.and_then(|facts| facts.guard) {
+            let limit = Duration::from_secs(guard.after_s).saturating_add(OTHERS_LIMIT);
+            let now = tokio::time::Instant::now();
+            if end.is_none() {
+                self.say_blocked(format!(
+                    "waiting until this is confirmed or taken back, within {} s: {}",
+                    guard.after_s, guard.who
+                ));
+            }
+            // Arming says what is wrong with it.
+            if now >= *end.get_or_insert(now + limit) || self.core.run.interrupt.level() > 0 {
+                return;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Arms the guard of a step that has one. Another one that came in between is waited for; then what the step was
+    /// decided on must still be so.
+    pub(super) async fn arm(
+        &self,
+        change: &Change,
+        seen: Option<&Object>,
+    ) -> Result<Option<Guard>, KindError> {
+        let Some(after_s) = self.planned.step.guard_s.filter(|_| self.has_guard()) else { return Ok(None) };
         let revert = self.kind.revert(change, &self.planned.step);
         if revert.is_empty() {
             return Ok(None);
         }
-        let name = format!("{}-{}", self.instance.uid, self.planned.step.name.replace('_', "-"));
-        let arm = Act::Arm { name: name.clone(), after_s, revert };
-        self.core.run.world.act(&self.endpoint, &[arm], GUARD_LIMIT, &|_: &str| {}).await?;
-        self.say_blocked(format!("the host takes this back after {after_s} s unless a new connection works"));
-        Ok(Some(Guard { name, after: Duration::from_secs(after_s) }))
+        let outer_s = after_s.saturating_add(STEP_LIMIT.as_secs());
+        let arm =
+            [Act::Arm { who: format!("{}, {}", self.planned.id, self.now()), after_s, outer_s, revert }];
+        for _ in 0..ARM_ATTEMPTS {
+            let done = self.core.run.world.act(&self.endpoint, &arm, GUARD_LIMIT, &|_: &str| {}).await?;
+            let said = done.first().map(|done| done.stdout.trim()).unwrap_or_default();
+            if let Some(token) = said.strip_prefix("armed ") {
+                self.say_blocked(format!(
+                    "the host takes this back after {after_s} s unless a new connection works"
+                ));
+                return Ok(Some(Guard { token: token.to_owned(), after: Duration::from_secs(after_s) }));
+            }
+            self.wait_for_guard().await;
+            let now = self.observe(&self.endpoint, &self.asked_now(super::Look::Before)).await;
+            let print = |object| stored::fingerprint(self.schema, object, self.core.run.digest);
+            if print(now.map_err(KindError::Failed)?.as_ref()) != print(seen) {
+                return Err(KindError::Failed(format!(
+                    "another change of the way to {} came first: plan again",
+                    self.endpoint
+                )));
+            }
+        }
+        Err(KindError::Failed(format!(
+            "other changes of the way to {} are neither confirmed nor taken back: look at guard/log in \
+             /var/lib/coxswain there",
+            self.endpoint
+        )))
     }
 
     /// Whether an error may come from the way to the host being cut, rather than from the step.
@@ -162,8 +224,9 @@ impl Doing<'_, '_> {
 
     /// Takes a failed step back at once where that is possible; otherwise the guard does it in its time.
     pub(super) async fn take_back(&self, change: &Change, guard: &Guard) -> TakenBack {
-        let mut acts = self.kind.revert(change, &self.planned.step);
-        acts.push(Act::Disarm { name: guard.name.clone() });
+        let mut acts = vec![Act::Hold { token: guard.token.clone() }];
+        acts.extend(self.kind.revert(change, &self.planned.step));
+        acts.push(Act::Disarm { token: guard.token.clone() });
         let world = &self.core.run.world;
         let done = world.act(&self.endpoint, &acts, GUARD_LIMIT, &|_: &str| {}).await;
         let is_done = done.is_ok_and(|done| {
@@ -187,7 +250,7 @@ impl Doing<'_, '_> {
         let Some(port) = self.planned.step.through_port else {
             self.reach(limit).await?;
             return match guard {
-                Some(guard) => self.disarm(&guard).await,
+                Some(guard) => self.disarm(change, &guard).await,
                 None => Ok(()),
             };
         };
@@ -196,15 +259,12 @@ impl Doing<'_, '_> {
         let reached = self.reach(if guard.is_some() { after } else { limit }).await;
         let Some(guard) = guard else { return reached };
         if reached.is_ok() {
-            return self.disarm(&guard).await;
+            return self.disarm(change, &guard).await;
         }
         world.reroute(&self.endpoint, None);
         self.reach(RECONNECT_LIMIT).await?;
         // The guard may be about to fire: both do the same.
-        let so = match self.take_back(change, &guard).await {
-            TakenBack::Now => "so the change was taken back",
-            TakenBack::ByTheHost => "so the host takes the change back by itself",
-        };
+        let so = self.take_back(change, &guard).await.so();
         Err(KindError::Failed(format!(
             "no new connection to {} through port {port} within {} s, {so}",
             self.endpoint,
@@ -212,13 +272,16 @@ impl Doing<'_, '_> {
         )))
     }
 
-    /// Makes new connections until one works.
+    /// Makes new connections until one works. A firewall with `limit` rules counts those who knock and keeps out those
+    /// who knock on: the pauses grow.
     async fn reach(&self, limit: Duration) -> Result<(), KindError> {
         let again = async {
+            let mut pause = LOOK_AGAIN;
             self.core.run.world.disconnect(&self.endpoint).await;
             while self.facts().await.is_none() {
                 self.core.run.world.disconnect(&self.endpoint).await;
-                tokio::time::sleep(LOOK_AGAIN).await;
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
             }
         };
         tokio::time::timeout(limit, again).await.map_err(|_| {
@@ -226,17 +289,57 @@ impl Doing<'_, '_> {
         })
     }
 
-    async fn disarm(&self, guard: &Guard) -> Result<(), KindError> {
-        let acts = [Act::Disarm { name: guard.name.clone() }];
-        let done = self.core.run.world.act(&self.endpoint, &acts, GUARD_LIMIT, &|_: &str| {}).await?;
-        if done.first().is_some_and(|d| d.stdout.trim() == "disarmed") {
-            return Ok(());
+    /// Takes the guard back once its step has ended.
+    async fn disarm(&self, change: &Change, guard: &Guard) -> Result<(), KindError> {
+        let acts = [Act::Disarm { token: guard.token.clone() }];
+        let end = tokio::time::Instant::now() + guard.after.saturating_add(STEP_LIMIT + GUARD_LIMIT);
+        let mut is_told = false;
+        loop {
+            let done = match self.core.run.world.act(&self.endpoint, &acts, GUARD_LIMIT, &|_: &str| {}).await
+            {
+                Ok(done) => done,
+                // What became of it is asked again: the host remembers.
+                Err(error) => {
+                    let error = KindError::World(error);
+                    if !self.is_cut(&error) || tokio::time::Instant::now() >= end {
+                        return Err(error);
+                    }
+                    self.reach(RECONNECT_LIMIT + guard.after).await?;
+                    continue;
+                }
+            };
+            let word = done.first().map(|done| done.stdout.trim()).unwrap_or_default();
+            let why = match word {
+                "disarmed" => return Ok(()),
+                "busy" | "firing" if tokio::time::Instant::now() < end => {
+                    if !is_told && word == "busy" {
+                        self.say_blocked("waiting: the host is still at it".to_owned());
+                        is_told = true;
+                    }
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                    continue;
+                }
+                "unfinished" => {
+                    let so = self.take_back(change, guard).await.so();
+                    format!("the connection to {} broke before the step had ended, {so}", self.endpoint)
+                }
+                "fired" => format!(
+                    "no new connection to {} worked within {} s, so the host took the change back by itself",
+                    self.endpoint,
+                    guard.after.as_secs()
+                ),
+                "gone" => format!(
+                    "the guard of {} is gone: the host took the change back by itself, unless somebody removed it",
+                    self.endpoint
+                ),
+                _ => format!(
+                    "no new connection to {} worked in time, and the host could not take the change back by itself: \
+                     look at guard/log in /var/lib/coxswain there",
+                    self.endpoint
+                ),
+            };
+            return Err(KindError::Failed(why));
         }
-        Err(KindError::Failed(format!(
-            "no new connection to {} worked within {} s, so the host took the change back by itself",
-            self.endpoint,
-            guard.after.as_secs()
-        )))
     }
 }
 
@@ -248,8 +351,62 @@ pub(super) enum TakenBack {
     ByTheHost,
 }
 
+impl TakenBack {
+    fn so(self) -> &'static str {
+        match self {
+            TakenBack::Now => "so the change was taken back",
+            TakenBack::ByTheHost => "so the host takes the change back by itself",
+        }
+    }
+}
+
 /// A guard that is armed.
 pub(super) struct Guard {
-    name: String,
+    token: String,
     after: Duration,
+}
+
+impl Guard {
+    /// The world as the guarded step sees it.
+    pub(super) fn around<'w>(&self, world: &'w dyn World) -> Guarded<'w> {
+        Guarded { world, token: self.token.clone() }
+    }
+}
+
+/// A world in which every row of acts is done under a guard.
+pub(super) struct Guarded<'w> {
+    world: &'w dyn World,
+    token: String,
+}
+
+#[async_trait]
+impl World for Guarded<'_> {
+    fn introduce(&self, host: &std::sync::Arc<HostId>, connection: Connection) {
+        self.world.introduce(host, connection);
+    }
+    async fn read(&self, at: &Endpoint, probes: &[Probe]) -> Result<Vec<Answer>, WorldError> {
+        self.world.read(at, probes).await
+    }
+    async fn act(
+        &self,
+        at: &Endpoint,
+        acts: &[Act],
+        limit: Duration,
+        progress: &(dyn for<'line> Fn(&'line str) + Send + Sync),
+    ) -> Result<Vec<ActDone>, WorldError> {
+        if acts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let hold = Act::Hold { token: self.token.clone() };
+        let acts: Vec<Act> = std::iter::once(hold).chain(acts.iter().cloned()).collect();
+        let mut done = self.world.act(at, &acts, limit, progress).await?;
+        done.remove(0);
+        Ok(done)
+    }
+    fn reroute(&self, at: &Endpoint, port: Option<u16>) {
+        self.world.reroute(at, port);
+    }
+    async fn disconnect(&self, at: &Endpoint) {
+        self.world.disconnect(at).await;
+    }
 }

@@ -2,11 +2,22 @@
 
 use std::path::PathBuf;
 
+use super::super::render::json;
+
+use super::super::error::CliError;
+use super::super::progress::Spinner;
+use super::super::{Cx, Exit, Format, Run};
 use super::network::TestnetArgs;
+use super::settings;
+use crate::dv::combine::{self, CombineFailure, InTheWay, Unverified};
 
 /// Combine the shares of a cluster's nodes to the validators' whole keys
 #[derive(Debug, clap::Parser)]
-#[command(name = "combine")]
+#[command(
+    name = "combine",
+    after_help = "Examples:\n  coxswain dv combine --cluster-dir ./cluster --output-dir ./validator_keys\n\n\
+        A key that signs here must sign nowhere else: stop all nodes of the cluster first, for good."
+)]
 pub struct Combine {
     /// The directory with one directory for each node, or for enough of them
     #[arg(long, value_name = "DIR", default_value = "./")]
@@ -26,4 +37,73 @@ pub struct Combine {
     /// A network of one's own.
     #[command(flatten)]
     pub testnet: TestnetArgs,
+}
+
+impl Run for Combine {
+    fn run(self, cx: &Cx) -> Result<Exit, CliError> {
+        if !self.execution_client_rpc_endpoint.is_empty() {
+            return Err(settings::not_yet(
+                "execution-client-rpc-endpoint",
+                "use --no-verify if you trust the lock",
+            ));
+        }
+        let networks = settings::networks(&self.testnet)?;
+        let unverified = if self.no_verify { Unverified::Warn } else { Unverified::Refuse };
+        let spinner = Spinner::new(cx, "opening keystores");
+        let combined = combine::combine(&cx.root.join(&self.cluster_dir), &networks, unverified);
+        drop(spinner);
+        let combined = combined.map_err(explained)?;
+        for warning in &combined.warnings {
+            cx.terminal.err(&format!("warning: {warning}\n"));
+        }
+        let in_the_way = if self.force { InTheWay::Remove } else { InTheWay::Refuse };
+        let output = cx.root.join(&self.output_dir);
+        let spinner = Spinner::new(cx, "making keystores");
+        let written = combine::write(&output, &combined.secrets, in_the_way);
+        drop(spinner);
+        written.map_err(explained)?;
+        let keys: Vec<String> =
+            combined.lock.validators.iter().map(|v| format!("0x{}", hex::encode(&*v.public_key))).collect();
+        cx.terminal.out(&match cx.format {
+            Format::Json => json::pretty(&serde_json::json!({
+                "document": "coxswain.dv_combined", "format": 1, "output_dir": output, "nodes": combined.nodes,
+                "validators": keys, "warnings": combined.warnings,
+            })),
+            Format::Text => format!(
+                "Combined the keys of {} validators from {} nodes: keystores and passwords are in {}\n\n\
+                 Whoever has this directory can sign for the validators, and be slashed for it if the cluster still runs.\n",
+                keys.len(),
+                combined.nodes.len(),
+                output.display()
+            ),
+        });
+        Ok(Exit::Done)
+    }
+}
+
+fn explained(failure: CombineFailure) -> CliError {
+    let why = std::error::Error::source(&failure).map(ToString::to_string);
+    match failure {
+        CombineFailure::Disk(error) => error.into(),
+        CombineFailure::Keystores(error) => error.into(),
+        CombineFailure::Exists { path } => CliError::other(
+            format!("writing keystores to {}", path.display()),
+            "there are keystores in it already",
+            "choose another --output-dir, or have them removed with --force",
+        ),
+        CombineFailure::NoNode { .. } => CliError::other(
+            "finding the nodes",
+            failure,
+            "give the directory that has the nodes' directories with --cluster-dir",
+        ),
+        CombineFailure::Wrong { path, source } => CliError::other(
+            format!("checking the lock {}", path.display()),
+            source,
+            "take the lock of another node; --no-verify uses it as it is",
+        ),
+        other => match why {
+            Some(why) => CliError::other(other.to_string(), why, "mend it and run the command again"),
+            None => CliError::other("combining", other, "nothing was written"),
+        },
+    }
 }

@@ -2,11 +2,34 @@
 
 use std::path::PathBuf;
 
+use super::super::render::json;
+use coxswain_dv_crypto::bls::SecretKey;
+use coxswain_dv_keystore::Cost;
+use coxswain_dv_types::cluster::{self, Definition, LowThreshold, Operator};
+use coxswain_dv_types::deposit::Rewards;
+use coxswain_dv_types::network::{Network, Networks};
+
+use super::super::error::CliError;
+use super::super::progress::Spinner;
+use super::super::{Cx, Exit, Format, Run};
 use super::network::TestnetArgs;
+use super::settings::{self, Flags};
+use crate::dv::create::{self, Cluster, CreateError, Created};
+use crate::dv::keystores::{self, KeystoresError};
+
+/// Networks on which keys protect something.
+const NETWORKS_OF_VALUE: &[&str] = &["mainnet", "gnosis"];
 
 /// Make the directories of all nodes of a cluster in one place
 #[derive(Debug, clap::Parser)]
-#[command(name = "cluster")]
+#[command(
+    name = "cluster",
+    after_help = "Examples:\n  coxswain dv create cluster --nodes 4 --num-validators 1 --network hoodi --name test \\\n      \
+        --fee-recipient-addresses 0x388C818CA8B9251b393131C08a736A67ccB19297 \\\n      \
+        --withdrawal-addresses 0x388C818CA8B9251b393131C08a736A67ccB19297 --cluster-dir ./cluster\n\n\
+        Makes node0, node1 … below --cluster-dir, all of them or none. Whoever runs it has every key for a while: for keys \
+        that nobody ever has whole, use a ceremony (create dkg)."
+)]
 pub struct CreateCluster {
     /// Where the directories of the nodes are made
     #[arg(long, value_name = "DIR", default_value = "./")]
@@ -77,4 +100,260 @@ pub struct CreateCluster {
     /// Pack everything into one archive
     #[arg(long)]
     pub zipped: bool,
+}
+
+impl Run for CreateCluster {
+    fn run(self, cx: &Cx) -> Result<Exit, CliError> {
+        self.check_flags()?;
+        let networks = settings::networks(&self.testnet)?;
+        let given = match self.definition_file.as_str() {
+            "" => None,
+            file if file.starts_with("http://") || file.starts_with("https://") => {
+                return Err(settings::not_yet(
+                    "definition-file with a URL",
+                    "fetch the file and give its path",
+                ));
+            }
+            file => Some(settings::read_definition(&cx.root.join(file), &networks)?),
+        };
+        let existing = self.existing(cx, given.as_ref())?;
+        let definition = match given {
+            Some(definition) => definition,
+            None => self.definition(&networks, existing.as_ref().map(Vec::len))?,
+        };
+        let network = of(&definition, &networks)?;
+        self.check_definition(&definition, network)?;
+        let validators = definition.validators.len();
+        let registered_at = match existing {
+            Some(_) => u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or(network.genesis_time),
+            None => network.genesis_time,
+        };
+        let secrets = match existing {
+            Some(secrets) if secrets.len() != validators => {
+                let why = format!(
+                    "there are {} keys, and the definition has {validators} validators",
+                    secrets.len()
+                );
+                return Err(CliError::other("splitting the keys", why, "give as many keys as validators"));
+            }
+            Some(secrets) => secrets,
+            None => (0..validators).map(|_| SecretKey::generate(&mut rand::rng())).collect(),
+        };
+        let warnings = warnings(&definition);
+        for warning in &warnings {
+            cx.terminal.err(&format!("warning: {warning}\n"));
+        }
+        let cost = if self.insecure_keys { Cost::Insecure } else { Cost::Normal };
+        let cluster =
+            Cluster { definition, network, networks: &networks, secrets: &secrets, registered_at, cost };
+        let spinner = Spinner::new(cx, "making keystores");
+        let created = create::create(&cx.root.join(&self.cluster_dir), cluster, &|_, _| {});
+        drop(spinner);
+        let created = created.map_err(explained)?;
+        cx.terminal.out(&match cx.format {
+            Format::Json => as_json(&created, &warnings),
+            Format::Text => as_text(&created),
+        });
+        Ok(Exit::Done)
+    }
+}
+
+impl CreateCluster {
+    /// Combinations of flags that mean nothing, and what cannot be done yet.
+    fn check_flags(&self) -> Result<(), CliError> {
+        let wrong = |what: &str, why: &str, next: &str| Err(CliError::other(what, why, next));
+        if self.publish {
+            return Err(settings::not_yet("publish", "leave it away and publish the lock by hand"));
+        }
+        if !self.keymanager_addresses.is_empty() || !self.keymanager_auth_tokens.is_empty() {
+            return Err(settings::not_yet("keymanager-addresses", "write keystores and import them by hand"));
+        }
+        if self.zipped {
+            return Err(settings::not_yet("zipped", "pack the directories with tar"));
+        }
+        if !self.execution_client_rpc_endpoint.is_empty() {
+            return Err(settings::not_yet("execution-client-rpc-endpoint", "leave it away"));
+        }
+        if self.split_existing_keys != !self.split_keys_dir.is_empty() {
+            return wrong(
+                "splitting keys",
+                "only one of --split-existing-keys and --split-keys-dir is given",
+                "give both, or none to make new keys",
+            );
+        }
+        if self.split_existing_keys && self.num_validators != 0 {
+            return wrong(
+                "splitting keys",
+                "--num-validators is given, and the keys that are there say how many validators there are",
+                "leave --num-validators away",
+            );
+        }
+        if !self.definition_file.is_empty() {
+            return Ok(());
+        }
+        if self.nodes == 0 {
+            return wrong(
+                "making the cluster",
+                "--nodes is missing",
+                "say how many nodes there are, at least 3",
+            );
+        }
+        if self.num_validators == 0 && !self.split_existing_keys {
+            return wrong(
+                "making the cluster",
+                "--num-validators is missing",
+                "say how many validators there are",
+            );
+        }
+        Ok(())
+    }
+
+    /// The keys that are there already.
+    fn existing(&self, cx: &Cx, given: Option<&Definition>) -> Result<Option<Vec<SecretKey>>, CliError> {
+        if !self.split_existing_keys {
+            return Ok(None);
+        }
+        // Where validators have addresses of their own, which key is whose must be said.
+        let is_ordered = match given {
+            Some(definition) => definition.validators.windows(2).any(|pair| {
+                !pair[0].fee_recipient.eq_ignore_ascii_case(&pair[1].fee_recipient)
+                    || !pair[0].withdrawal.eq_ignore_ascii_case(&pair[1].withdrawal)
+            }),
+            None => self.fee_recipient_addresses.len() > 1 || self.withdrawal_addresses.len() > 1,
+        };
+        let dir = cx.root.join(&self.split_keys_dir);
+        let spinner = Spinner::new(cx, "opening keystores");
+        let keys = if is_ordered { keystores::load_sequence(&dir) } else { keystores::load_below(&dir) };
+        drop(spinner);
+        Ok(Some(keys?))
+    }
+
+    fn definition(&self, networks: &Networks, existing: Option<usize>) -> Result<Definition, CliError> {
+        let network = settings::network(networks, &self.testnet, &self.network)?;
+        let validators = match existing {
+            Some(keys) => keys,
+            None => settings::count("num-validators", self.num_validators)?,
+        };
+        let nodes = settings::count("nodes", self.nodes)?;
+        if nodes > cluster::MAX_OPERATORS {
+            let why = format!("{nodes} are more than {}", cluster::MAX_OPERATORS);
+            return Err(CliError::other("reading --nodes", why, "see --help"));
+        }
+        let flags = Flags {
+            name: &self.name,
+            threshold: self.threshold,
+            validators,
+            fee_recipients: &self.fee_recipient_addresses,
+            withdrawals: &self.withdrawal_addresses,
+            dkg_algorithm: "default",
+            deposit_amounts: &self.deposit_amounts,
+            consensus_protocol: &self.consensus_protocol,
+            target_gas_limit: self.target_gas_limit,
+            rewards: if self.compounding { Rewards::Compounding } else { Rewards::PaidOut },
+        };
+        settings::new_definition(&flags, vec![Operator::default(); nodes], network)
+    }
+
+    fn check_definition(&self, definition: &Definition, network: &Network) -> Result<(), CliError> {
+        let doing = "checking the definition";
+        definition.check_settings(network, LowThreshold::Refuse).map_err(settings::refused(doing))?;
+        if !self.definition_file.is_empty() && definition.name.is_empty() {
+            return Err(CliError::other(doing, "it has no name", "give it one and make its hashes anew"));
+        }
+        if self.insecure_keys && NETWORKS_OF_VALUE.contains(&&*network.name) {
+            let why = format!("--insecure-keys protects nothing, and {} is a network of value", network.name);
+            return Err(CliError::other("making keystores", why, "leave --insecure-keys away"));
+        }
+        Ok(())
+    }
+}
+
+fn of<'n>(definition: &Definition, networks: &'n Networks) -> Result<&'n Network, CliError> {
+    definition.network(networks).map_err(|problem| {
+        CliError::other(
+            "finding the network of the definition",
+            problem,
+            "a network of your own needs the four --testnet flags",
+        )
+    })
+}
+
+/// What is allowed, and seldom meant.
+fn warnings(definition: &Definition) -> Vec<String> {
+    let usual = cluster::default_threshold(definition.operators.len());
+    if definition.threshold == usual {
+        return Vec::new();
+    }
+    vec![format!(
+        "the threshold is {} of {} nodes, and {usual} is the one that consensus is safe and lively with",
+        definition.threshold,
+        definition.operators.len()
+    )]
+}
+
+fn explained(error: CreateError) -> CliError {
+    match error {
+        CreateError::Disk(error) => error.into(),
+        CreateError::Exists { path } => CliError::other(
+            format!("making {}", path.display()),
+            "there is something in it already",
+            "nothing was made; choose another --cluster-dir, or move what is there away yourself",
+        ),
+        CreateError::Finished { .. } => CliError::other(
+            "making the cluster",
+            error,
+            "look at what is there: it is a cluster; to make another one choose another --cluster-dir",
+        ),
+        other => CliError::other("making the cluster", other, "nothing was written"),
+    }
+}
+
+impl From<KeystoresError> for CliError {
+    fn from(error: KeystoresError) -> CliError {
+        let why = std::error::Error::source(&error).map(ToString::to_string);
+        match why {
+            Some(why) => CliError::other(
+                format!("opening keystores: {error}"),
+                why,
+                "mend it and run the command again",
+            ),
+            None => CliError::other(
+                "opening keystores",
+                error,
+                "give the directory with the keystores and their passwords",
+            ),
+        }
+    }
+}
+
+fn as_json(created: &Created, warnings: &[String]) -> String {
+    let definition = &created.lock.definition;
+    json::pretty(&serde_json::json!({
+        "document": "coxswain.dv_cluster",
+        "format": 1,
+        "nodes": created.nodes,
+        "deposit_files": created.deposits,
+        "lock_hash": format!("0x{}", hex::encode(&*created.lock.lock_hash)),
+        "threshold": definition.threshold,
+        "validators": created.lock.validators.iter().map(|v| format!("0x{}", hex::encode(&*v.public_key))).collect::<Vec<_>>(),
+        "warnings": warnings,
+    }))
+}
+
+fn as_text(created: &Created) -> String {
+    let definition = &created.lock.definition;
+    let (first, last) = (&created.nodes[0], &created.nodes[created.nodes.len() - 1]);
+    format!(
+        "Made {} nodes with {} validators, of which any {} nodes can sign: {} to {}\n\
+         Lock hash  0x{}\n\n\
+         Give each node its directory, and no two nodes the same one. These directories together are the whole keys: keep a\n\
+         copy offline, and remove them here when every node has its own. To deposit, use {} of any node.\n",
+        created.nodes.len(),
+        created.lock.validators.len(),
+        definition.threshold,
+        first.display(),
+        last.display(),
+        hex::encode(&*created.lock.lock_hash),
+        created.deposits.join(" or ")
+    )
 }

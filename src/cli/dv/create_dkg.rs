@@ -2,11 +2,29 @@
 
 use std::path::PathBuf;
 
+use super::super::render::json;
+use coxswain_dv_types::cluster::Operator;
+use coxswain_dv_types::deposit::Rewards;
+
+use super::super::error::CliError;
+use super::super::{Cx, Exit, Format, Run};
 use super::network::TestnetArgs;
+use super::settings::{self, Flags};
+use crate::dv::disk::{self, Mode};
+
+/// The file that is written.
+const FILE: &str = "cluster-definition.json";
 
 /// Make the definition with which operators begin a ceremony
 #[derive(Debug, clap::Parser)]
-#[command(name = "dkg")]
+#[command(
+    name = "dkg",
+    after_help = "Examples:\n  coxswain dv create dkg --name mine --network hoodi --num-validators 2 \\\n      \
+        --operator-enrs enr:-A…,enr:-B…,enr:-C…,enr:-D… \\\n      \
+        --fee-recipient-addresses 0x388C818CA8B9251b393131C08a736A67ccB19297 \\\n      \
+        --withdrawal-addresses 0x388C818CA8B9251b393131C08a736A67ccB19297\n\n\
+        Each operator prints its line `enr:…` with `enr`. Give the file to all operators."
+)]
 pub struct CreateDkg {
     /// Withdrawal credentials that compound (0x02)
     #[arg(long)]
@@ -62,4 +80,62 @@ pub struct CreateDkg {
     /// Where withdrawals go: one address for all validators, or one for each
     #[arg(long, value_name = "ADDRESS")]
     pub withdrawal_addresses: Vec<String>,
+}
+
+impl Run for CreateDkg {
+    fn run(self, cx: &Cx) -> Result<Exit, CliError> {
+        if self.publish || !self.operator_addresses.is_empty() {
+            return Err(settings::not_yet(
+                "publish",
+                "give --operator-enrs, and hand the file to the operators",
+            ));
+        }
+        if !self.execution_client_rpc_endpoint.is_empty() {
+            return Err(settings::not_yet("execution-client-rpc-endpoint", "leave it away"));
+        }
+        let networks = settings::networks(&self.testnet)?;
+        let network = settings::network(&networks, &self.testnet, &self.network)?;
+        let operators = self
+            .operator_enrs
+            .iter()
+            .map(|enr| Operator { enr: enr.clone(), ..Operator::default() })
+            .collect();
+        let flags = Flags {
+            name: &self.name,
+            threshold: self.threshold,
+            validators: settings::count("num-validators", self.num_validators)?,
+            fee_recipients: &self.fee_recipient_addresses,
+            withdrawals: &self.withdrawal_addresses,
+            dkg_algorithm: &self.dkg_algorithm,
+            deposit_amounts: &self.deposit_amounts,
+            consensus_protocol: &self.consensus_protocol,
+            target_gas_limit: self.target_gas_limit,
+            rewards: if self.compounding { Rewards::Compounding } else { Rewards::PaidOut },
+        };
+        let definition = settings::new_definition(&flags, operators, network)?;
+        definition.nodes().map_err(settings::refused("reading --operator-enrs"))?;
+        let text = definition.to_json().map_err(|e| {
+            CliError::other("writing the definition", e, "shorten what is too long and run the command again")
+        })?;
+        let dir = cx.root.join(&self.output_dir);
+        disk::make_directory(&dir)?;
+        disk::sweep(&dir)?;
+        let path = dir.join(FILE);
+        disk::create(&path, Mode::AllRead, text.as_bytes())?;
+        cx.terminal.out(&match cx.format {
+            Format::Json => json::pretty(&serde_json::json!({
+                "document": "coxswain.dv_definition", "format": 1, "file": path,
+                "config_hash": format!("0x{}", hex::encode(&*definition.config_hash)),
+                "definition_hash": format!("0x{}", hex::encode(&*definition.definition_hash)),
+            })),
+            Format::Text => format!(
+                "The definition is in {}\nConfig hash  0x{}\n\nGive this file to all {} operators, who begin the ceremony \
+                 with it.\n",
+                path.display(),
+                hex::encode(&*definition.config_hash),
+                definition.operators.len()
+            ),
+        });
+        Ok(Exit::Done)
+    }
 }

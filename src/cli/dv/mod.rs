@@ -18,6 +18,7 @@ mod create_enr;
 mod enr;
 mod inspect;
 mod layers;
+mod settings;
 mod version;
 
 use std::ffi::OsStr;
@@ -37,7 +38,7 @@ pub const CHARON: &str = "charon";
 pub struct Row {
     /// The group it is in, as `create`.
     group: Option<&'static str>,
-    command: FlagsOf,
+    command: fn() -> Command,
     run: fn(&ArgMatches, &Cx) -> Result<Exit, CliError>,
 }
 
@@ -51,8 +52,14 @@ impl Row {
 }
 
 /// Every command, in the order of the help.
-pub static COMMANDS: &[Row] =
-    &[Row::within::<create_enr::CreateEnr>("create"), Row::of::<enr::Enr>(), Row::of::<version::Version>()];
+pub static COMMANDS: &[Row] = &[
+    Row::of::<combine::Combine>(),
+    Row::within::<create_cluster::CreateCluster>("create"),
+    Row::within::<create_dkg::CreateDkg>("create"),
+    Row::within::<create_enr::CreateEnr>("create"),
+    Row::of::<enr::Enr>(),
+    Row::of::<version::Version>(),
+];
 
 /// Groups of commands: name, what for, examples.
 const GROUPS: &[(&str, &str, &str)] = &[(
@@ -60,16 +67,6 @@ const GROUPS: &[(&str, &str, &str)] = &[(
     "Make the files that a cluster begins with",
     "Examples:\n  coxswain dv create enr\n  coxswain dv create enr --data-dir node0",
 )];
-
-/// Makes the flags of a command.
-type FlagsOf = fn() -> Command;
-
-/// Flags of commands that cannot be run yet, by their path, so that they are held to charon's as the others are.
-const COMING: &[(&str, FlagsOf)] = &[
-    ("combine", flags_of::<combine::Combine>),
-    ("create cluster", flags_of::<create_cluster::CreateCluster>),
-    ("create dkg", flags_of::<create_dkg::CreateDkg>),
-];
 
 fn flags_of<T: Parser>() -> Command {
     forms::as_charon(T::command())
@@ -82,7 +79,7 @@ fn run_as<T: Run>(matches: &ArgMatches, cx: &Cx) -> Result<Exit, CliError> {
         .run(cx)
 }
 
-/// Every command with its path and flags, also those that cannot be run yet.
+/// Every command with its path and flags.
 #[must_use]
 pub fn flags() -> Vec<(String, Command)> {
     let rows = COMMANDS.iter().map(|row| {
@@ -90,7 +87,7 @@ pub fn flags() -> Vec<(String, Command)> {
         let group = row.group.map(|group| format!("{group} ")).unwrap_or_default();
         (format!("{group}{}", command.get_name()), command)
     });
-    rows.chain(COMING.iter().map(|(path, command)| ((*path).to_owned(), command()))).collect()
+    rows.collect()
 }
 
 /// `coxswain dv`.

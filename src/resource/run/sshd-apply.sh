@@ -1,8 +1,8 @@
 # Writes our part of sshd's configuration, from standard input (nothing: takes it away), and has sshd read it.
-# $1: names the change; $2: `ports`, where only our part may name ports, or `none`, where others name them again.
+# $1: `ports`, where only our part may name ports, or `none`, where others name them again.
 c=/etc/ssh/sshd_config
 d=$c.d
-k=/var/lib/coxswain/sshd
+k=${COXSWAIN_KEPT:?no guard is armed}/sshd
 listeners() {
 	p=$(systemctl show -p MainPID --value ssh.service)
 	ss -Hltnpe | sed -n 's/^.*"sshd",pid='"$p"',.* ino:\([0-9]*\) .*$/\1/p'
@@ -36,14 +36,17 @@ edit() {
 		return 1
 	}
 }
+if ! grep -qiE '^[[:space:]]*include[[:space:]=].*sshd_config\.d/' "$c"; then
+	echo "$c does not include the files in $d, where this is written: give it the line \`Include $d/*.conf\`" >&2
+	exit 1
+fi
 # What was there, for sshd-restore; put in place by one rename.
 umask 077
-mkdir -p /var/lib/coxswain && rm -rf -- "$k.new" && mkdir -p "$k.new/d" || exit
+rm -rf -- "$k.new" && mkdir -p "$k.new/d" || exit
 cp -p "$c" "$k.new/main" || exit
 for f in "$d"/*.conf; do if [ -e "$f" ]; then cp -p "$f" "$k.new/d/" || exit; fi; done
-printf '%s\n' "$1" >"$k.new/for" || exit
-sync -- "$k.new/main" "$k.new/for" "$k.new" || exit
-rm -rf -- "$k" && mv -T -- "$k.new" "$k" || exit
+sync -- "$k.new/main" "$k.new"/d/* "$k.new/d" "$k.new" 2>/dev/null
+mv -T -- "$k.new" "$k" && sync -- "$COXSWAIN_KEPT" || exit
 # A run that ends from here on, in whatever way, leaves an sshd that has not read its files.
 m=; if [ -r /run/coxswain-sshd ]; then read -r m </run/coxswain-sshd; fi
 echo pending >/run/coxswain-sshd || exit
@@ -52,7 +55,7 @@ umask 022
 mkdir -p "$d" /run/sshd
 for f in "$c" "$d"/*.conf; do
 	if [ ! -e "$f" ] || [ "$f" = "$d/10-coxswain.conf" ]; then continue; fi
-	case $2 in
+	case $1 in
 	ports) if grep -qiE '^[[:space:]]*port[[:space:]=]' "$f"; then edit 's/^([[:space:]]*[Pp][Oo][Rr][Tt][[:space:]=])/#coxswain# \1/' "$f" || exit; fi ;;
 	none) if grep -q '^#coxswain# ' "$f"; then edit 's/^#coxswain# //' "$f" || exit; fi ;;
 	esac

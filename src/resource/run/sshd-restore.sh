@@ -1,9 +1,8 @@
-# $1: names the change. Puts back what sshd-apply kept for it; where nothing was kept, nothing was changed.
+# Puts back what sshd-apply kept; where nothing was kept, nothing was changed.
 c=/etc/ssh/sshd_config
 d=$c.d
-k=/var/lib/coxswain/sshd
-x=; if [ -r "$k/for" ]; then read -r x <"$k/for"; fi
-if [ "$x" != "$1" ]; then exit 0; fi
+k=${COXSWAIN_KEPT:?no guard is armed}/sshd
+if [ ! -d "$k" ]; then exit 0; fi
 put() {
 	t=$(mktemp "${2%/*}/.coxswain.XXXXXXXX") || return
 	cp -p -- "$1" "$t" && sync -- "$t" && mv -fT -- "$t" "$2" || { rm -f -- "$t"; return 1; }

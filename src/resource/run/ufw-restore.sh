@@ -1,7 +1,6 @@
-# $1: names the change. Puts back what ufw-save kept for it; where nothing was kept, nothing was changed.
-d=/var/lib/coxswain/ufw
-x=; if [ -r "$d/for" ]; then read -r x <"$d/for"; fi
-if [ "$x" != "$1" ]; then exit 0; fi
+# Puts back what ufw-save kept; where nothing was kept, nothing was changed.
+d=${COXSWAIN_KEPT:?no guard is armed}/ufw
+if [ ! -d "$d" ]; then exit 0; fi
 put() {
 	t=$(mktemp -p "${2%/*}" ".coxswain.XXXXXXXX") || return
 	cat "$1" >"$t" && chmod --reference="$1" "$t" && chown --reference="$1" "$t" && sync -- "$t" && mv -fT -- "$t" "$2" || {

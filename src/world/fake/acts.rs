@@ -6,9 +6,6 @@ use crate::resource::answer::FileType;
 use crate::world::WorldError;
 use crate::world::script::acts::title;
 
-/// How often a host is looked for in vain before its guards fire.
-const LOOKS_UNTIL_FIRED: u32 = 3;
-
 /// Why an act was not done.
 pub(super) enum Problem {
     /// A precondition does not hold; what is there.
@@ -30,7 +27,7 @@ impl Problem {
     }
 }
 
-fn failed<T>(reason: impl Into<String>) -> Result<T, Problem> {
+pub(super) fn failed<T>(reason: impl Into<String>) -> Result<T, Problem> {
     Err(Problem::Failed(reason.into()))
 }
 
@@ -101,37 +98,10 @@ impl HostModel {
             }
             // Nothing is ever half kept in the model.
             Act::Sweep { .. } => {}
-            Act::Arm { name, revert, .. } => {
-                self.fired.remove(name);
-                self.armed.insert(name.clone(), revert.clone());
-            }
-            Act::Disarm { name } => {
-                let word = match (self.armed.remove(name), self.fired.remove(name)) {
-                    (Some(_), _) => "disarmed",
-                    (None, true) => "fired",
-                    (None, false) => "gone",
-                };
-                return Ok(ActDone { stdout: word.to_owned(), ..ActDone::default() });
-            }
+            Act::Arm { .. } | Act::Hold { .. } | Act::Resume | Act::Disarm { .. } => return self.guard(act),
             Act::Run { argv, .. } => return Ok(self.run(argv)),
         }
         Ok(ActDone::default())
-    }
-
-    /// A look at a host that cannot be reached: the third in vain is when its guards fire.
-    pub(super) fn look_in_vain(&mut self) {
-        self.looks += 1;
-        if self.looks < LOOKS_UNTIL_FIRED || self.armed.is_empty() {
-            return;
-        }
-        self.looks = 0;
-        for (name, revert) in std::mem::take(&mut self.armed) {
-            for act in &revert {
-                let _ = self.carry_out(act);
-            }
-            self.fired.insert(name);
-        }
-        self.unreachable = None;
     }
 
     fn parent(&self, path: &str) -> Result<(), Problem> {

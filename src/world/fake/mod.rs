@@ -11,6 +11,7 @@
 
 mod acts;
 mod commands;
+mod guard;
 mod model;
 mod said;
 

@@ -1,6 +1,6 @@
 //! What a fake host is, and what it answers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,7 +9,6 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::said::Said;
-use crate::resource::act::Act;
 use crate::resource::answer::{
     Answer, FactsAnswer, FileType, GroupAnswer, PackageAnswer, StatAnswer, UnitAnswer, UserAnswer,
 };
@@ -83,12 +82,12 @@ pub struct HostModel {
     /// Seconds that have passed.
     #[serde(skip_serializing_if = "is_zero")]
     pub clock: i64,
-    /// Guards, with what they do.
+    /// The guard.
     #[serde(skip)]
-    pub armed: BTreeMap<String, Vec<Act>>,
-    /// Guards that have done it.
+    pub armed: Option<super::guard::Armed>,
+    /// The token of the guard that has fired.
     #[serde(skip)]
-    pub fired: BTreeSet<String>,
+    pub fired: Option<String>,
     /// Looks in vain since it cannot be reached.
     #[serde(skip)]
     pub looks: u32,
@@ -330,7 +329,7 @@ impl HostModel {
         merge(&mut whole, patch);
         let mut merged: HostModel = serde_json::from_value(whole)?;
         merged.complete();
-        // Guards are not part of the text.
+        // The guard is not part of the text.
         merged.armed = std::mem::take(&mut self.armed);
         merged.fired = std::mem::take(&mut self.fired);
         *self = merged;

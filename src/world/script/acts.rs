@@ -27,7 +27,7 @@ const KILL_AFTER_S: u64 = 5;
 const NAME_LIMIT: usize = 200;
 
 /// The functions that the acts call, in POSIX `sh`.
-const FUNCTIONS: &str = include_str!("acts.sh");
+const FUNCTIONS: &str = concat!(include_str!("acts.sh"), include_str!("guard.sh"));
 
 /// A script that carries out acts.
 pub struct ActScript {
@@ -53,17 +53,29 @@ pub fn compile_acts(
     nonce: &Nonce,
     options: ActOptions<'_>,
 ) -> Result<ActScript, (usize, String)> {
+    let is_held = matches!(acts.first(), Some(Act::Hold { .. }));
+    compile(acts, nonce, options, if is_held { "cx_shut\n" } else { "" })
+}
+
+/// The script, with what follows when every act was done.
+fn compile(
+    acts: &[Act],
+    nonce: &Nonce,
+    options: ActOptions<'_>,
+    end: &str,
+) -> Result<ActScript, (usize, String)> {
     let size = acts.iter().map(|act| content_of(act).map_or(512, |c| c.bytes().len() * 3 / 2 + 1024)).sum();
     let mut body = Zeroizing::new(String::with_capacity(size));
-    let _ = writeln!(*body, "S={}", quote(options.store.unwrap_or("")));
+    let _ = writeln!(*body, "H=\nS={}", quote(options.store.unwrap_or("")));
     let _ = writeln!(*body, "T={}", options.limit.as_secs().saturating_add(KILL_AFTER_S));
     for (index, act) in acts.iter().enumerate() {
         check(act).map_err(|reason| (index, reason))?;
-        let _ = writeln!(*body, "cx_b {index}");
-        if let Act::Arm { name, after_s, revert } = act {
-            let script = compile_acts(revert, nonce, options).map_err(|(_, reason)| (index, reason))?;
+        let _ = writeln!(*body, "cx_still\ncx_b {index}");
+        if let Act::Arm { who, after_s, outer_s, revert } = act {
+            let script =
+                compile(revert, nonce, options, "cx_reverted\n").map_err(|(_, reason)| (index, reason))?;
             fill(script.text.as_bytes(), &mut body);
-            let _ = write!(*body, "cx_arm {} {after_s}", quote(name));
+            let _ = write!(*body, "cx_arm {after_s} {outer_s} {}", quote(who));
         } else {
             call(act, &mut body);
         }
@@ -78,6 +90,8 @@ pub fn compile_acts(
             | Act::Keep { .. }
             | Act::Restore { .. }
             | Act::Arm { .. }
+            | Act::Hold { .. }
+            | Act::Resume
             | Act::Disarm { .. }
             | Act::Drop { .. }
             | Act::Sweep { .. } => &[0],
@@ -88,6 +102,7 @@ pub fn compile_acts(
         }
         body.push_str("*) exit 0 ;; esac\n");
     }
+    body.push_str(end);
     Ok(ActScript { text: wrap(nonce, FUNCTIONS, &body) })
 }
 
@@ -103,6 +118,8 @@ fn content_of(act: &Act) -> Option<&Content> {
         | Act::Drop { .. }
         | Act::Sweep { .. }
         | Act::Arm { .. }
+        | Act::Hold { .. }
+        | Act::Resume
         | Act::Disarm { .. }
         | Act::Run { input: None, .. } => None,
     }
@@ -135,7 +152,9 @@ fn call(act: &Act, out: &mut String) {
         Act::Drop { digest } => write!(out, "cx_drop {digest}"),
         Act::Sweep { path, digest } => write!(out, "cx_unkept {digest} {}", temporary(path)),
         Act::Arm { .. } => Ok(()),
-        Act::Disarm { name } => write!(out, "cx_disarm {}", quote(name)),
+        Act::Hold { token } => write!(out, "cx_hold {}", quote(token)),
+        Act::Resume => write!(out, "cx_resume"),
+        Act::Disarm { token } => write!(out, "cx_disarm {}", quote(token)),
         Act::Run { argv, env, input, .. } => {
             if let Some(input) = input {
                 fill(input.bytes(), out);
@@ -237,11 +256,14 @@ fn check(act: &Act) -> Result<(), String> {
             check_digest(digest)
         }
         Act::Drop { digest } => check_digest(digest),
-        Act::Arm { name, revert, .. } => {
-            check_guard(name)?;
+        Act::Arm { who, revert, .. } => {
+            if who.contains(['\n', '\0']) {
+                return Err(format!("{who:?} is not one line"));
+            }
             revert.iter().try_for_each(check)
         }
-        Act::Disarm { name } => check_guard(name),
+        Act::Hold { token } | Act::Disarm { token } => check_token(token),
+        Act::Resume => Ok(()),
         Act::Run { argv, env, .. } => check_program(argv, env),
     }
 }
@@ -254,9 +276,9 @@ fn check_path(path: &str) -> Result<(), String> {
     }
 }
 
-fn check_guard(name: &str) -> Result<(), String> {
-    let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-    if is_name { Ok(()) } else { Err(format!("{name:?} is not the name of a guard")) }
+fn check_token(token: &str) -> Result<(), String> {
+    let is_token = !token.is_empty() && token.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    if is_token { Ok(()) } else { Err(format!("{token:?} is not the token of a guard")) }
 }
 
 fn check_expects(expects: &Expect) -> Result<(), String> {
@@ -314,6 +336,8 @@ pub fn title(act: &Act) -> String {
         Act::Drop { digest } => format!("drop {}", digest.get(..12).unwrap_or(digest)),
         Act::Sweep { path, .. } => format!("sweep around {path}"),
         Act::Arm { after_s, .. } => format!("arm the way back, {after_s} s from now"),
+        Act::Hold { .. } => "act under the guard".to_owned(),
+        Act::Resume => "have the guard count again".to_owned(),
         Act::Disarm { .. } => "disarm the way back".to_owned(),
         Act::Run { argv, .. } => format!("run {}", shown(argv)),
     }
@@ -359,7 +383,9 @@ pub fn parse_acts(
             continue;
         }
         match frame.code {
-            0 if matches!(act, Act::Disarm { .. }) => done.push(ActDone { stdout, ..ActDone::default() }),
+            0 if matches!(act, Act::Arm { .. } | Act::Disarm { .. }) => {
+                done.push(ActDone { stdout, ..ActDone::default() });
+            }
             0 => done.push(ActDone::default()),
             STALE => return Err(stale(endpoint, act, stdout)),
             _ => return Err(failed(endpoint, act, &stderr)),

@@ -8,7 +8,8 @@ use zeroize::Zeroizing;
 
 use super::{Frame, Nonce, is_readable_path, is_word, quote, wrap};
 use crate::resource::answer::{
-    Answer, FactsAnswer, FileType, GroupAnswer, PackageAnswer, SaidAnswer, StatAnswer, UnitAnswer, UserAnswer,
+    Answer, FactsAnswer, FileType, GroupAnswer, GuardAnswer, PackageAnswer, SaidAnswer, StatAnswer,
+    UnitAnswer, UserAnswer,
 };
 use crate::resource::probe::{CONTENT_LIMIT, Probe, ReadProgram};
 
@@ -34,8 +35,13 @@ fi
 x=$(dpkg --print-architecture 2>/dev/null) || x=$(uname -m); printf 'arch=%s\n' "$x"
 cx_kernel hostname /proc/sys/kernel/hostname -n
 cx_kernel kernel /proc/sys/kernel/osrelease -r
-printf 'user=%s\n' "$(id -un)"
+x=$(id -un); printf 'user=%s\n' "$x"
 printf 'ssh_connection=%s\n' "$SSH_CONNECTION"
+case $x in root) x=/var/lib/coxswain/guard ;; *) x=$HOME/.local/state/coxswain/guard ;; esac
+if [ -e "$x/revert" ] || [ -e "$x/firing" ]; then
+c=counts; if flock -n "$x/timer" true; then c=stopped; fi
+printf 'guard=%s %s %s\n' "$c" "$(cat "$x/after")" "$(cat "$x/who")"
+fi
 }
 cx_kernel() {
 x=; if [ -r "$2" ]; then read -r x <"$2" || :; fi
@@ -281,10 +287,19 @@ fn facts(text: &str) -> Answer {
             "kernel" => facts.kernel = value,
             "user" => facts.user = value,
             "ssh_connection" => facts.ssh_connection = value,
+            "guard" => facts.guard = guard(&value),
             _ => {}
         }
     }
     Answer::Facts(facts)
+}
+
+/// A guard that went while it was looked at has no words left.
+fn guard(text: &str) -> Option<Box<GuardAnswer>> {
+    let mut words = text.splitn(3, ' ');
+    let is_counting = words.next()? == "counts";
+    let after_s = words.next()?.parse().ok()?;
+    Some(Box::new(GuardAnswer { after_s, who: words.next().unwrap_or_default().to_owned(), is_counting }))
 }
 
 fn debian_arch(name: &str) -> String {

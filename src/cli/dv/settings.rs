@@ -1,0 +1,178 @@
+//! What `create cluster` and `create dkg` share: from flags to a definition.
+
+use std::fmt::Display;
+use std::path::Path;
+
+use coxswain_dv_types::cluster::{
+    self, Creator, Definition, LowThreshold, NewDefinition, Operator, Refused, Version,
+};
+use coxswain_dv_types::deposit::Rewards;
+use coxswain_dv_types::network::{Network, Networks};
+use rand::RngExt as _;
+
+use super::super::error::CliError;
+use super::network::TestnetArgs;
+
+/// Largest definition that is read: what a server may send, too.
+const MAX_DEFINITION_BYTES: u64 = 16 << 20;
+
+/// What is not built yet is said, and nothing is done half.
+pub(super) fn not_yet(flag: &str, next: &str) -> CliError {
+    CliError::other(format!("using --{flag}"), "this version cannot do that yet", next)
+}
+
+/// The networks there are, with one of one's own.
+pub(super) fn networks(own: &TestnetArgs) -> Result<Networks, CliError> {
+    let given = [
+        own.testnet_chain_id != 0,
+        !own.testnet_fork_version.is_empty(),
+        own.testnet_genesis_timestamp != 0,
+        !own.testnet_name.is_empty(),
+    ];
+    if !given.contains(&true) {
+        return Ok(Networks::default());
+    }
+    if given.contains(&false) {
+        return Err(CliError::other(
+            "reading the network of your own",
+            "not all four of --testnet-chain-id, --testnet-fork-version, --testnet-genesis-timestamp and --testnet-name \
+             are given",
+            "give all four, or none",
+        ));
+    }
+    let wrong = |flag: &str, why: &str| CliError::other(format!("reading --{flag}"), why, "see --help");
+    let hex_text = &own.testnet_fork_version;
+    let mut version = [0; 4];
+    hex::decode_to_slice(hex_text.strip_prefix("0x").unwrap_or(hex_text), &mut version)
+        .map_err(|_| wrong("testnet-fork-version", "it is not 4 bytes in hex"))?;
+    let genesis_time = u64::try_from(own.testnet_genesis_timestamp)
+        .map_err(|_| wrong("testnet-genesis-timestamp", "it is negative"))?;
+    Ok(Networks::with(Network {
+        name: own.testnet_name.clone().into(),
+        chain_id: own.testnet_chain_id,
+        genesis_fork_version: version,
+        capella_fork_version: None,
+        genesis_time,
+        slot_seconds: 12,
+    }))
+}
+
+/// The network that is meant: one of one's own counts more than `--network`.
+pub(super) fn network<'n>(
+    networks: &'n Networks,
+    own: &TestnetArgs,
+    name: &str,
+) -> Result<&'n Network, CliError> {
+    let name = if own.testnet_name.is_empty() { name } else { &own.testnet_name };
+    networks.named(name).ok_or_else(|| {
+        CliError::other(
+            "finding the network",
+            format!("`{name}` is not known"),
+            "use mainnet, gnosis, chiado, sepolia or hoodi, or the four --testnet flags",
+        )
+    })
+}
+
+/// A number that is not negative.
+pub(super) fn count(flag: &str, given: i64) -> Result<usize, CliError> {
+    usize::try_from(given).map_err(|_| {
+        CliError::other(format!("reading --{flag}"), format!("{given} is negative"), "see --help")
+    })
+}
+
+pub(super) fn refused(doing: &'static str) -> impl Fn(Refused) -> CliError {
+    move |why| CliError::other(doing, &why, next_of(&why))
+}
+
+/// What to do about a setting that is refused.
+fn next_of(why: &Refused) -> &'static str {
+    match why {
+        Refused::LowThreshold { .. } => "leave --threshold away, or give a higher one",
+        Refused::Address { .. } => {
+            "write addresses with their checksum, in upper and lower case as a wallet shows them"
+        }
+        Refused::Enr { .. } => "ask the operator for the line that `enr` prints on the node",
+        _ => "mend the setting and run the command again",
+    }
+}
+
+/// The settings of a new definition that flags give.
+pub(super) struct Flags<'a> {
+    pub(super) name: &'a str,
+    pub(super) threshold: i64,
+    pub(super) validators: usize,
+    pub(super) fee_recipients: &'a [String],
+    pub(super) withdrawals: &'a [String],
+    pub(super) dkg_algorithm: &'a str,
+    pub(super) deposit_amounts: &'a [i64],
+    pub(super) consensus_protocol: &'a str,
+    pub(super) target_gas_limit: u64,
+    pub(super) rewards: Rewards,
+}
+
+/// A new definition, of the newest version.
+pub(super) fn new_definition(
+    flags: &Flags<'_>,
+    operators: Vec<Operator>,
+    network: &Network,
+) -> Result<Definition, CliError> {
+    let refused = refused("making the definition");
+    let validators = cluster::pair_addresses(flags.fee_recipients, flags.withdrawals, flags.validators)
+        .map_err(&refused)?;
+    let threshold = match count("threshold", flags.threshold)? {
+        0 => None,
+        given => Some(given as u64),
+    };
+    let amounts = flags.deposit_amounts.iter().map(|eth| {
+        let eth = count("deposit-amounts", *eth)?;
+        cluster::gwei_of_eth(eth as u64).map_err(&refused)
+    });
+    let from = NewDefinition {
+        name: flags.name.to_owned(),
+        uuid: cluster::uuid_text(rand::rng().random()),
+        timestamp: local_time(),
+        version: Version::newest(),
+        creator: Creator::default(),
+        operators,
+        threshold,
+        validators,
+        dkg_algorithm: flags.dkg_algorithm.to_owned(),
+        deposit_amounts: amounts.collect::<Result<_, CliError>>()?,
+        consensus_protocol: flags.consensus_protocol.to_owned(),
+        target_gas_limit: flags.target_gas_limit,
+        rewards: flags.rewards,
+    };
+    Definition::new(from, network, LowThreshold::Refuse).map_err(&refused)
+}
+
+/// Now, to the second, with the offset of this place; `Z` where there is none.
+fn local_time() -> String {
+    let now = jiff::Zoned::now();
+    let form = if now.offset().seconds() == 0 { "%Y-%m-%dT%H:%M:%SZ" } else { "%Y-%m-%dT%H:%M:%S%:z" };
+    now.strftime(form).to_string()
+}
+
+/// A definition from a file, verified.
+pub(super) fn read_definition(path: &Path, networks: &Networks) -> Result<Definition, CliError> {
+    let what = || format!("reading the definition {}", path.display());
+    let read = |error: std::io::Error| CliError::other(what(), error, "check the path and who may read it");
+    let length = std::fs::metadata(path).map_err(read)?.len();
+    if length > MAX_DEFINITION_BYTES {
+        let why = format!("it has {length} bytes, and a definition has at most {MAX_DEFINITION_BYTES}");
+        return Err(CliError::other(what(), why, "check that it is the right file"));
+    }
+    let text = std::fs::read(path).map_err(read)?;
+    let wrong = |why: &dyn Display| {
+        CliError::other(what(), why, "ask for the file again: it is not as its creator made it")
+    };
+    let definition = Definition::parse(&text).map_err(|e| wrong(&e))?;
+    let questions = definition.verify(networks).map_err(|e| wrong(&e))?;
+    match questions.into_iter().next() {
+        None => Ok(definition),
+        Some(question) => Err(CliError::other(
+            what(),
+            &question.otherwise,
+            "signatures of contracts cannot be checked by this version yet",
+        )),
+    }
+}

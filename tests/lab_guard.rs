@@ -1,0 +1,166 @@
+//! Guards on real machines: runs that are killed, stopped, cut or slow in a step that changes the way to a host, and
+//! what the next run, or another controller, makes of it.
+
+mod support;
+
+use support::machines::{Machines, Tier};
+use support::site::wait_for;
+
+fn up() -> Option<Machines> {
+    Machines::up(Tier::Fast, &["nfs"])
+}
+
+/// A firewall whose set `web` has these rules, and a guard of so many seconds.
+fn firewall(guard: u32, ports: &[u16]) -> String {
+    let rules: Vec<String> =
+        ports.iter().map(|port| format!("{{ port = {port}, protocol = \"tcp\" }}")).collect();
+    format!(
+        "firewall \"nfs\" {{ host = host.nfs }}\n\
+         firewall_rules \"ssh\" {{\n  host = host.nfs\n  name = \"ssh\"\n  \
+         rules = [{{ port = 22, protocol = \"tcp\" }}]\n}}\n\
+         firewall_rules \"web\" {{\n  host = host.nfs\n  name = \"web\"\n  guard = {guard}\n  rules = [{}]\n}}\n",
+        rules.join(", ")
+    )
+}
+
+/// What ufw has written down.
+fn tuples(machines: &Machines) -> String {
+    machines.at("nfs", "grep -h tuple /etc/ufw/user.rules /etc/ufw/user6.rules").ok().stdout
+}
+
+/// Puts a script before the real ufw, which is then `ufw.real`. Its text may use `$*`.
+fn instead_of_ufw(machines: &Machines, text: &str) {
+    let script = format!(
+        "[ -e /usr/sbin/ufw.real ] || mv /usr/sbin/ufw /usr/sbin/ufw.real
+cat >/usr/sbin/ufw <<'E'
+#!/bin/sh
+{text}
+exec /usr/sbin/ufw.real \"$@\"
+E
+chmod +x /usr/sbin/ufw"
+    );
+    machines.at("nfs", &script).ok();
+}
+
+/// Waits at the command for this port until the file /tmp/go is there; says with /tmp/reached that it got there.
+fn stop_at(machines: &Machines, port: u16) {
+    instead_of_ufw(
+        machines,
+        &format!(
+            "case \"$*\" in *' {port} '*|*' {port}/'*) echo $PPID >/tmp/reached.new; mv /tmp/reached.new /tmp/reached
+while [ ! -e /tmp/go ]; do sleep 0.1; done ;; esac"
+        ),
+    );
+}
+
+fn reached(machines: &Machines) {
+    wait_for("ufw", || machines.at("nfs", "test -e /tmp/reached").code == 0);
+}
+
+/// Nothing of a guard is left on the host.
+#[track_caller]
+fn nothing_left(machines: &Machines) {
+    let left = machines
+        .at("nfs", "find /etc /var/lib -name 'coxswain-guard*' -o -path '/var/lib/coxswain/guard'; systemctl is-active coxswain-guard");
+    assert_eq!(left.stdout.trim(), "inactive");
+}
+
+#[test]
+fn a_run_that_was_killed_is_repeated_at_once() {
+    let Some(machines) = up() else { return };
+    machines.write(&firewall(10, &[80]));
+    machines.apply().ok();
+    let before = tuples(&machines);
+    machines.write(&firewall(10, &[80, 443, 8443]));
+    stop_at(&machines, 8443);
+    let mut run = machines.spawn(&["apply", "--yes"]);
+    reached(&machines);
+    run.kill();
+    let half = tuples(&machines);
+    assert_ne!(half, before, "443 is let in already");
+    // What it was doing ends by itself; nobody confirms it.
+    machines.at("nfs", "touch /tmp/go").ok();
+    // The next run waits until the host has taken it back, so that this does not happen to its own change.
+    let again = machines.apply().ok();
+    assert!(again.stderr.contains("waiting until this is confirmed or taken back"), "{}", again.stderr);
+    assert!(again.stderr.contains("firewall_rules.web#apply"), "{}", again.stderr);
+    nothing_left(&machines);
+    machines.expect_no_op();
+    assert!(tuples(&machines).contains(" 8443 "));
+}
+
+#[test]
+fn another_controller_waits_and_a_guard_that_nobody_counts_counts_again() {
+    let Some(machines) = up() else { return };
+    machines.write(&firewall(10, &[80]));
+    machines.apply().ok();
+    let before = tuples(&machines);
+    machines.write(&firewall(10, &[80, 443]));
+    stop_at(&machines, 443);
+    let run = machines.spawn(&["apply", "--yes"]);
+    reached(&machines);
+    // As long as the host is at it, nobody else's plan is made of it, and the guard does not count.
+    let mut other = machines.spawn(&["plan"]);
+    other.wait_until_it_says("waiting until this is confirmed or taken back");
+    machines.at("nfs", "sleep 12; test -e /var/lib/coxswain/guard/revert").ok();
+    assert!(!other.has_ended());
+    machines.at("nfs", "touch /tmp/go").ok();
+    let (run, other) = (run.end(), other.end());
+    assert_eq!(run.code, 0, "{}\n{}", run.stdout, run.stderr);
+    assert!(!other.stdout.contains("443"), "the change was confirmed: {}", other.stdout);
+    nothing_left(&machines);
+
+    // Who counts is killed with the run.
+    machines.at("nfs", "rm /tmp/go /tmp/reached").ok();
+    let confirmed = tuples(&machines);
+    assert_ne!(confirmed, before);
+    machines.write(&firewall(10, &[80, 443, 9000]));
+    stop_at(&machines, 9000);
+    let mut run = machines.spawn(&["apply", "--yes"]);
+    reached(&machines);
+    run.kill();
+    machines.at("nfs", "systemctl kill -s KILL coxswain-guard; touch /tmp/go").ok();
+    wait_for("its end", || machines.at("nfs", "systemctl is-active coxswain-guard").code != 0);
+    machines.write(&firewall(10, &[80, 443]));
+    machines.apply().ok();
+    assert_eq!(tuples(&machines), confirmed);
+    machines.expect_no_op();
+}
+
+#[test]
+fn a_guard_does_not_fire_in_a_row_that_takes_longer() {
+    let Some(machines) = up() else { return };
+    machines.write(&firewall(10, &[80]));
+    machines.apply().ok();
+    instead_of_ufw(&machines, "sleep 3");
+    machines.write(&firewall(10, &[80, 81, 82, 83, 84, 85]));
+    machines.apply().ok();
+    nothing_left(&machines);
+    instead_of_ufw(&machines, ":");
+    machines.expect_no_op();
+}
+
+#[test]
+fn a_row_that_was_cut_in_the_middle_is_not_confirmed() {
+    let Some(machines) = up() else { return };
+    machines.write(&firewall(60, &[80]));
+    machines.apply().ok();
+    let before = tuples(&machines);
+    machines.write(&firewall(60, &[80, 443, 8443]));
+    stop_at(&machines, 8443);
+    let run = machines.spawn(&["apply", "--yes"]);
+    reached(&machines);
+    assert_ne!(tuples(&machines), before, "443 is let in already");
+    // The shell of the row dies; a new connection works at once.
+    let kill = "up() { cut -d' ' -f4 /proc/$1/stat; }
+program=$(cat /tmp/reached); timeout=$(up $program); kill -9 $(up $timeout) $timeout $program; touch /tmp/go";
+    machines.at("nfs", kill).ok();
+    let ended = run.end();
+    assert_eq!(ended.code, 4, "{}\n{}", ended.stdout, ended.stderr);
+    let all = format!("{}{}", ended.stdout, ended.stderr);
+    assert!(all.contains("broke before the step had ended, so the change was taken back"), "{all}");
+    assert_eq!(tuples(&machines), before);
+    nothing_left(&machines);
+    machines.apply().ok();
+    machines.expect_no_op();
+}
