@@ -257,6 +257,25 @@ fn files_of_a_node_are_told_apart() {
         let keystore = inspect(&format!("validator_keys/keystore-{v}.json"));
         assert_eq!(keystore["public_key"], lock["distributed_validators"][v]["public_shares"][0]);
     }
+    let whole = inspect("cluster-lock.json");
+    assert_eq!(
+        (whole["kind"].as_str(), &whole["lock_hash"]),
+        (Some("lock of a cluster"), &lock["lock_hash"])
+    );
+    assert_eq!((whole["nodes"].as_str(), whole["hashes"].as_str()), (Some("4"), Some("right")));
+    let dir = directory();
+    let changed = fs::read_to_string(node.join("cluster-lock.json")).unwrap().replacen(
+        "\"threshold\": 3",
+        "\"threshold\": 2",
+        1,
+    );
+    fs::write(dir.path().join("changed"), changed).unwrap();
+    let ran = run(&mut coxswain(dir.path(), &["dv", "inspect", "changed"])).ok();
+    assert!(
+        ran.stdout.contains("threshold        2\n") && ran.stdout.contains("changed or damaged"),
+        "{}",
+        ran.stdout
+    );
     let unknown = run(&mut coxswain(&node, &["dv", "inspect", "validator_keys/keystore-0.txt"])).expect(1);
     let password = fs::read_to_string(node.join("validator_keys/keystore-0.txt")).unwrap();
     assert!(!unknown.stderr.contains(&password), "{}", unknown.stderr);

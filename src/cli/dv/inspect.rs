@@ -5,7 +5,9 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use coxswain_dv_crypto::k1::IdentityKey;
+use coxswain_dv_types::cluster::{Definition, Lock};
 use coxswain_dv_types::enr;
+use coxswain_dv_types::network::NETWORKS;
 use serde_json::{Map, Value as Json};
 use zeroize::Zeroizing;
 
@@ -22,7 +24,8 @@ const MAX_BYTES: usize = 16 << 20;
     name = "inspect",
     after_help = "Examples:\n  coxswain dv inspect .charon/charon-enr-private-key\n  \
         coxswain dv inspect .charon/validator_keys/keystore-0.json --json\n\n\
-        Knows the key of a node, node records and keystores. No password is needed, and no secret is shown."
+        Knows the key of a node, node records, keystores, definitions and locks of clusters. No password is needed, and no\n\
+        secret is shown. Hashes are checked, signatures are not."
 )]
 pub(super) struct Inspect {
     /// The file, or a node record itself
@@ -41,7 +44,7 @@ struct Report {
 type Reading = Option<Result<Report, String>>;
 
 /// What is known, the first that takes a file counts.
-const READERS: &[fn(&[u8]) -> Reading] = &[node_key, record, keystore];
+const READERS: &[fn(&[u8]) -> Reading] = &[node_key, record, keystore, lock, definition];
 
 impl Run for Inspect {
     fn run(self, cx: &Cx) -> Result<Exit, CliError> {
@@ -60,7 +63,7 @@ impl Run for Inspect {
             CliError::other(
                 format!("inspecting {}", clean(&self.file.to_string_lossy())),
                 why,
-                "known are the key of a node, node records and keystores",
+                "known are the key of a node, node records, keystores, definitions and locks",
             )
         })?;
         cx.terminal.out(&match cx.format {
@@ -153,6 +156,54 @@ fn keystore(bytes: &[u8]) -> Reading {
         let fields = fields.into_iter().filter(|(_, value)| !value.is_empty()).collect();
         Report { kind: "keystore of a validator's key or share", fields }
     }))
+}
+
+fn lock(bytes: &[u8]) -> Reading {
+    has_member(bytes, "cluster_definition").then(|| {
+        let lock = Lock::parse(bytes).map_err(|error| error.to_string())?;
+        let mut fields = of_definition(&lock.definition);
+        fields.push(("lock hash", hash(&lock.lock_hash)));
+        fields.push((
+            "hashes",
+            lock.verify_hashes().map_or_else(|why| why.to_string(), |()| "right".to_owned()),
+        ));
+        Ok(Report { kind: "lock of a cluster", fields })
+    })
+}
+
+fn definition(bytes: &[u8]) -> Reading {
+    has_member(bytes, "definition_hash").then(|| {
+        let definition = Definition::parse(bytes).map_err(|error| error.to_string())?;
+        let mut fields = of_definition(&definition);
+        let right = definition.verify_hashes().map_or_else(|why| why.to_string(), |()| "right".to_owned());
+        fields.push(("hashes", right));
+        Ok(Report { kind: "definition of a cluster", fields })
+    })
+}
+
+fn of_definition(definition: &Definition) -> Vec<(&'static str, String)> {
+    let network = NETWORKS.iter().find(|known| *definition.fork_version == known.genesis_fork_version[..]);
+    let network = network.map_or_else(|| "unknown".to_owned(), |known| known.name.to_string());
+    vec![
+        ("name", definition.name.clone()),
+        ("version", definition.version.name.to_owned()),
+        ("network", format!("{network} ({})", hash(&definition.fork_version))),
+        ("nodes", definition.operators.len().to_string()),
+        ("threshold", definition.threshold.to_string()),
+        ("validators", definition.validators.len().to_string()),
+        ("config hash", hash(&definition.config_hash)),
+        ("definition hash", hash(&definition.definition_hash)),
+    ]
+}
+
+fn hash(bytes: &[u8]) -> String {
+    format!("0x{}", hex::encode(bytes))
+}
+
+/// Whether it is JSON with this member, whatever its letter case.
+fn has_member(bytes: &[u8], name: &str) -> bool {
+    let members = serde_json::from_slice::<Map<String, Json>>(bytes);
+    members.is_ok_and(|members| members.keys().any(|key| key.eq_ignore_ascii_case(name)))
 }
 
 #[cfg(test)]
