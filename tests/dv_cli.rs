@@ -24,6 +24,8 @@ use support::{Ran, is_fast, run};
 const KEY: &str = "charon-enr-private-key";
 /// Where ours differ on purpose: command, flag, why.
 const DEVIATIONS: &[(&str, &str, &str)] = &[];
+/// Commands that charon does not have.
+const OURS: &[&str] = &["inspect"];
 /// Random moments at which a process is killed.
 const MOMENTS: u32 = 300;
 
@@ -110,7 +112,7 @@ fn own_flags(command: &Flags) -> BTreeMap<String, Shape> {
 fn flags_are_those_of_charon() {
     for release in ["v1.11-dev", "v1.10.3"] {
         let Some(all) = vectors(&format!("charon/runs/cli/flags-{release}.json")) else { return };
-        for (path, command) in dv::flags() {
+        for (path, command) in dv::flags().into_iter().filter(|(path, _)| !OURS.contains(&path.as_str())) {
             let Some(expected) = all.get(&path).and_then(Json::as_array) else {
                 panic!("charon {release} has no command `{path}`");
             };
@@ -235,6 +237,50 @@ fn a_key_that_cannot_be_read_is_explained_and_not_shown() {
     let json = run(&mut coxswain(dir.path(), &["dv", "enr", "--json"])).expect(1);
     let line: Json = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!((line["event"].as_str(), json.stderr.as_str()), (Some("error"), ""));
+}
+
+/// Every key and keystore of a cluster that charon made: the public half is shown, the secrets are not.
+#[test]
+fn files_of_a_node_are_told_apart() {
+    let Some(lock) = vectors("charon/runs/create-v1.11-n4/node0/cluster-lock.json") else { return };
+    let node = vectors_folder().join("charon/runs/create-v1.11-n4/node0");
+    let inspect = |file: &str| {
+        let ran = run(&mut coxswain(&node, &["dv", "inspect", "--json", file])).ok();
+        keeps_secret(&ran, &node.join(KEY));
+        serde_json::from_str::<Json>(&ran.stdout).unwrap()
+    };
+    let key = inspect(KEY);
+    assert_eq!(key["enr"], lock["cluster_definition"]["operators"][0]["enr"]);
+    let record = inspect(key["enr"].as_str().unwrap());
+    assert_eq!((record["kind"].as_str(), &record["public_key"]), (Some("node record"), &key["public_key"]));
+    for v in 0..2 {
+        let keystore = inspect(&format!("validator_keys/keystore-{v}.json"));
+        assert_eq!(keystore["public_key"], lock["distributed_validators"][v]["public_shares"][0]);
+    }
+    let whole = inspect("cluster-lock.json");
+    assert_eq!(
+        (whole["kind"].as_str(), &whole["lock_hash"]),
+        (Some("lock of a cluster"), &lock["lock_hash"])
+    );
+    assert_eq!((whole["nodes"].as_str(), whole["hashes"].as_str()), (Some("4"), Some("right")));
+    let dir = directory();
+    let changed = fs::read_to_string(node.join("cluster-lock.json")).unwrap().replacen(
+        "\"threshold\": 3",
+        "\"threshold\": 2",
+        1,
+    );
+    fs::write(dir.path().join("changed"), changed).unwrap();
+    let ran = run(&mut coxswain(dir.path(), &["dv", "inspect", "changed"])).ok();
+    assert!(
+        ran.stdout.contains("threshold        2\n") && ran.stdout.contains("changed or damaged"),
+        "{}",
+        ran.stdout
+    );
+    let unknown = run(&mut coxswain(&node, &["dv", "inspect", "validator_keys/keystore-0.txt"])).expect(1);
+    let password = fs::read_to_string(node.join("validator_keys/keystore-0.txt")).unwrap();
+    assert!(!unknown.stderr.contains(&password), "{}", unknown.stderr);
+    run(&mut coxswain(&node, &["dv", "inspect"])).expect(1);
+    run(&mut coxswain(&node, &["dv", "inspect", "missing"])).expect(1);
 }
 
 // ------------------------------------------------------------------------------------------------------ layers

@@ -32,6 +32,7 @@ fn every_command_has_an_example_in_its_help() {
 fn every_example_parses() {
     fn walk(command: &Command, lines: &mut Vec<String>) {
         let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let help = help.replace("\\\n", " ");
         lines.extend(help.lines().filter_map(|l| l.strip_prefix("  coxswain ")).map(String::from));
         command.get_subcommands().for_each(|sub| walk(sub, lines));
     }

@@ -174,7 +174,7 @@ impl CreateCluster {
         if !self.execution_client_rpc_endpoint.is_empty() {
             return Err(settings::not_yet("execution-client-rpc-endpoint", "leave it away"));
         }
-        if self.split_existing_keys != !self.split_keys_dir.is_empty() {
+        if self.split_existing_keys == self.split_keys_dir.is_empty() {
             return wrong(
                 "splitting keys",
                 "only one of --split-existing-keys and --split-keys-dir is given",

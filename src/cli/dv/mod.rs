@@ -16,6 +16,7 @@ pub mod network;
 
 mod create_enr;
 mod enr;
+mod inspect;
 mod layers;
 mod settings;
 mod version;
