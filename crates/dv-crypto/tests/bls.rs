@@ -43,6 +43,15 @@ fn sharing_agrees_with_the_vectors() {
             assert_eq!(recover_public(&publics), Ok(public));
             assert_eq!(recover_signature(&partials), Ok(signature));
         }
+        let few = &case["too_few"];
+        let few_partials: Vec<_> = list(&few["indices"])
+            .iter()
+            .map(|i| i.as_u64().expect("an index"))
+            .map(|i| (i, polynomial.share(i).expect("a share").sign(&message)))
+            .collect();
+        let other = recover_signature(&few_partials).expect("some signature");
+        assert_eq!(other.to_bytes().to_vec(), bytes(&few["interpolates_to_other_signature"]));
+        assert!(!verify(&public, &message, &other), "too few shares sign for nobody");
         let partials: Vec<_> =
             shares.iter().map(|s| Signature::from_bytes(&bytes(&s["signature"])).expect("one")).collect();
         let sum = aggregate(&partials).expect("a sum");

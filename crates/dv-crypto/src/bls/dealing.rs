@@ -167,3 +167,6 @@ fn challenge(public: &G1, nonce: &G1, participant: u8, context: u8) -> Scalar {
     input.extend(nonce.to_bytes());
     ffi::hash_to_scalar(&input, PROOF_TAG)
 }
+
+#[cfg(test)]
+mod tests;
