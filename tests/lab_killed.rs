@@ -174,6 +174,37 @@ systemd_unit "reader" {{
 }
 
 #[test]
+fn a_timer_whose_units_were_written_is_started() {
+    let Some(machines) = Machines::up(Tier::Fast, &["nfs"]) else { return };
+    let config = |hour: u32| {
+        machines.write(&format!(
+            "systemd_timer \"tick\" {{\n  host = host.nfs\n  name = \"tick\"\n  command = [\"/bin/true\"]\n  \
+             calendar = \"*-*-* {hour:02}:00:00\"\n}}\n"
+        ));
+    };
+    // What systemd waits for, not what is written down.
+    let waits = |hour: u32| {
+        let text = machines.at("nfs", "systemctl show -p TimersCalendar tick.timer").stdout;
+        text.contains(&format!("OnCalendar=*-*-* {hour:02}:00:00"))
+            && machines.at("nfs", "systemctl is-active tick.timer && systemctl is-enabled tick.timer").code
+                == 0
+    };
+    for (hour, words) in
+        [(3, "daemon-reload"), (4, "daemon-reload"), (5, "enable tick.timer"), (6, "restart tick.timer")]
+    {
+        config(hour);
+        kill_at(&machines, words);
+        let written = machines.at("nfs", "cat /etc/systemd/system/tick.timer").ok().stdout;
+        assert!(written.contains(&format!("{hour:02}:00:00")), "it was killed too early: {written}");
+        machines.run(&["plan"]).expect(2);
+        machines.apply().ok();
+        assert!(waits(hour), "killed at {words}");
+        machines.expect_no_op();
+        nothing_left(&machines);
+    }
+}
+
+#[test]
 fn a_reboot_that_was_ordered_is_not_ordered_again() {
     let Some(machines) = Machines::up(Tier::Full, &["nfs"]) else { return };
     // The lists of an empty repository, a need of a reboot, and a line for each boot.

@@ -149,6 +149,8 @@ mod tests {
             "key=a.b\nkey=a/b.c/d\nkey=a.*.b\nkey=a.b\nkey=net.x/y\n",
             &["a.b", "a.b/c.d", "net.x/y"],
         );
+        check("snap", "snaps", "snap=helm\nsnap=go\n", &["go", "helm"]);
+        check("snap", "snaps", "", &[]);
         let packages = "manual=b\nmanual=a\nmanual=base\nbase=base\nbase=other\n";
         assert_eq!(found("packages", "manual_packages", packages), Ok(vec!["[\"a\",\"b\"]".into()]));
     }
@@ -159,6 +161,7 @@ mod tests {
             ("user", "accounts"),
             ("group", "accounts"),
             ("packages", "manual_packages"),
+            ("snap", "snaps"),
             ("sysctl", "sysctl_keys"),
             ("systemd_unit", "own_units"),
         ] {

@@ -6,12 +6,14 @@ use serde_json::{Value as Json, json};
 
 use super::act::Act;
 use super::host_kind::HostKind;
-use super::kind::{Action, Answers, Change, Facts, KindError, Observation, PlanCx, Step, StepClass, Verb};
+use super::kind::{
+    Action, Answers, Change, Discovery, Facts, KindError, Observation, PlanCx, Step, StepClass, Verb,
+};
 use super::probe::{Probe, read_program};
 use super::program::{Program, program};
 use super::reading::{
-    Fields, before, desired, differs, flag, given, listed, not_understood, required, said_fields, taken_over,
-    text,
+    Fields, before, desired, differs, flag, given, listed, named, not_understood, required, said_fields,
+    said_objects, taken_over, text,
 };
 
 /// The kind.
@@ -97,7 +99,9 @@ fn from_snapd(answer: &str, now: &str) -> Result<Option<Json>, String> {
         return if kind == "snap-not-found" { Ok(None) } else { Err(format!("snapd says: {message}")) };
     }
     let word = |name: &str| result[name].as_str().ok_or_else(strange);
-    let tracks = result["tracking-channel"].as_str().or_else(|| result["channel"].as_str());
+    // A snap from a file follows nothing, and has an empty text for it.
+    let follows = |name: &str| result[name].as_str().filter(|channel| !channel.is_empty());
+    let tracks = follows("tracking-channel").or_else(|| follows("channel"));
     // Times of one form and zone: the later one sorts after.
     let is_held = result["hold"].as_str().is_some_and(|until| until > now);
     Ok(Some(json!({
@@ -117,7 +121,7 @@ fn from_row(row: &str) -> Result<Json, String> {
     }
     let has = |note: &str| notes.split(',').any(|n| n == note);
     Ok(json!({
-        "channel": full(tracks), "classic": has("classic"), "hold": has("held"), "revision": revision,
+        "channel": (tracks != "-").then(|| full(tracks)), "classic": has("classic"), "hold": has("held"), "revision": revision,
         "version": version, "status": if has("disabled") { "installed" } else { "active" },
     }))
 }
@@ -257,6 +261,18 @@ impl HostKind for Snap {
             return Observation::Unknown("its name is not known".into());
         };
         said_fields(answers, probe(name), |fields| present(name, asked, fields))
+    }
+
+    fn discover(&self, _facts: &Facts, answers: &Answers) -> Discovery {
+        let probe = Probe::says(read_program!("snaps"), <[String; 0]>::default());
+        said_objects(answers, probe, |fields| Ok(named("name", fields.all("snap"))))
+    }
+
+    fn portray(&self, observed: &Object) -> Object {
+        // Nobody who follows a channel wants to stay at the revision of today.
+        let mut shown = observed.clone();
+        shown.remove("revision");
+        shown
     }
 
     fn plan(&self, _cx: &PlanCx<'_>, change: &Change) -> Result<Vec<Step>, Diagnostics> {

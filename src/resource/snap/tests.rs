@@ -36,6 +36,13 @@ fn observed() {
     assert_eq!(there(&format!("json={over}"))["hold"], false);
     let branch = THERE.replace("tracking-channel\":\"3/stable", "tracking-channel\":\"latest/edge");
     assert_eq!(there(&format!("json={branch}"))["channel"], "latest/edge");
+    // snapd 2.68 of Debian 13, of a snap from a file.
+    let tracks = r#""channel":"3/stable","tracking-channel":"3/stable""#;
+    let local = THERE.replace(tracks, r#""channel":"""#);
+    assert_eq!(there(&format!("json={local}"))["channel"], Json::Null);
+    assert_eq!(there("row=helm 3.1 x1 - - classic,held")["channel"], Json::Null);
+    let switched = THERE.replace(tracks, r#""channel":"","tracking-channel":"3/stable""#);
+    assert_eq!(there(&format!("json={switched}"))["channel"], "3/stable");
     for strange in [
         "",
         "json=",
