@@ -25,7 +25,7 @@ const KEY: &str = "charon-enr-private-key";
 /// Where ours differ on purpose: command, flag, why.
 const DEVIATIONS: &[(&str, &str, &str)] = &[];
 /// Commands that charon does not have.
-const OURS: &[&str] = &["inspect"];
+const OURS: &[&str] = &["inspect", "verify"];
 /// Random moments at which a process is killed.
 const MOMENTS: u32 = 300;
 

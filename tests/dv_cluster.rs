@@ -1,11 +1,7 @@
 //! Clusters made and taken apart by the real binary: files and modes, keys that come back, keys that were there before,
 //! what is refused, a full disk, and SIGKILL at any moment.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "a test says why it was skipped, and fails where something is not as it made it"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails where something is not as it made it")]
 
 mod support;
 
@@ -283,6 +279,93 @@ fn a_full_disk_leaves_no_part_of_a_cluster() {
     }
     assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{}", ran.stderr);
     assert!(ran.stderr.contains("make room there"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_is_wrong_with_a_node_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    create(at, &["--nodes=4", "--num-validators=2", "--cluster-dir=c"]).ok();
+    create(at, &["--nodes=4", "--num-validators=2", "--cluster-dir=other"]).ok();
+    let node = at.join("c/node1");
+    let verify = |args: &[&str]| {
+        let mut all = vec!["verify"];
+        all.extend(args);
+        run(&mut coxswain(at, &all))
+    };
+    let fine = verify(&["c/node0", "c/node1", "c/node2/cluster-lock.json", "c/node3/deposit-data.json"]).ok();
+    assert_eq!(fine.stdout.lines().count(), 5 + 5 + 2);
+    assert!(fine.stdout.lines().all(|line| line.starts_with("ok ")), "{}", fine.stdout);
+    // Each file in its turn is another node's, another cluster's, or damaged.
+    let swap = |file: &str, from: &Path, part: &str| {
+        let path = node.join(file);
+        let right = fs::read(&path).unwrap();
+        let replace = |bytes: &[u8]| {
+            fs::remove_file(&path).unwrap();
+            fs::write(&path, bytes).unwrap();
+        };
+        replace(&fs::read(from).unwrap());
+        let ran = verify(&["c/node1"]).expect(1);
+        let wrong: Vec<&str> = ran.stdout.lines().filter(|line| line.starts_with("WRONG")).collect();
+        assert!(wrong.iter().any(|line| line.contains(part)), "{file}, {part}: {}", ran.stdout);
+        let json: serde_json::Value =
+            serde_json::from_str(&verify(&["c/node1", "--json"]).expect(1).stdout).unwrap();
+        assert_eq!(json["ok"], false);
+        replace(&right);
+        verify(&["c/node1"]).ok();
+    };
+    let other = at.join("other/node1");
+    swap("charon-enr-private-key", &other.join("charon-enr-private-key"), "the key of no node");
+    swap("charon-enr-private-key", &at.join("c/node2/charon-enr-private-key"), "is the share of node 2");
+    swap("deposit-data.json", &other.join("deposit-data.json"), "no validator of the lock");
+    let keystore = "validator_keys/keystore-insecure-1.json";
+    swap(keystore, &other.join(keystore), "password");
+    swap("cluster-lock.json", &other.join("cluster-lock.json"), "the key of no node");
+    let text = fs::read_to_string(node.join("cluster-lock.json")).unwrap();
+    fs::write(at.join("altered.json"), text.replace("\"threshold\": 3", "\"threshold\": 2")).unwrap();
+    swap("cluster-lock.json", &at.join("altered.json"), "config_hash");
+    let text = fs::read_to_string(node.join("deposit-data.json")).unwrap();
+    fs::write(at.join("altered.json"), text.replace("hoodi", "mainnet")).unwrap();
+    swap("deposit-data.json", &at.join("altered.json"), "network_name");
+    fs::write(at.join("altered.json"), "[]x").unwrap();
+    swap("deposit-data.json", &at.join("altered.json"), "it is no deposit data");
+    verify(&["nowhere"]).expect(1);
+}
+
+/// With the real program beside ours: each takes what the other made.
+#[test]
+fn charon_takes_our_clusters_and_we_take_its() {
+    let Some(charon) = std::env::var_os("CHARON_BIN") else {
+        println!("skipped: CHARON_BIN does not name a charon");
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let theirs = |args: &[&str]| {
+        let mut command = Command::new(&charon);
+        command.args(args).current_dir(at).env_clear().env("HOME", at);
+        run(&mut command).ok()
+    };
+    let size = ["--nodes=4", "--num-validators=2", "--name=x"];
+    let with = |dir: &'static str| [&size[..], &[dir]].concat();
+    create(at, &with("--cluster-dir=ours")).ok();
+    theirs(&["combine", "--cluster-dir=ours", "--output-dir=a"]);
+    assert_eq!(publics(&at.join("a")), validators(&lock_of(&at.join("ours/node0"))));
+    theirs(&create_args(&with("--cluster-dir=theirs")));
+    for node in 0..4 {
+        run(&mut coxswain(at, &["verify", &format!("theirs/node{node}")])).ok();
+    }
+    run(&mut coxswain(at, &["combine", "--cluster-dir=theirs", "--output-dir=b"])).ok();
+    assert_eq!(publics(&at.join("b")), validators(&lock_of(&at.join("theirs/node0"))));
+    let modes = |cluster: &str| {
+        let node = at.join(cluster).join("node2");
+        let mut all = names(&node);
+        all.extend(
+            names(&node.join("validator_keys")).into_iter().map(|name| format!("validator_keys/{name}")),
+        );
+        all.into_iter().map(|name| (mode_of(&node.join(&name)), name)).collect::<Vec<_>>()
+    };
+    assert_eq!(modes("ours"), modes("theirs"));
 }
 
 /// Killed at any moment, there is no cluster or a whole one, perhaps only after the next run, which then says so.

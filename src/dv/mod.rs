@@ -16,6 +16,7 @@ pub mod disk;
 pub mod key;
 pub mod keystores;
 pub mod staging;
+pub mod verify;
 
 /// The lock in a node's directory.
 pub const LOCK: &str = "cluster-lock.json";

@@ -19,6 +19,7 @@ mod enr;
 mod inspect;
 mod layers;
 mod settings;
+mod verify;
 mod version;
 
 use std::ffi::OsStr;
@@ -58,6 +59,8 @@ pub static COMMANDS: &[Row] = &[
     Row::within::<create_dkg::CreateDkg>("create"),
     Row::within::<create_enr::CreateEnr>("create"),
     Row::of::<enr::Enr>(),
+    Row::of::<inspect::Inspect>(),
+    Row::of::<verify::Verify>(),
     Row::of::<version::Version>(),
 ];
 
