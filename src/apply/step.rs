@@ -315,18 +315,26 @@ impl Doing<'_, '_> {
         Ok(outcome)
     }
 
-    /// Runs the step with its limit, and again where that is harmless. Never a step with a guard: the guard counts from
-    /// the first attempt, and what it takes back must not be done once more without one.
-    async fn attempts(&self, change: &Change, guard: Option<&way::Guard>) -> Result<Outcome, KindError> {
-        let numbers =
-            self.core.lock().args_of(&self.instance.address).map(|a| a.numbers.clone()).unwrap_or_default();
+    fn numbers(&self) -> std::collections::BTreeMap<String, u64> {
+        self.core.lock().args_of(&self.instance.address).map(|a| a.numbers.clone()).unwrap_or_default()
+    }
+
+    /// Limit on the step: what `timeouts` says, or the usual one.
+    fn limit(&self) -> Duration {
         let action = match self.planned.step.verb {
             Verb::Delete => "delete",
             Verb::Create => "create",
             _ => "update",
         };
-        let limit =
-            numbers.get(&format!("timeouts.{action}")).map_or(STEP_LIMIT, |s| Duration::from_secs(*s));
+        let asked = self.numbers().get(&format!("timeouts.{action}")).copied();
+        asked.map_or(STEP_LIMIT, Duration::from_secs)
+    }
+
+    /// Runs the step with its limit, and again where that is harmless. Never a step with a guard: the guard counts from
+    /// the first attempt, and what it takes back must not be done once more without one.
+    async fn attempts(&self, change: &Change, guard: Option<&way::Guard>) -> Result<Outcome, KindError> {
+        let numbers = self.numbers();
+        let limit = self.limit();
         let asked = numbers.get("retry.attempts").copied().unwrap_or(1).max(1);
         let attempts = if guard.is_some() { 1 } else { asked };
         let wait = Duration::from_secs(numbers.get("retry.wait").copied().unwrap_or(1));

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use coxswain_model::Object;
 use coxswain_state::{ClaimKey, Phase};
 
-use super::{Doing, Early, STEP_LIMIT};
+use super::{Doing, Early};
 use crate::plan::stored;
 use crate::resource::act::{Act, ActDone};
 use crate::resource::answer::Answer;
@@ -181,7 +181,7 @@ impl Doing<'_, '_> {
         if revert.is_empty() {
             return Ok(None);
         }
-        let outer_s = after_s.saturating_add(STEP_LIMIT.as_secs());
+        let outer_s = after_s.saturating_add(self.limit().as_secs());
         let arm =
             [Act::Arm { who: format!("{}, {}", self.planned.id, self.now()), after_s, outer_s, revert }];
         for _ in 0..ARM_ATTEMPTS {
@@ -292,7 +292,8 @@ impl Doing<'_, '_> {
     /// Takes the guard back once its step has ended.
     async fn disarm(&self, change: &Change, guard: &Guard) -> Result<(), KindError> {
         let acts = [Act::Disarm { token: guard.token.clone() }];
-        let end = tokio::time::Instant::now() + guard.after.saturating_add(STEP_LIMIT + GUARD_LIMIT);
+        let end = tokio::time::Instant::now()
+            + guard.after.saturating_add(self.limit()).saturating_add(GUARD_LIMIT);
         let mut is_told = false;
         loop {
             let done = match self.core.run.world.act(&self.endpoint, &acts, GUARD_LIMIT, &|_: &str| {}).await
