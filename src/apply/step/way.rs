@@ -34,7 +34,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// The longest pause between two attempts to come in: ufw's `limit` is six in 30 s.
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 /// Limit on arming and disarming a guard.
-const GUARD_LIMIT: Duration = Duration::from_secs(60);
+const GUARD_LIMIT: Duration = Duration::from_secs(120);
 /// How often arming is tried where others arm theirs first.
 const ARM_ATTEMPTS: u32 = 5;
 /// Limit on the wait for the guard of somebody else, besides the seconds it gives.

@@ -6,7 +6,7 @@ fi
 }
 cx_locked() {
 (
-flock -w 20 8 || { printf '%s\n' 'another guard is being armed or taken back' >&2; exit 1; }
+flock -w 20 8 || { printf '%s\n' 'another guard is being armed or taken back' >&2; exit 76; }
 umask 077
 "$@"
 ) 8>>"$G.lock"
@@ -47,6 +47,8 @@ printf '%s\n' '[Unit]' 'Description=Takes back a change by coxswain that no new 
 mkdir -p /etc/systemd/system/multi-user.target.wants &&
 ln -sf ../coxswain-guard.service /etc/systemd/system/multi-user.target.wants/coxswain-guard.service || return 1
 sync -- /etc/systemd/system/coxswain-guard.service /etc/systemd/system/multi-user.target.wants /etc/systemd/system
+n=0
+while [ "$n" -lt 20 ] && systemctl is-active -q coxswain-guard.service 8>&-; do n=$((n + 1)); sleep 0.1; done
 systemctl daemon-reload 8>&- && systemctl restart coxswain-guard.service 8>&- || return 1
 else
 setsid sh "$G/wait" </dev/null >/dev/null 2>&1 8>&- 9>&- &
@@ -86,7 +88,10 @@ if [ -z "$H" ]; then
 flock -w 10 "$G/busy" true || { printf busy; return 0; }
 if [ -e "$G/open" ] && [ -e "$G/revert" ]; then printf unfinished; return 0; fi
 fi
-cx_locked cx_disarm_it
+r=0
+cx_locked cx_disarm_it || r=$?
+if [ "$r" = 76 ]; then printf busy; return 0; fi
+return "$r"
 }
 cx_disarm_it() {
 if mv -fT -- "$G/revert" "$G/disarmed" 2>/dev/null; then
@@ -102,9 +107,6 @@ fi
 cx_clear() {
 if cx_systemd; then
 rm -f -- /etc/systemd/system/coxswain-guard.service /etc/systemd/system/multi-user.target.wants/coxswain-guard.service
-sync -- /etc/systemd/system/multi-user.target.wants /etc/systemd/system
-systemctl stop coxswain-guard.service 2>/dev/null 8>&-
-systemctl daemon-reload 8>&- || :
 fi
 rm -rf -- "$G"
 }
