@@ -115,7 +115,9 @@ static SCHEMA: Schema = Schema {
             AttrType::Bool,
             Class::Owned,
             "With true, apply waits until the clock is synchronised, and drift reports where it is not.",
-        ),
+        )
+        // It comes and goes between a plan and its step.
+        .volatile(),
         Attr::new("synchronise_within", AttrType::Num, Class::Setting, "Seconds that apply waits at most.")
             .default("600"),
         Attr::new(
