@@ -5,7 +5,7 @@
 //!   ─clap→ Row of COMMANDS ─layers: environment, file→ the command's flags ─run→ files (crate::dv)
 //! ```
 //!
-//! Names, shorthands, defaults and forms of flags are charon's; [`forms`] and [`layers`] see to that for all of them.
+//! Names, shorthands, defaults and forms of flags are charon's; [`forms`] and `layers` see to that for all of them.
 //! A command is one file and one line in [`COMMANDS`]. Every failure ends with exit code 1, as charon's do.
 
 pub mod combine;
