@@ -119,6 +119,11 @@ fn a_cluster_is_made_and_its_keys_come_back() {
     assert!(again.stderr.contains("--force"), "{}", again.stderr);
     run(&mut coxswain(at, &["combine", "--cluster-dir=c", "--output-dir=out", "--force"])).ok();
     assert_eq!(publics(&at.join("out")), validators(&lock));
+    // Not even --force removes what the keys were made of.
+    let shares = "--output-dir=c/node3/validator_keys";
+    let among = run(&mut coxswain(at, &["combine", "--cluster-dir=c", shares, "--force"])).expect(1);
+    assert!(among.stderr.contains("has the shares of a node"), "{}", among.stderr);
+    assert_eq!(publics(&at.join("c/node3/validator_keys")).len(), 3);
     fs::rename(at.join("c/node0"), at.join("lost too")).unwrap();
     let too_few = run(&mut coxswain(at, &["combine", "--cluster-dir=c", "--output-dir=out2"])).expect(1);
     assert!(too_few.stderr.contains("the keys of 3 nodes are needed"), "{}", too_few.stderr);

@@ -71,6 +71,12 @@ pub enum CombineFailure {
         /// Where.
         path: PathBuf,
     },
+    /// The keys would be written among the shares they were made of.
+    #[error("{} has the shares of a node", path.display())]
+    Shares {
+        /// Where.
+        path: PathBuf,
+    },
     /// Writing.
     #[error(transparent)]
     Disk(#[from] DiskError),
@@ -191,11 +197,19 @@ pub enum InTheWay {
     Remove,
 }
 
-/// Writes the keys as keystores 0, 1, 2 …
+/// Writes the keys as keystores 0, 1, 2 … Shares of the nodes they were made of are never in the way.
 ///
 /// # Errors
-/// [`CombineFailure::Exists`] and [`CombineFailure::Disk`].
-pub fn write(dir: &Path, secrets: &[SecretKey], in_the_way: InTheWay) -> Result<(), CombineFailure> {
+/// [`CombineFailure::Exists`], [`CombineFailure::Shares`] and [`CombineFailure::Disk`].
+pub fn write(dir: &Path, combined: &Combined, in_the_way: InTheWay) -> Result<(), CombineFailure> {
+    let secrets = &combined.secrets;
+    let is_here = |node: &PathBuf| {
+        let shares = fs::canonicalize(node.join(DIRECTORY));
+        shares.is_ok_and(|shares| fs::canonicalize(dir).is_ok_and(|dir| dir == shares))
+    };
+    if combined.nodes.iter().any(is_here) {
+        return Err(CombineFailure::Shares { path: dir.to_owned() });
+    }
     disk::make_directory(dir)?;
     disk::sweep(dir)?;
     let failed = |source| CombineFailure::Read { path: dir.to_owned(), source };

@@ -59,7 +59,7 @@ impl Run for Combine {
         let in_the_way = if self.force { InTheWay::Remove } else { InTheWay::Refuse };
         let output = cx.root.join(&self.output_dir);
         let spinner = Spinner::new(cx, "making keystores");
-        let written = combine::write(&output, &combined.secrets, in_the_way);
+        let written = combine::write(&output, &combined, in_the_way);
         drop(spinner);
         written.map_err(explained)?;
         let keys: Vec<String> =
@@ -90,6 +90,11 @@ fn explained(failure: CombineFailure) -> CliError {
             format!("writing keystores to {}", path.display()),
             "there are keystores in it already",
             "choose another --output-dir, or have them removed with --force",
+        ),
+        CombineFailure::Shares { .. } => CliError::other(
+            "writing keystores",
+            failure,
+            "choose another --output-dir: not even --force removes a node's shares",
         ),
         CombineFailure::NoNode { .. } => CliError::other(
             "finding the nodes",
