@@ -96,7 +96,7 @@ pub fn flags() -> Vec<(String, Command)> {
 /// `coxswain dv`.
 pub(super) fn command() -> Command {
     below(
-        Command::new("dv").about("Run and set up distributed validators, with charon's files and flags").after_help(
+        Command::new("dv").about("Make, check and combine clusters of distributed validators, with charon's files and flags").after_help(
             "Examples:\n  coxswain dv create enr\n  coxswain dv enr --verbose\n\n\
              A flag may also be a variable (CHARON_DATA_DIR for --data-dir) or a line of charon.yaml in this directory.\n\
              Called under the name `charon`, the binary has these commands at the top.",
@@ -108,7 +108,7 @@ pub(super) fn command() -> Command {
 #[must_use]
 pub fn charon() -> Command {
     below(GlobalArgs::augment_args(Command::new(CHARON)))
-        .about("Runs and sets up distributed validators (coxswain, with charon's files and flags)")
+        .about("Makes, checks and combines clusters of distributed validators (coxswain, with charon's files and flags)")
         .version(env!("CARGO_PKG_VERSION"))
         .after_help(
             "Every flag may also be a variable (CHARON_DATA_DIR for --data-dir) or a line of charon.yaml.",
