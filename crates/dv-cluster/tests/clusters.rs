@@ -1,6 +1,9 @@
 //! Clusters that others made are made again of their keys, byte for byte; clusters of every version are made, verified
 //! and taken apart; and what is refused.
 
+#[path = "../../dv-types/tests/support/vectors.rs"]
+mod support;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -16,19 +19,6 @@ use coxswain_dv_types::network::{NETWORKS, Network, Networks};
 use proptest::prelude::*;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-
-/// The folder of real runs; none, and a line that says so, where they are not.
-#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
-fn runs() -> Option<PathBuf> {
-    let all = std::env::var_os("COXSWAIN_VECTORS")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors"), PathBuf::from);
-    let folder = all.join("charon/runs");
-    if !folder.exists() {
-        println!("skipped: {} is not here", folder.display());
-        return None;
-    }
-    Some(folder)
-}
 
 /// The network that one of the runs was made for.
 fn own_network() -> Network {
@@ -66,7 +56,7 @@ fn node_dirs(cluster: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn clusters_of_others_are_made_again() {
-    let Some(runs) = runs() else { return };
+    let Some(runs) = support::vectors("charon/runs") else { return };
     let networks = Networks::with(own_network());
     let folders = [
         ("create-v1.11-n4", "keystore-"),

@@ -1,5 +1,8 @@
 //! What other programs computed and wrote.
 
+#[path = "support/vectors.rs"]
+mod support;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,19 +13,7 @@ use coxswain_dv_types::network::{NETWORKS, Networks, fork_data_root};
 use coxswain_dv_types::registration::{Registration, SignedRegistration};
 use coxswain_dv_types::{Root, deposit, enr};
 use serde_json::Value as Json;
-
-/// The folder of the vectors; none, and a line that says so, where they are not.
-#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
-fn vectors(folder: &str) -> Option<PathBuf> {
-    let all = std::env::var_os("COXSWAIN_VECTORS")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors"), PathBuf::from);
-    let folder = all.join(folder);
-    if !folder.is_dir() {
-        println!("skipped: {} is not here", folder.display());
-        return None;
-    }
-    Some(folder)
-}
+use support::vectors;
 
 fn json(path: &Path) -> Json {
     let text = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));

@@ -1,24 +1,13 @@
 //! Cluster files of others, from outside the repository.
 
+mod vectors;
+
+pub(crate) use vectors::vectors;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use coxswain_dv_types::network::{NETWORKS, Network, Networks};
-
-/// The folder of the vectors; none, and a line that says so, where they are not.
-#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
-pub(crate) fn vectors(folder: &str) -> Option<PathBuf> {
-    let Some(all) = std::env::var_os("COXSWAIN_VECTORS") else {
-        println!("skipped: COXSWAIN_VECTORS names no folder with vectors");
-        return None;
-    };
-    let folder = Path::new(&all).join(folder);
-    if !folder.exists() {
-        println!("skipped: {} is not here", folder.display());
-        return None;
-    }
-    Some(folder)
-}
 
 /// Every file below a folder whose name is accepted, in order, with its text.
 pub(crate) fn files(folder: &Path, is_wanted: impl Fn(&str) -> bool + Copy) -> Vec<(PathBuf, Vec<u8>)> {
