@@ -58,6 +58,8 @@ const PURE: &[&str] = &[
     "crates/dv-keystore/src/",
     "crates/dv-types/src/",
     "crates/dv-cluster/src/",
+    "crates/dv-wire/src/",
+    "crates/dv-dkg/src/",
     "src/config/",
     "src/graph/",
     "src/plan/",
@@ -101,6 +103,9 @@ const MEMBERS: &[(&str, &[&str])] = &[
     ("crates/dv-keystore/Cargo.toml", &[]),
     ("crates/dv-types/Cargo.toml", &["coxswain-dv-crypto"]),
     ("crates/dv-cluster/Cargo.toml", &["coxswain-dv-crypto", "coxswain-dv-keystore", "coxswain-dv-types"]),
+    ("crates/dv-wire/Cargo.toml", &["coxswain-dv-crypto", "coxswain-dv-types"]),
+    ("crates/dv-dkg/Cargo.toml", &["coxswain-dv-crypto", "coxswain-dv-types", "coxswain-dv-wire"]),
+    ("crates/dv-net/Cargo.toml", &["coxswain-dv-crypto", "coxswain-dv-types", "coxswain-dv-wire"]),
     ("state/Cargo.toml", &["coxswain-model"]),
 ];
 

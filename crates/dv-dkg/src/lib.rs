@@ -1,0 +1,1 @@
+//! The key ceremony as state machines: events in, effects out.

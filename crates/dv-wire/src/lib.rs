@@ -1,0 +1,1 @@
+//! Messages between nodes of a distributed validator, byte for byte.
