@@ -1,1 +1,36 @@
 //! The network of a node: peers, relays, streams.
+//!
+//! ```text
+//! host      one task owns the swarm; Network is the handle to it
+//!  ├ peers    whom to dial when, where to reserve: pure
+//!  ├ circuit  connections through relays
+//!  ├ gate     who may be connected
+//!  └ streams  streams of every protocol
+//! frame     messages on a stream
+//! ```
+//!
+//! Speaks with go-libp2p 0.48 as charon uses it. Knows nothing of what messages mean.
+//!
+//! # What must never happen
+//!
+//! - A stream of a peer is reset or dropped because this node is busy.
+//! - A peer's word alone takes memory, or time without end.
+//! - A stranger stays connected.
+
+mod circuit;
+mod frame;
+mod gate;
+mod host;
+mod peers;
+mod protocol;
+mod streams;
+
+pub use circuit::message::CircuitError;
+pub use frame::FrameError;
+pub use host::{
+    Incoming, MAX_ANSWER_BYTES, Network, RelaySource, Reply, Resolve, ResolveError, SendError, Settings,
+    StartError, Status, peer_id, start,
+};
+pub use libp2p::{Multiaddr, PeerId, Stream};
+pub use protocol::{Kind, Protocol};
+pub use streams::OpenError;

@@ -1,0 +1,171 @@
+//! Messages on a stream: a length as unsigned LEB128, then as many bytes.
+
+use std::io;
+use std::time::Duration;
+
+use futures::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+
+/// Bytes that a length may have, as go's reader has it.
+const MAX_LENGTH_BYTES: usize = 9;
+/// Bytes that are given room for before any has come: a peer's word alone costs no memory.
+const FIRST_ROOM: usize = 64 << 10;
+/// How long the other side may take to end a stream on which all is said.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// Why a message was not read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    /// The stream ended before the message did.
+    #[error("the peer ended the stream before its message was whole")]
+    Ended,
+    /// The length is not one.
+    #[error("the length of the message is not written as it should be")]
+    Length,
+    /// It is longer than it may be.
+    #[error("the message has {length} bytes, more than the {max} it may have")]
+    TooLong {
+        /// What the peer says.
+        length: u64,
+        /// The limit.
+        max: usize,
+    },
+    /// The stream broke.
+    #[error("the stream broke")]
+    Broken(#[from] io::Error),
+    /// It took too long.
+    #[error("the peer was silent for {} s", .0.as_secs())]
+    Slow(Duration),
+}
+
+impl FrameError {
+    /// Whether the stream or its connection broke, which says nothing about the peer: trying again may help.
+    pub fn is_broken(&self) -> bool {
+        matches!(self, FrameError::Broken(_))
+    }
+}
+
+/// Reads one message of at most `max` bytes, and not a byte behind it.
+pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin), max: usize) -> Result<Vec<u8>, FrameError> {
+    let mut length = 0u64;
+    for position in 0..=MAX_LENGTH_BYTES {
+        if position == MAX_LENGTH_BYTES {
+            return Err(FrameError::Length);
+        }
+        let mut byte = [0];
+        read_exact(stream, &mut byte).await?;
+        length |= u64::from(byte[0] & 0x7f) << (7 * position);
+        if byte[0] & 0x80 == 0 {
+            if position > 0 && byte[0] == 0 {
+                return Err(FrameError::Length);
+            }
+            break;
+        }
+    }
+    if length > max as u64 {
+        return Err(FrameError::TooLong { length, max });
+    }
+    read_body(stream, length as usize).await
+}
+
+/// Reads so many bytes; room grows with what comes.
+pub(crate) async fn read_body(
+    stream: &mut (impl AsyncRead + Unpin),
+    length: usize,
+) -> Result<Vec<u8>, FrameError> {
+    let mut body = Vec::new();
+    while body.len() < length {
+        let from = body.len();
+        let more = (length - from).min(FIRST_ROOM.max(from));
+        body.resize(from + more, 0);
+        read_exact(stream, &mut body[from..]).await?;
+    }
+    Ok(body)
+}
+
+async fn read_exact(stream: &mut (impl AsyncRead + Unpin), bytes: &mut [u8]) -> Result<(), FrameError> {
+    stream.read_exact(bytes).await.map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => FrameError::Ended,
+        _ => FrameError::Broken(error),
+    })
+}
+
+/// Writes one message.
+pub(crate) async fn write(stream: &mut (impl AsyncWrite + Unpin), message: &[u8]) -> Result<(), FrameError> {
+    let mut framed = Vec::with_capacity(message.len() + MAX_LENGTH_BYTES + 1);
+    let mut length = message.len() as u64;
+    loop {
+        let low = (length & 0x7f) as u8;
+        length >>= 7;
+        if length == 0 {
+            framed.push(low);
+            break;
+        }
+        framed.push(low | 0x80);
+    }
+    framed.extend_from_slice(message);
+    stream.write_all(&framed).await?;
+    stream.flush().await?;
+    Ok(())
+}
+
+/// Says that nothing more will be written.
+pub(crate) async fn half_close(stream: &mut (impl AsyncWrite + Unpin)) -> Result<(), FrameError> {
+    Ok(stream.close().await?)
+}
+
+/// Ends a stream without a reset: a peer of charon takes one for a broken relay.
+pub(crate) async fn finish(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+    let ending = async {
+        stream.close().await?;
+        let mut rest = [0; 64];
+        while stream.read(&mut rest).await? > 0 {}
+        io::Result::Ok(())
+    };
+    // Whatever comes of it, all was said that was to be said.
+    drop(tokio::time::timeout(GOODBYE, ending).await);
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::io::Cursor;
+
+    use super::*;
+
+    fn read_all(bytes: &[u8], max: usize) -> Result<Vec<u8>, FrameError> {
+        futures::executor::block_on(read(&mut Cursor::new(bytes.to_vec()), max))
+    }
+
+    #[test]
+    fn messages_come_back() {
+        for length in [0, 1, 127, 128, 300, 70_000, 200_000] {
+            let message = vec![7; length];
+            let mut bytes = Vec::new();
+            futures::executor::block_on(write(&mut bytes, &message)).unwrap();
+            assert_eq!(read_all(&bytes, 200_000).unwrap(), message);
+        }
+    }
+
+    #[test]
+    fn an_empty_message_is_one_byte() {
+        let mut bytes = Vec::new();
+        futures::executor::block_on(write(&mut bytes, &[])).unwrap();
+        assert_eq!(bytes, [0]);
+    }
+
+    #[test]
+    fn lengths_are_minimal_and_bounded() {
+        assert!(matches!(read_all(&[0x80, 0x00], 10), Err(FrameError::Length)));
+        assert!(matches!(read_all(&[0xff; 12], 10), Err(FrameError::Length)));
+        assert!(matches!(read_all(&[0x0b], 10), Err(FrameError::TooLong { length: 11, max: 10 })));
+        assert!(matches!(read_all(&[0x05, 1, 2], 10), Err(FrameError::Ended)));
+        assert!(matches!(read_all(&[], 10), Err(FrameError::Ended)));
+    }
+
+    /// A peer that promises 100 MiB and sends three bytes is not given 100 MiB.
+    #[test]
+    fn promises_cost_no_memory() {
+        let mut promised = vec![0x80, 0x80, 0x80, 0x32];
+        promised.extend_from_slice(&[1, 2, 3]);
+        assert!(matches!(read_all(&promised, 128 << 20), Err(FrameError::Ended)));
+    }
+}

@@ -1,0 +1,362 @@
+//! The task that owns the swarm.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures::StreamExt as _;
+use futures::channel::mpsc as unbounded;
+use futures::future::Either;
+use libp2p::core::muxing::StreamMuxerBox;
+use libp2p::core::transport::Boxed;
+use libp2p::core::upgrade::Version;
+use libp2p::identity::Keypair;
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::swarm::{ConnectionId, DialError, NetworkBehaviour, StreamProtocol, SwarmEvent};
+use libp2p::{Multiaddr, PeerId, Swarm, Transport as _, dns, identify, noise, ping, tcp, yamux};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+
+use super::incoming::{self, Incoming};
+use super::relays::{self, Resolved};
+use super::{Command, Settings, StartError, Status};
+use crate::circuit::{self, message as relay};
+use crate::gate;
+use crate::peers::{Effect, Event, Peers};
+use crate::protocol::Protocol;
+use crate::streams::{self, Inbound, Open, OpenError};
+
+/// Streams of one connection. go-libp2p has no limit; more than this many the library cannot hold.
+const MAX_STREAMS: usize = 4096;
+/// Streams of one connection that may be negotiated at once; more would wait where only 256 have room.
+const MAX_NEGOTIATING: usize = 1024;
+/// A connection on which nothing happens stays: peers are few, and meant to be there.
+const IDLE: Duration = Duration::from_secs(365 * 24 * 3600);
+/// go's servers end a stream of pings after 10 s of silence.
+const PING: Duration = Duration::from_secs(5);
+/// What everyone on this network says in identify.
+const IDENTIFY: &str = "ipfs/0.1.0";
+/// How long asking a relay may take.
+const RELAY_LIMIT: Duration = Duration::from_secs(60);
+/// Resolved relays that wait for the swarm.
+const RESOLVED: usize = 16;
+/// The longest sleep without anything due.
+const LONG: Duration = Duration::from_secs(3600);
+
+#[derive(NetworkBehaviour)]
+struct Behaviour {
+    gate: gate::Behaviour,
+    streams: streams::Behaviour,
+    identify: identify::Behaviour,
+    ping: ping::Behaviour,
+}
+
+/// What a request to a relay came to.
+struct Asked {
+    relay: PeerId,
+    result: Result<Duration, relay::CircuitError>,
+}
+
+/// See the module.
+pub(super) struct Driver {
+    swarm: Swarm<Behaviour>,
+    peers: Peers,
+    started: Instant,
+    protocols: BTreeMap<&'static str, Protocol>,
+    /// Dials of ours, and to whom: a dial that fails does not say whom it was for.
+    dials: HashMap<ConnectionId, PeerId>,
+    permits: HashMap<PeerId, Arc<Semaphore>>,
+    commands: mpsc::Receiver<Command>,
+    incoming: mpsc::Sender<Incoming>,
+    status: watch::Sender<Status>,
+    streams: unbounded::UnboundedReceiver<Inbound>,
+    circuits: circuit::Ends,
+    asked: mpsc::Receiver<Asked>,
+    to_ask: mpsc::Sender<Asked>,
+    resolved: mpsc::Receiver<Resolved>,
+}
+
+fn transport(key: &Keypair) -> Result<(Boxed<(PeerId, StreamMuxerBox)>, circuit::Ends), StartError> {
+    let (through_relays, ends) = circuit::Transport::new();
+    let direct = dns::tokio::Transport::system(tcp::tokio::Transport::new(tcp::Config::new().nodelay(true)))
+        .map_err(StartError::Dns)?;
+    let mut muxer = yamux::Config::default();
+    muxer.set_max_num_streams(MAX_STREAMS);
+    let either = through_relays.or_transport(direct).map(|stream, _| match stream {
+        futures::future::Either::Left(relayed) => Either::Left(relayed),
+        futures::future::Either::Right(direct) => Either::Right(direct),
+    });
+    let transport = either
+        .upgrade(Version::V1)
+        .authenticate(noise::Config::new(key).map_err(StartError::Noise)?)
+        .multiplex(muxer)
+        .timeout(RELAY_LIMIT)
+        .map(|(id, muxer), _| (id, StreamMuxerBox::new(muxer)))
+        .boxed();
+    Ok((transport, ends))
+}
+
+fn keypair(key: &coxswain_dv_crypto::k1::IdentityKey) -> Result<Keypair, StartError> {
+    let mut bytes = key.to_bytes();
+    let secret =
+        libp2p::identity::secp256k1::SecretKey::try_from_bytes(&mut *bytes).map_err(StartError::Key)?;
+    Ok(libp2p::identity::secp256k1::Keypair::from(secret).into())
+}
+
+impl Driver {
+    pub(super) fn new(
+        settings: Settings,
+        commands: mpsc::Receiver<Command>,
+        incoming: mpsc::Sender<Incoming>,
+        status: watch::Sender<Status>,
+    ) -> Result<Self, StartError> {
+        let key = keypair(&settings.key)?;
+        let me = key.public().to_peer_id();
+        let (transport, circuits) = transport(&key)?;
+        let mut ids = vec![StreamProtocol::new(relay::STOP)];
+        for protocol in &settings.protocols {
+            ids.push(StreamProtocol::new(protocol.id));
+        }
+        let (streams, inbound) = streams::Behaviour::new(ids);
+        let identify =
+            identify::Config::new(IDENTIFY.into(), key.public()).with_agent_version(settings.agent);
+        let behaviour = Behaviour {
+            gate: gate::Behaviour::new(),
+            streams,
+            identify: identify::Behaviour::new(identify),
+            ping: ping::Behaviour::new(ping::Config::new().with_interval(PING)),
+        };
+        let config = libp2p::swarm::Config::with_tokio_executor()
+            .with_idle_connection_timeout(IDLE)
+            .with_max_negotiating_inbound_streams(MAX_NEGOTIATING);
+        let mut swarm = Swarm::new(transport, behaviour, me, config);
+        for address in settings.listen.into_iter().chain([circuit::listen_address()]) {
+            swarm.listen_on(address.clone()).map_err(|source| StartError::Listen { address, source })?;
+        }
+        for address in settings.external {
+            swarm.add_external_address(address);
+        }
+        let peers = Peers::new(me, &settings.peers, settings.relays.len());
+        let (told, resolved) = mpsc::channel(RESOLVED);
+        for (index, source) in settings.relays.into_iter().enumerate() {
+            tokio::spawn(relays::watch(index, source, Arc::clone(&settings.resolve), told.clone()));
+        }
+        let (to_ask, asked) = mpsc::channel(RESOLVED);
+        let mut driver = Self {
+            swarm,
+            peers,
+            started: Instant::now(),
+            protocols: settings.protocols.iter().map(|one| (one.id, *one)).collect(),
+            dials: HashMap::new(),
+            permits: HashMap::new(),
+            commands,
+            incoming,
+            status,
+            streams: inbound,
+            circuits,
+            asked,
+            to_ask,
+            resolved,
+        };
+        driver.welcome();
+        Ok(driver)
+    }
+
+    pub(super) fn me(&self) -> PeerId {
+        *self.swarm.local_peer_id()
+    }
+
+    /// Runs until it is told to stop, or nobody is left who could tell it.
+    pub(super) async fn run(mut self) {
+        loop {
+            let due = self.peers.due().map_or(Instant::now() + LONG, |due| self.started + due);
+            tokio::select! {
+                event = self.swarm.select_next_some() => self.swarm_event(event),
+                command = self.commands.recv() => match command {
+                    Some(Command::Open { peer, protocols, reply }) => {
+                        self.swarm.behaviour_mut().streams.open(peer, Open { protocols, reply });
+                    }
+                    Some(Command::Stop { reply }) => {
+                        self.end().await;
+                        let _ = reply.send(());
+                        return;
+                    }
+                    None => return self.end().await,
+                },
+                Some(inbound) = self.streams.next() => self.inbound(inbound),
+                Some(dial) = self.circuits.dials.next() => self.dial_through(dial),
+                Some(resolved) = self.resolved.recv() => {
+                    let Resolved { relay, id, addresses } = resolved;
+                    tracing::debug!(relay = %id, ?addresses, "a relay is known");
+                    self.status.send_modify(|status| status.relays = status.relays.max(relay + 1));
+                    self.happened(Event::Resolved { relay, id, addresses });
+                    self.welcome();
+                },
+                Some(asked) = self.asked.recv() => self.reserved(asked),
+                () = sleep_until(due) => self.happened(Event::Tick),
+            }
+        }
+    }
+
+    async fn end(&mut self) {
+        let connected: Vec<PeerId> = self.swarm.connected_peers().copied().collect();
+        for peer in connected {
+            let _ = self.swarm.disconnect_peer_id(peer);
+        }
+        // Until the swarm has said all its goodbyes.
+        let ending = async {
+            while self.swarm.connected_peers().next().is_some() {
+                let _ = self.swarm.select_next_some().await;
+            }
+        };
+        drop(tokio::time::timeout(Duration::from_secs(1), ending).await);
+    }
+
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Tells what happened, and does what comes of it.
+    fn happened(&mut self, event: Event) {
+        let now = self.now();
+        let effects = self.peers.step(now, event);
+        for effect in effects {
+            match effect {
+                Effect::Dial(peer, addresses) => self.dial(peer, addresses),
+                Effect::Reserve(relay) => self.reserve(relay),
+            }
+        }
+    }
+
+    /// Lets in whom the peers and relays of now are.
+    fn welcome(&mut self) {
+        let welcome = self.peers.welcome();
+        self.swarm.behaviour_mut().gate.welcome(welcome);
+    }
+
+    fn dial(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
+        let dial = DialOpts::peer_id(peer).condition(PeerCondition::Always).addresses(addresses).build();
+        let id = dial.connection_id();
+        self.dials.insert(id, peer);
+        if let Err(error) = self.swarm.dial(dial) {
+            tracing::debug!(%peer, %error, "a dial was not begun");
+            self.dials.remove(&id);
+            self.happened(Event::DialFailed(peer));
+        }
+    }
+
+    fn open(
+        &mut self,
+        peer: PeerId,
+        protocol: &'static str,
+    ) -> impl Future<Output = Result<libp2p::Stream, OpenError>> + use<> {
+        let (reply, answer) = futures::channel::oneshot::channel();
+        let open = Open { protocols: vec![StreamProtocol::new(protocol)], reply };
+        self.swarm.behaviour_mut().streams.open(peer, open);
+        async move { answer.await.unwrap_or(Err(OpenError::Lost)) }
+    }
+
+    fn reserve(&mut self, relay: PeerId) {
+        let stream = self.open(relay, relay::HOP);
+        let asked = self.to_ask.clone();
+        tokio::spawn(async move {
+            let asking = async {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+                relay::reserve(stream.await?, now).await
+            };
+            let result =
+                tokio::time::timeout(RELAY_LIMIT, asking).await.unwrap_or(Err(relay::CircuitError::Slow));
+            drop(asked.send(Asked { relay, result }).await);
+        });
+    }
+
+    fn reserved(&mut self, Asked { relay, result }: Asked) {
+        match result {
+            Ok(lasts) => {
+                tracing::debug!(%relay, ?lasts, "a place is reserved with a relay");
+                self.happened(Event::Reserved(relay, lasts));
+                self.reservations();
+            }
+            Err(error) => {
+                tracing::warn!(%relay, %error, "no place is reserved with a relay");
+                self.happened(Event::ReserveFailed(relay));
+            }
+        }
+    }
+
+    fn reservations(&mut self) {
+        let now = self.now();
+        let count = self.peers.reservations(now);
+        self.status.send_if_modified(|status| std::mem::replace(&mut status.reservations, count) != count);
+    }
+
+    fn dial_through(&mut self, dial: circuit::Dial) {
+        let stream = self.open(dial.relay, relay::HOP);
+        tokio::spawn(async move {
+            let connecting = async { relay::connect(stream.await?, dial.peer).await };
+            let result =
+                tokio::time::timeout(RELAY_LIMIT, connecting).await.unwrap_or(Err(relay::CircuitError::Slow));
+            drop(dial.reply.send(result));
+        });
+    }
+
+    fn inbound(&mut self, inbound: Inbound) {
+        let id = inbound.protocol.as_ref();
+        if id == relay::STOP {
+            tokio::spawn(incoming::circuit(inbound, self.circuits.arrivals.clone()));
+            return;
+        }
+        let Some(protocol) = self.protocols.get(id).copied() else { return };
+        let permits =
+            self.permits.entry(inbound.peer).or_insert_with(|| Arc::new(Semaphore::new(incoming::AT_ONCE)));
+        tokio::spawn(incoming::serve(inbound, protocol, Arc::clone(permits), self.incoming.clone()));
+    }
+
+    fn swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        match event {
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                self.dials.remove(&connection_id);
+                tracing::debug!(peer = %peer_id, is_relayed = endpoint.is_relayed(), "connected");
+                self.happened(Event::Connected { peer: peer_id, is_relayed: endpoint.is_relayed() });
+                self.connections(peer_id);
+            }
+            SwarmEvent::ConnectionClosed { peer_id, endpoint, cause, .. } => {
+                tracing::debug!(peer = %peer_id, is_relayed = endpoint.is_relayed(), ?cause, "disconnected");
+                self.happened(Event::Closed { peer: peer_id, is_relayed: endpoint.is_relayed() });
+                self.connections(peer_id);
+                self.reservations();
+            }
+            SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
+                let Some(peer) = self.dials.remove(&connection_id) else { return };
+                if !matches!(error, DialError::DialPeerConditionFalse(_)) {
+                    tracing::debug!(%peer, ?error, "a dial failed");
+                }
+                self.happened(Event::DialFailed(peer));
+            }
+            SwarmEvent::NewListenAddr { address, .. } => {
+                self.status.send_modify(|status| status.listening.push(address));
+            }
+            SwarmEvent::Behaviour(BehaviourEvent::Identify(identify::Event::Received {
+                peer_id,
+                info,
+                ..
+            })) => {
+                if self.peers.is_peer(&peer_id) {
+                    let names = info.protocols.iter().map(ToString::to_string).collect();
+                    self.status.send_modify(|status| drop(status.protocols.insert(peer_id, names)));
+                }
+                self.happened(Event::Identified(peer_id, info.listen_addrs));
+            }
+            _ => {}
+        }
+    }
+
+    /// Tells who is connected.
+    fn connections(&mut self, peer: PeerId) {
+        let how = self.peers.connection(&peer);
+        self.status.send_if_modified(|status| match how {
+            Some(is_direct) => status.connected.insert(peer, is_direct) != Some(is_direct),
+            None => status.connected.remove(&peer).is_some(),
+        });
+    }
+}

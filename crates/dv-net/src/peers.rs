@@ -1,0 +1,337 @@
+//! Whom to dial when, and where to hold reservations: decided here, done by [`crate::host`].
+//!
+//! ```text
+//! what happened, and when ─step→ dials, requests for reservations      due(): when to come back with Tick
+//! ```
+//!
+//! Of two peers the one with the smaller id dials through relays, the other waits with its reservations up
+//! (charon from v1.11 on; before, both dialled). A dial that comes before the reservation is refused, so it is tried
+//! again soon: nothing else in a ceremony takes as long.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use libp2p::core::multiaddr::Protocol;
+use libp2p::{Multiaddr, PeerId};
+
+use crate::circuit::address_through;
+
+/// First pause before a dial is tried again, and the longest.
+const DIAL: Pauses = Pauses { first: Duration::from_millis(250), longest: Duration::from_secs(5) };
+/// The same for connections to relays and reservations: a relay serves many.
+const RELAY: Pauses = Pauses { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
+/// The same for direct connections beside relayed ones.
+const UPGRADE: Pauses = Pauses { first: Duration::from_secs(10), longest: Duration::from_secs(600) };
+/// A reservation is renewed so long before its end.
+const RENEW_BEFORE: Duration = Duration::from_secs(120);
+/// Direct addresses that are kept of a peer: it says them itself.
+const MAX_ADDRESSES: usize = 16;
+
+#[derive(Debug, Clone, Copy)]
+struct Pauses {
+    first: Duration,
+    longest: Duration,
+}
+
+/// When something is tried again.
+#[derive(Debug, Clone, Copy)]
+struct Again {
+    pauses: Pauses,
+    pause: Duration,
+    /// From when on it may be tried.
+    at: Duration,
+    is_running: bool,
+}
+
+impl Again {
+    fn new(pauses: Pauses) -> Self {
+        Self { pauses, pause: pauses.first, at: Duration::ZERO, is_running: false }
+    }
+    fn failed(&mut self, now: Duration) {
+        self.is_running = false;
+        self.at = now + self.pause;
+        self.pause = (self.pause * 3 / 2).min(self.pauses.longest);
+    }
+    fn done(&mut self) {
+        *self = Self::new(self.pauses);
+    }
+    fn is_due(&self, now: Duration) -> bool {
+        !self.is_running && self.at <= now
+    }
+}
+
+/// What happened.
+#[derive(Debug, Clone)]
+pub(crate) enum Event {
+    /// The addresses of a relay are known, or others than before.
+    Resolved {
+        /// Which of the relays.
+        relay: usize,
+        /// Who it is now.
+        id: PeerId,
+        /// Where it is.
+        addresses: Vec<Multiaddr>,
+    },
+    /// A connection is up.
+    Connected {
+        /// To whom.
+        peer: PeerId,
+        /// Through a relay.
+        is_relayed: bool,
+    },
+    /// A connection has ended.
+    Closed {
+        /// To whom.
+        peer: PeerId,
+        /// Through a relay.
+        is_relayed: bool,
+    },
+    /// A dial came to nothing.
+    DialFailed(PeerId),
+    /// A relay keeps a place for us, for so long.
+    Reserved(PeerId, Duration),
+    /// A relay does not.
+    ReserveFailed(PeerId),
+    /// A peer said where it listens.
+    Identified(PeerId, Vec<Multiaddr>),
+    /// Time has passed.
+    Tick,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Dial a peer or a relay at all these addresses.
+    Dial(PeerId, Vec<Multiaddr>),
+    /// Ask a relay for a reservation.
+    Reserve(PeerId),
+}
+
+#[derive(Debug)]
+struct Peer {
+    direct: usize,
+    relayed: usize,
+    /// Where it listens, as far as it is known.
+    addresses: Vec<Multiaddr>,
+    dial: Again,
+    upgrade: Again,
+}
+
+#[derive(Debug)]
+struct Relay {
+    /// Once it is resolved.
+    known: Option<(PeerId, Vec<Multiaddr>)>,
+    connections: usize,
+    dial: Again,
+    reservation: Again,
+    /// How long the reservation lasts.
+    reserved_until: Option<Duration>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Peers {
+    me: PeerId,
+    peers: BTreeMap<PeerId, Peer>,
+    relays: Vec<Relay>,
+}
+
+impl Peers {
+    /// A node among its peers, with so many relays that are not resolved yet.
+    pub(crate) fn new(me: PeerId, peers: &[PeerId], relays: usize) -> Self {
+        let peer = || Peer {
+            direct: 0,
+            relayed: 0,
+            addresses: Vec::new(),
+            dial: Again::new(DIAL),
+            upgrade: Again::new(UPGRADE),
+        };
+        let relay = || Relay {
+            known: None,
+            connections: 0,
+            dial: Again::new(RELAY),
+            reservation: Again::new(RELAY),
+            reserved_until: None,
+        };
+        Self {
+            me,
+            peers: peers.iter().filter(|id| **id != me).map(|id| (*id, peer())).collect(),
+            relays: std::iter::repeat_with(relay).take(relays).collect(),
+        }
+    }
+
+    /// With whom a connection is wanted: peers of the cluster, and relays as they are now.
+    pub(crate) fn welcome(&self) -> BTreeSet<PeerId> {
+        let relays = self.relays.iter().filter_map(|relay| relay.known.as_ref().map(|(id, _)| *id));
+        self.peers.keys().copied().chain(relays).collect()
+    }
+
+    /// Whether there is a connection to a peer, and then whether it is direct.
+    pub(crate) fn connection(&self, id: &PeerId) -> Option<bool> {
+        let peer = self.peers.get(id)?;
+        (peer.direct + peer.relayed > 0).then_some(peer.direct > 0)
+    }
+
+    /// Whether this is a peer of the cluster.
+    pub(crate) fn is_peer(&self, id: &PeerId) -> bool {
+        self.peers.contains_key(id)
+    }
+
+    fn relay(&self, id: &PeerId) -> Option<usize> {
+        self.relays.iter().position(|relay| relay.known.as_ref().is_some_and(|(known, _)| known == id))
+    }
+
+    /// Takes what happened at `now` (since the start, on a clock that never goes back).
+    pub(crate) fn step(&mut self, now: Duration, event: Event) -> Vec<Effect> {
+        match event {
+            Event::Resolved { relay, id, addresses } => self.resolved(relay, id, addresses),
+            Event::Connected { peer, is_relayed } => self.connected(peer, is_relayed),
+            Event::Closed { peer, is_relayed } => self.closed(peer, is_relayed),
+            Event::DialFailed(id) => self.dial_failed(now, &id),
+            Event::Reserved(id, lasts) => {
+                if let Some(relay) = self.relay(&id) {
+                    let relay = &mut self.relays[relay];
+                    relay.reservation.done();
+                    relay.reserved_until = Some(now + lasts);
+                    relay.reservation.at = now + lasts.saturating_sub(RENEW_BEFORE).max(lasts / 2);
+                }
+            }
+            Event::ReserveFailed(id) => {
+                if let Some(relay) = self.relay(&id) {
+                    self.relays[relay].reservation.failed(now);
+                }
+            }
+            Event::Identified(id, addresses) => {
+                if let Some(peer) = self.peers.get_mut(&id) {
+                    let is_direct =
+                        |address: &Multiaddr| !address.iter().any(|part| part == Protocol::P2pCircuit);
+                    peer.addresses = addresses.into_iter().filter(is_direct).take(MAX_ADDRESSES).collect();
+                }
+            }
+            Event::Tick => {}
+        }
+        self.effects(now)
+    }
+
+    fn resolved(&mut self, relay: usize, id: PeerId, addresses: Vec<Multiaddr>) {
+        let Some(relay) = self.relays.get_mut(relay) else { return };
+        if relay.known.as_ref().is_some_and(|(known, _)| *known != id) {
+            // Another host took its place: what was agreed with the old one is void.
+            relay.connections = 0;
+            relay.reserved_until = None;
+            relay.reservation.done();
+        }
+        relay.known = Some((id, addresses));
+        relay.dial.done();
+    }
+
+    fn connected(&mut self, id: PeerId, is_relayed: bool) {
+        if let Some(relay) = self.relay(&id) {
+            let relay = &mut self.relays[relay];
+            relay.connections += 1;
+            relay.dial.done();
+        }
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.dial.done();
+            match is_relayed {
+                true => peer.relayed += 1,
+                false => {
+                    peer.direct += 1;
+                    peer.upgrade.done();
+                }
+            }
+        }
+    }
+
+    fn closed(&mut self, id: PeerId, is_relayed: bool) {
+        if let Some(relay) = self.relay(&id) {
+            let relay = &mut self.relays[relay];
+            relay.connections = relay.connections.saturating_sub(1);
+            if relay.connections == 0 {
+                // The relay forgets a reservation with the connection.
+                relay.reserved_until = None;
+                relay.reservation.done();
+            }
+        }
+        if let Some(peer) = self.peers.get_mut(&id) {
+            let count = if is_relayed { &mut peer.relayed } else { &mut peer.direct };
+            *count = count.saturating_sub(1);
+        }
+    }
+
+    fn dial_failed(&mut self, now: Duration, id: &PeerId) {
+        if let Some(relay) = self.relay(id) {
+            self.relays[relay].dial.failed(now);
+        }
+        if let Some(peer) = self.peers.get_mut(id) {
+            let again = if peer.relayed > 0 { &mut peer.upgrade } else { &mut peer.dial };
+            again.failed(now);
+        }
+    }
+
+    /// Everything that is due.
+    fn effects(&mut self, now: Duration) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for relay in &mut self.relays {
+            let Some((id, addresses)) = &relay.known else { continue };
+            if relay.connections == 0 {
+                if relay.dial.is_due(now) {
+                    relay.dial.is_running = true;
+                    effects.push(Effect::Dial(*id, addresses.clone()));
+                }
+            } else if relay.reservation.is_due(now) {
+                relay.reservation.is_running = true;
+                effects.push(Effect::Reserve(*id));
+            }
+        }
+        let open: Vec<(PeerId, &Multiaddr)> = self
+            .relays
+            .iter()
+            .filter(|relay| relay.connections > 0)
+            .filter_map(|relay| relay.known.as_ref())
+            .filter_map(|(id, addresses)| addresses.first().map(|address| (*id, address)))
+            .collect();
+        for (id, peer) in &mut self.peers {
+            let is_ours_to_dial = self.me.to_bytes() < id.to_bytes();
+            if peer.direct > 0 {
+                continue;
+            }
+            if peer.relayed > 0 {
+                if is_ours_to_dial && !peer.addresses.is_empty() && peer.upgrade.is_due(now) {
+                    peer.upgrade.is_running = true;
+                    effects.push(Effect::Dial(*id, peer.addresses.clone()));
+                }
+                continue;
+            }
+            if !peer.dial.is_due(now) {
+                continue;
+            }
+            let mut addresses = peer.addresses.clone();
+            if is_ours_to_dial {
+                addresses.extend(open.iter().map(|(relay, address)| address_through(address, *relay, *id)));
+            }
+            if !addresses.is_empty() {
+                peer.dial.is_running = true;
+                effects.push(Effect::Dial(*id, addresses));
+            }
+        }
+        effects
+    }
+
+    /// When to come back with [`Event::Tick`] at the latest, if nothing happens before.
+    pub(crate) fn due(&self) -> Option<Duration> {
+        let relays = self.relays.iter().flat_map(|relay| [&relay.dial, &relay.reservation]);
+        let peers = self.peers.values().flat_map(|peer| [&peer.dial, &peer.upgrade]);
+        // What is due already and cannot be done waits for an event, not for the clock.
+        relays
+            .chain(peers)
+            .filter(|again| !again.is_running && !again.at.is_zero())
+            .map(|again| again.at)
+            .min()
+    }
+
+    /// Relays that keep a place for us.
+    pub(crate) fn reservations(&self, now: Duration) -> usize {
+        self.relays.iter().filter(|relay| relay.reserved_until.is_some_and(|until| until > now)).count()
+    }
+}
