@@ -5,6 +5,7 @@
 //! hashed or prefixed here: the caller passes the digest that its message has.
 
 mod address;
+mod der;
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -19,6 +20,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 pub use address::{Address, AddressError};
+pub use der::verify_der;
 
 /// Bytes of a secret key.
 pub const SECRET_LEN: usize = 32;
@@ -63,6 +65,14 @@ pub enum K1Error {
     RecoveryByte {
         /// What was given.
         v: u8,
+    },
+    /// A signature is not in DER, or R or S is out of range.
+    #[error(
+        "an identity signature in DER holds R and S from 1 to the group order less 1; these {length} bytes do not"
+    )]
+    Der {
+        /// Length of what was given.
+        length: usize,
     },
     /// R or S is zero or not below the order of the group.
     #[error("R or S of an identity signature is out of range")]
