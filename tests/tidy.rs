@@ -104,7 +104,10 @@ const MEMBERS: &[(&str, &[&str])] = &[
     ("crates/dv-types/Cargo.toml", &["coxswain-dv-crypto"]),
     ("crates/dv-cluster/Cargo.toml", &["coxswain-dv-crypto", "coxswain-dv-keystore", "coxswain-dv-types"]),
     ("crates/dv-wire/Cargo.toml", &["coxswain-dv-crypto", "coxswain-dv-types"]),
-    ("crates/dv-dkg/Cargo.toml", &["coxswain-dv-crypto", "coxswain-dv-types", "coxswain-dv-wire"]),
+    (
+        "crates/dv-dkg/Cargo.toml",
+        &["coxswain-dv-cluster", "coxswain-dv-crypto", "coxswain-dv-types", "coxswain-dv-wire"],
+    ),
     ("crates/dv-net/Cargo.toml", &["coxswain-dv-crypto", "coxswain-dv-types", "coxswain-dv-wire"]),
     ("state/Cargo.toml", &["coxswain-model"]),
 ];

@@ -20,4 +20,4 @@ mod seal;
 
 pub use combine::{CombineError, NodeKeys, combine};
 pub use keystores::{KeystoreFiles, keystore};
-pub use seal::{DepositFile, Seal, SealError, Sealed, deal, seal};
+pub use seal::{DepositFile, Seal, SealError, Sealed, deal, seal, targets};

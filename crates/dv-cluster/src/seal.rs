@@ -165,8 +165,11 @@ pub fn seal(parts: Seal<'_>) -> Result<Sealed, SealError> {
     Ok(Sealed { lock: signed(definition, validators, (shares, nodes))?, deposits })
 }
 
-/// Where fees go, and what is withdrawn.
-fn targets(definition: &Definition, position: usize) -> Result<(Address, Credentials), SealError> {
+/// Where fees of a validator go, and what its deposits are withdrawn to.
+///
+/// # Errors
+/// An address of the definition is none.
+pub fn targets(definition: &Definition, position: usize) -> Result<(Address, Credentials), SealError> {
     let given = &definition.validators[position];
     let address = |what: &'static str, text: &str| {
         Address::parse(text).map_err(|why| SealError::Address { position, what, why })

@@ -17,7 +17,10 @@ use zeroize::Zeroizing;
 use crate::ffi::{self, G1, G2, PointError, SCALAR_LEN};
 
 pub use batch::{Signed, find_invalid, verify_batch};
-pub use dealing::{Commitments, KnowledgeProof, Polynomial};
+pub use dealing::{
+    Commitments, KnowledgeProof, Polynomial, commit_and_prove, first_bad_share, first_unproved,
+    public_shares, sum_by_key,
+};
 pub use threshold::{MAX_SHARES, recover_public, recover_secret, recover_signature, split};
 
 /// Bytes of a secret key.

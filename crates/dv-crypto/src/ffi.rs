@@ -6,6 +6,8 @@
 
 #![expect(unsafe_code, reason = "blst is a C library; its wrappers in Rust start threads and lack scalars")]
 
+mod sums;
+
 use std::ptr;
 
 use blst::{
@@ -13,6 +15,8 @@ use blst::{
 };
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::{Zeroize, Zeroizing};
+
+pub(crate) use sums::{GeneratorMultiples, Sum};
 
 /// Bytes of a number modulo r.
 pub(crate) const SCALAR_LEN: usize = 32;
@@ -273,6 +277,11 @@ point! {
 }
 
 impl G1 {
+    /// The point at infinity.
+    fn infinity() -> Self {
+        Self(blst_p1_affine::default())
+    }
+
     pub(crate) fn generator() -> Self {
         // SAFETY: a constant of the library, never null.
         Self(unsafe { *blst::blst_p1_affine_generator() })

@@ -148,18 +148,24 @@ impl Sync {
         Ok(())
     }
 
-    /// Takes what a peer answered to a report of ours; `leaving` is what that said.
+    /// Takes what a peer answered to a report of ours.
     ///
     /// # Errors
     /// The peer refuses us, and with that the ceremony.
-    pub fn take_answer(&mut self, from: usize, leaving: bool, error: &str) -> Result<(), SyncError> {
+    pub fn take_answer(&mut self, from: usize, error: &str) -> Result<(), SyncError> {
         let Some(peer) = self.peers.get_mut(from) else { return Ok(()) };
         if !error.is_empty() {
             return Err(SyncError::Refused { place: from, text: shown(error) });
         }
         peer.has_heard_us = true;
-        peer.knows_we_leave |= leaving;
         Ok(())
+    }
+
+    /// A peer has taken our last report, which said that we leave.
+    pub fn knows_we_leave(&mut self, place: usize) {
+        if let Some(peer) = self.peers.get_mut(place) {
+            peer.knows_we_leave = true;
+        }
     }
 
     /// The stream on which we report has ended.
@@ -292,7 +298,7 @@ mod tests {
         for place in [1, 2] {
             sync.take_report(place, &report(place, 1)).expect("taken");
             assert!(sync.not_connected().contains(&place), "it has not heard us");
-            sync.take_answer(place, false, "").expect("taken");
+            sync.take_answer(place, "").expect("taken");
         }
         assert!(sync.not_connected().is_empty());
         sync.go_to(1);
@@ -314,9 +320,9 @@ mod tests {
         last.shutdown = true;
         sync.take_report(1, &last).expect("taken");
         assert_eq!(sync.not_parted(), [1, 2]);
-        sync.take_answer(1, true, "").expect("taken");
+        sync.knows_we_leave(1);
         assert_eq!(sync.not_parted(), [2]);
-        let refused = sync.take_answer(2, true, "no \u{7}thanks").expect_err("refused");
+        let refused = sync.take_answer(2, "no \u{7}thanks").expect_err("refused");
         assert_eq!(refused, SyncError::Refused { place: 2, text: "no thanks".into() });
     }
 }

@@ -10,7 +10,7 @@ use super::{PublicKey, Signature, TAG, verify};
 use crate::ffi::{self, G1, G2};
 
 /// Bytes of a coefficient.
-const COEFFICIENT_LEN: usize = 8;
+pub(super) const COEFFICIENT_LEN: usize = 8;
 
 /// Who signed what, and the signature.
 pub type Signed = (PublicKey, [u8; 32], Signature);
@@ -39,7 +39,7 @@ pub fn verify_batch(items: &[Signed], rng: &mut impl CryptoRng) -> bool {
 }
 
 /// A number that is not zero: zero would leave its signature unchecked.
-fn coefficient(rng: &mut impl CryptoRng) -> [u8; COEFFICIENT_LEN] {
+pub(super) fn coefficient(rng: &mut impl CryptoRng) -> [u8; COEFFICIENT_LEN] {
     loop {
         let number = rng.next_u64();
         if number != 0 {

@@ -1,10 +1,14 @@
 //! What a key ceremony needs: a secret polynomial, public commitments to its coefficients that a share can be
 //! checked against (Feldman), and a proof that the dealer knows the constant term (Schnorr, as FROST has it).
 
+mod many;
+
 use rand_core::CryptoRng;
 
 use super::{BlsError, MAX_SHARES, Object, PUBLIC_LEN, PublicKey, SECRET_LEN, SecretKey, exact};
 use crate::ffi::{self, G1, Scalar};
+
+pub use many::{commit_and_prove, first_bad_share, first_unproved, public_shares, sum_by_key};
 
 /// Domain separation tag of the challenge of a proof of knowledge.
 const PROOF_TAG: &[u8] = b"BLS12381_XMD:SHA-256_SSWU_RO_";
@@ -75,6 +79,15 @@ impl Commitments {
         check_degree(points.len()).map(|()| Self(points))
     }
 
+    /// Reads compressed points, lowest coefficient first.
+    ///
+    /// # Errors
+    /// As [`Commitments::new`], or one is no public key.
+    pub fn from_bytes<B: AsRef<[u8]>>(points: &[B]) -> Result<Self, BlsError> {
+        check_degree(points.len())?;
+        points.iter().map(|point| PublicKey::from_bytes(point.as_ref())).collect::<Result<_, _>>().map(Self)
+    }
+
     /// The commitments, lowest coefficient first; there are as many as the threshold.
     #[must_use]
     pub fn points(&self) -> &[PublicKey] {
@@ -126,8 +139,11 @@ impl KnowledgeProof {
     /// Proves; `nonce` must be fresh and random: the same one twice gives the secret away.
     #[must_use]
     pub fn new(secret: &SecretKey, nonce: &SecretKey, participant: u8, context: u8) -> Self {
-        let challenge = challenge(&secret.public().0, &nonce.public().0, participant, context);
-        let response = nonce.0.add(&secret.0.mul(&challenge));
+        Self::of(secret, nonce, &challenge(&secret.public().0, &nonce.public().0, participant, context))
+    }
+
+    fn of(secret: &SecretKey, nonce: &SecretKey, challenge: &Scalar) -> Self {
+        let response = nonce.0.add(&secret.0.mul(challenge));
         Self { response: *response.to_bytes(), challenge: *challenge.to_bytes() }
     }
 
