@@ -5,6 +5,7 @@
 //! directories ─staging→ all of them, or none
 //! key file ─key→ identity
 //! key file ─claim→ held: no second node of this key runs      (the rules: dv-types, keylock)
+//! servers ─http→ answers, bounded in time and size             (where what is: obol_api)
 //! ```
 //!
 //! What files mean is read and written in the crates `dv-*`; here is only the edge. Commands are in `cli::dv`.
@@ -13,8 +14,10 @@ pub mod claim;
 pub mod combine;
 pub mod create;
 pub mod disk;
+pub mod http;
 pub mod key;
 pub mod keystores;
+pub mod obol_api;
 pub mod staging;
 pub mod verify;
 

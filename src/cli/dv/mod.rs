@@ -30,6 +30,7 @@ use clap::{ArgMatches, Args as _, Command, Parser};
 use super::error::CliError;
 use super::{Cx, Exit, GlobalArgs, Run};
 use crate::dv::disk::DiskError;
+use crate::dv::http::HttpError;
 use crate::dv::key::KeyError;
 
 /// The name of the binary under which these commands are at the top.
@@ -173,6 +174,13 @@ impl From<DiskError> for CliError {
                 CliError::other(format!("making {} durable", path.display()), source, next)
             }
         }
+    }
+}
+
+impl From<HttpError> for CliError {
+    fn from(error: HttpError) -> CliError {
+        let next = error.next();
+        CliError::other(error.to_string(), error.why, next)
     }
 }
 
