@@ -4,6 +4,7 @@
 #[path = "../../../tests/support/mutate.rs"]
 mod mutate;
 
+use coxswain_dv_wire::address::{Host, Listen, Multiaddr};
 use coxswain_dv_wire::broadcast::{BCastMessage, BCastSigRequest, BCastSigResponse};
 use coxswain_dv_wire::frame::{FrameReader, Read, frame_bytes};
 use coxswain_dv_wire::frost::{
@@ -25,6 +26,7 @@ use coxswain_dv_wire::priority::{
     Duty, PriorityMsg, PriorityResult, PriorityScoredResult, PriorityTopicProposal, PriorityTopicResult,
 };
 use coxswain_dv_wire::qbft::{QbftConsensusMsg, QbftMsg};
+use coxswain_dv_wire::relay::{RelaySource, read_answer};
 use coxswain_dv_wire::sync::{MsgSync, MsgSyncResponse};
 use coxswain_dv_wire::version::Version;
 use coxswain_dv_wire::well_known::{Any, TextValue, Timestamp};
@@ -247,6 +249,40 @@ fn ids_and_versions() {
             if let Ok(version) = Version::parse(&text) {
                 assert_eq!(Version::parse(&version.to_string()).as_ref(), Ok(&version));
                 assert!(version.compare(&version).is_eq());
+            }
+        });
+    });
+}
+
+#[test]
+fn addresses_and_answers_of_relays() {
+    const ADDRESS: &str =
+        "/ip4/1.2.3.4/udp/3031/quic-v1/p2p/16Uiu2HAm1bSDxrCubda6Esz3NkXamvzEjQh4jzMp1PdckJwwMcuw";
+    let samples = [
+        ADDRESS.to_owned(),
+        "/ip6/fe80::1/tcp/1/p2p-circuit".to_owned(),
+        format!("[\"{ADDRESS}\",\"\"]"),
+        "[ff02::1]:3610".to_owned(),
+        "enr:-Iu4QIdyWoZzwEUVwpMI_OjjBTRJ".to_owned(),
+    ]
+    .map(String::into_bytes);
+    bolero::check!().with_max_len(64).for_each(|script: &[u8]| {
+        damaged(&samples, script, |bytes| {
+            let text = String::from_utf8_lossy(bytes);
+            if let Ok(address) = Multiaddr::parse(&text) {
+                assert_eq!(Multiaddr::parse(&address.to_string()).as_ref(), Ok(&address), "{text}");
+            }
+            if let Ok(RelaySource::Address(address)) = RelaySource::parse(&text) {
+                assert!(address.peer().is_some());
+            }
+            if let Ok(Listen { host, port }) = Listen::parse(&text) {
+                let address = Multiaddr::tcp(&host, port);
+                assert_eq!(Multiaddr::parse(&address.to_string()), Ok(address.clone()), "{text}");
+                assert_eq!(address.ip().is_some(), matches!(host, Host::Ip(_)), "{text}");
+            }
+            if let Ok(read) = read_answer(200, bytes) {
+                assert!(read.addresses.iter().all(|address| address.peer() == Some(&read.peer)));
+                assert!(!read.addresses.is_empty());
             }
         });
     });
