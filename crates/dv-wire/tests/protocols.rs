@@ -128,39 +128,13 @@ fn names_that_nodes_list() {
 
 // ------------------------------------------------------------------------------------------------------- sizes
 
-/// The largest messages of a ceremony, with the protocol that they go by.
-fn largest(size: CeremonySize) -> Vec<(&'static Protocol, usize)> {
-    let CeremonySize { nodes, validators, threshold } = size;
+/// Bundles with something of every node.
+fn bundles(size: CeremonySize) -> [(&'static Protocol, usize); 3] {
+    let CeremonySize { nodes, threshold, .. } = size;
     let most = u32::MAX;
-    let key = Some(FrostMsgKey { val_idx: most, source_id: most, target_id: most });
     let (scalar, point, signature) = (vec![1; 32], vec![1; 48], vec![1; 96]);
-    let commitments = vec![point.clone(); threshold];
-    let cast = FrostRound1Cast { key, wi: scalar.clone(), ci: scalar.clone(), commitments };
-    let casts = Any::pack(&FrostRound1Casts { casts: vec![cast; validators] });
-    let share = FrostRound1ShamirShare { key, id: most, value: scalar.clone() };
-    let keys = Any::pack(&NodePubKeyMessage {
-        session_id: scalar.clone(),
-        public_key: point.clone(),
-        shares: Some(NodePubKeyShares { public_key_shares: vec![point.clone(); validators] }),
-    });
-    let data = ParSignedData::of_signature(&[1; 96], i32::MAX);
-    let entry = ParSignedDataSetEntry { key: Some("a".repeat(98)), value: Some(data) };
-    let set = ParSignedDataSet { set: vec![entry; validators] };
     let length = |bytes: Vec<u8>| bytes.len();
-    let signatures = vec![vec![1; 65]; nodes];
-    let mut all = vec![
-        (&protocol::FROST_SHARES, length(encode(&FrostRound1P2P { shares: vec![share; validators] }))),
-        (
-            &protocol::PARSIGEX,
-            length(encode(&ParSigExMsg { duty: Some(Duty::default()), data_set: Some(set) })),
-        ),
-        (
-            &protocol::PEDERSEN_SHARES,
-            length(encode(&ValidatorPubKeyShareMessage {
-                session_id: scalar.clone(),
-                public_key_share: point.clone(),
-            })),
-        ),
+    [
         (
             &protocol::PEDERSEN_DEALS,
             length(encode(&PedersenDealBundle {
@@ -192,7 +166,44 @@ fn largest(size: CeremonySize) -> Vec<(&'static Protocol, usize)> {
                 signature,
             })),
         ),
+    ]
+}
+
+/// The largest messages of a ceremony, with the protocol that they go by.
+fn largest(size: CeremonySize) -> Vec<(&'static Protocol, usize)> {
+    let CeremonySize { nodes, validators, threshold } = size;
+    let most = u32::MAX;
+    let key = Some(FrostMsgKey { val_idx: most, source_id: most, target_id: most });
+    let (scalar, point) = (vec![1; 32], vec![1; 48]);
+    let commitments = vec![point.clone(); threshold];
+    let cast = FrostRound1Cast { key, wi: scalar.clone(), ci: scalar.clone(), commitments };
+    let casts = Any::pack(&FrostRound1Casts { casts: vec![cast; validators] });
+    let share = FrostRound1ShamirShare { key, id: most, value: scalar.clone() };
+    let keys = Any::pack(&NodePubKeyMessage {
+        session_id: scalar.clone(),
+        public_key: point.clone(),
+        shares: Some(NodePubKeyShares { public_key_shares: vec![point.clone(); validators] }),
+    });
+    let data = ParSignedData::of_signature(&[1; 96], i32::MAX);
+    let entry = ParSignedDataSetEntry { key: Some("a".repeat(98)), value: Some(data) };
+    let set = ParSignedDataSet { set: vec![entry; validators] };
+    let length = |bytes: Vec<u8>| bytes.len();
+    let signatures = vec![vec![1; 65]; nodes];
+    let mut all = vec![
+        (&protocol::FROST_SHARES, length(encode(&FrostRound1P2P { shares: vec![share; validators] }))),
+        (
+            &protocol::PARSIGEX,
+            length(encode(&ParSigExMsg { duty: Some(Duty::default()), data_set: Some(set) })),
+        ),
+        (
+            &protocol::PEDERSEN_SHARES,
+            length(encode(&ValidatorPubKeyShareMessage {
+                session_id: scalar.clone(),
+                public_key_share: point.clone(),
+            })),
+        ),
     ];
+    all.extend(bundles(size));
     for (id, message) in [(FROST_ROUND1, casts), (PEDERSEN_KEYS, keys)] {
         let request = BCastSigRequest { id: id.into(), message: Some(message.clone()) };
         let sent = BCastMessage { id: id.into(), message: Some(message), signatures: signatures.clone() };
