@@ -1,5 +1,7 @@
 //! Addresses, relays, versions and ids: what is refused, and why.
 
+use std::cmp::Ordering;
+
 use coxswain_dv_crypto::k1::IdentityKey;
 use coxswain_dv_wire::address::{
     Host, Listen, Multiaddr, MultiaddrError, PrivateAddresses, Transport, advertised,
@@ -207,6 +209,23 @@ fn texts_that_are_no_versions_are_refused() {
     assert!(Version::parse(&format!("v1.2-{}", "a".repeat(200))).is_err());
     for text in ["v1.11", "v1.11.0", "v1.11.0-rc3", "v1.11-dev", "v0.0.0-a-b.c"] {
         assert_eq!(Version::parse(text).expect(text).to_string(), text);
+    }
+}
+
+#[test]
+fn patches_count_only_between_two_releases() {
+    for (a, b, expected) in [
+        ("v1.11.2", "v1.11.10", Ordering::Less),
+        ("v1.9.5", "v1.10.0", Ordering::Less),
+        ("v2.0", "v1.11.9", Ordering::Greater),
+        ("v1.11.0-rc3", "v1.11.1", Ordering::Equal),
+        ("v1.11.0-rc3", "v1.11.1-rc1", Ordering::Equal),
+        ("v1.11", "v1.11.1", Ordering::Equal),
+        ("v1.11.0-rc3", "v1.12.0", Ordering::Less),
+    ] {
+        let version = |text: &str| Version::parse(text).expect("a version");
+        assert_eq!(version(a).compare(&version(b)), expected, "{a} {b}");
+        assert_eq!(version(b).compare(&version(a)), expected.reverse(), "{b} {a}");
     }
 }
 
