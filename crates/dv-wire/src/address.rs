@@ -351,6 +351,16 @@ pub enum PrivateAddresses {
     Leave,
 }
 
+/// What an operator's external addresses and names give: one address for each of them and each port that is listened on.
+#[must_use]
+pub fn external(hosts: &[Host], tcp_ports: &[u16], quic_ports: &[u16]) -> Vec<Multiaddr> {
+    let of_host = |host| {
+        let tcp = tcp_ports.iter().map(move |port| Multiaddr::tcp(host, *port));
+        tcp.chain(quic_ports.iter().map(move |port| Multiaddr::quic(host, *port)))
+    };
+    hosts.iter().flat_map(of_host).collect()
+}
+
 /// What a node tells others of where it is: what its operator gave, then what it found itself, nothing twice.
 #[must_use]
 pub fn advertised(found: &[Multiaddr], given: &[Multiaddr], private: PrivateAddresses) -> Vec<Multiaddr> {

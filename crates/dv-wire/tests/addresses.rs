@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use coxswain_dv_crypto::k1::IdentityKey;
 use coxswain_dv_wire::address::{
-    Host, Listen, Multiaddr, MultiaddrError, PrivateAddresses, Transport, advertised,
+    Host, Listen, Multiaddr, MultiaddrError, PrivateAddresses, Transport, advertised, external,
 };
 use coxswain_dv_wire::peer::{PeerId, PeerIdError};
 use coxswain_dv_wire::relay::{MAX_ANSWER, RelayError, RelaySource, read_answer};
@@ -127,6 +127,29 @@ fn what_an_operator_says_where_to_listen() {
         assert!(matches!(host(wrong), Err(MultiaddrError::Listen { .. })), "{wrong}");
     }
     assert_eq!(Multiaddr::tcp(&Host::Name("a.b".into()), 1), address("/dns/a.b/tcp/1"));
+}
+
+#[test]
+fn an_external_host_is_told_with_every_port() {
+    let hosts = ["1.2.3.4", "node.example", "2001:db8::1"].map(|text| Host::parse(text).expect("a host"));
+    let texts: Vec<String> =
+        external(&hosts, &[3610, 3611], &[3630]).iter().map(Multiaddr::to_string).collect();
+    assert_eq!(
+        texts[..6],
+        [
+            "/ip4/1.2.3.4/tcp/3610",
+            "/ip4/1.2.3.4/tcp/3611",
+            "/ip4/1.2.3.4/udp/3630/quic-v1",
+            "/dns/node.example/tcp/3610",
+            "/dns/node.example/tcp/3611",
+            "/dns/node.example/udp/3630/quic-v1",
+        ]
+    );
+    assert_eq!(texts[8], "/ip6/2001:db8::1/udp/3630/quic-v1");
+    assert_eq!(texts.len(), 9);
+    for wrong in ["", "a b", "-a", "a/b", "1.2.3.4:1"] {
+        assert_eq!(Host::parse(wrong), None, "{wrong}");
+    }
 }
 
 #[test]
