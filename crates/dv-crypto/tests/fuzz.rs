@@ -4,7 +4,7 @@
 #[path = "../../../tests/support/mutate.rs"]
 mod mutate;
 
-use coxswain_dv_crypto::k1::{Address, IdentityKey, IdentityPublic, recover, verify65};
+use coxswain_dv_crypto::k1::{Address, IdentityKey, IdentityPublic, recover, verify_der, verify65};
 use mutate::mutate;
 
 const KEY_TEXT: &[u8] = b"41d3ff12045b73c870529fe44f70dca2745bafbe1698ffc3c8759eef3cfbaee1";
@@ -46,6 +46,18 @@ fn identity_signatures() {
         let bytes = mutate(&sample, script, &[]);
         let Ok(public) = recover(&[7; 32], &bytes) else { return };
         assert_eq!(verify65(&public, &[7; 32], &bytes), Ok(()));
+    });
+}
+
+#[test]
+fn identity_signatures_in_der() {
+    let key = IdentityKey::parse(std::str::from_utf8(KEY_TEXT).expect("text")).expect("a key");
+    let sample = key.sign_der(&[7; 32]);
+    bolero::check!().with_max_len(64).for_each(|script: &[u8]| {
+        let bytes = mutate(&sample, script, &[]);
+        // There is one way to write a signature, and nobody hits on another one of this key.
+        let is_good = verify_der(&key.public(), &[7; 32], &bytes).is_ok();
+        assert_eq!(is_good, bytes == sample, "{}", hex::encode(bytes));
     });
 }
 

@@ -3,8 +3,8 @@
 mod support;
 
 use coxswain_dv_crypto::k1::{
-    Address, AddressError, IdentityKey, IdentityPublic, K1Error, SIGNATURE_LEN, keccak256, recover, verify64,
-    verify65,
+    Address, AddressError, IdentityKey, IdentityPublic, K1Error, SIGNATURE_LEN, keccak256, recover,
+    verify_der, verify64, verify65,
 };
 use proptest::prelude::*;
 use rand::SeedableRng;
@@ -290,5 +290,61 @@ proptest! {
         }
         prop_assert_eq!(IdentityPublic::from_bytes(&key.public().to_bytes()), Ok(key.public()));
         prop_assert_eq!(IdentityPublic::from_bytes(&key.public().to_uncompressed()), Ok(key.public()));
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------- in DER
+
+/// DER of R and S (X.690, section 8): written by hand, so that it is not the code under test that says what it is.
+fn der(rs: &[u8]) -> Vec<u8> {
+    let integer = |bytes: &[u8]| {
+        let start = bytes.iter().position(|byte| *byte != 0).unwrap_or(bytes.len() - 1);
+        let mut digits = bytes[start..].to_vec();
+        if digits[0] & 0x80 != 0 {
+            digits.insert(0, 0);
+        }
+        [vec![2, u8::try_from(digits.len()).expect("short")], digits].concat()
+    };
+    let body = [integer(&rs[..32]), integer(&rs[32..64])].concat();
+    [vec![0x30, u8::try_from(body.len()).expect("short")], body].concat()
+}
+
+#[test]
+fn signatures_in_der_of_other_shape_are_refused() {
+    let (key, digest) = (one(), [3; 32]);
+    let good = key.sign_der(&digest);
+    assert_eq!(verify_der(&key.public(), &digest, &good), Ok(()));
+    let raw = key.sign(&digest);
+    let mut wrong = vec![Vec::new(), raw.to_vec(), good[1..].to_vec(), good[..good.len() - 1].to_vec()];
+    wrong.push([good.clone(), vec![0]].concat());
+    // Zero, the order of the group, a negative number, a length in two bytes.
+    wrong.push(der(&[[0; 32].as_slice(), &raw[32..64]].concat()));
+    wrong.push(der(&[order().as_slice(), &raw[32..64]].concat()));
+    wrong.push(der(&[&raw[..32], order().as_slice()].concat()));
+    wrong.push([&[0x30, 0x06, 0x02, 0x01, 0x81], &[0x02, 0x01, 0x01][..]].concat());
+    wrong.push([&[0x30, 0x81], &good[1..]].concat());
+    for signature in wrong {
+        let refused = verify_der(&key.public(), &digest, &signature);
+        assert_eq!(refused, Err(K1Error::Der { length: signature.len() }), "{}", hex::encode(signature));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn signatures_in_der_are_those_of_the_other_form(secret in any::<[u8; 32]>(), digest in any::<[u8; 32]>()) {
+        let Ok(key) = IdentityKey::from_bytes(&secret) else { return Ok(()) };
+        let raw = key.sign(&digest);
+        let signature = key.sign_der(&digest);
+        prop_assert_eq!(&signature, &der(&raw));
+        prop_assert!(signature.len() <= 72);
+        prop_assert_eq!(verify_der(&key.public(), &digest, &signature), Ok(()));
+        prop_assert_eq!(verify_der(&key.public(), &digest, &der(&flipped(&raw))), Ok(()), "a high S");
+        let other = IdentityKey::from_bytes(&[7; 32]).expect("a key").public();
+        if other != key.public() {
+            let mismatch = K1Error::Mismatch { public: Box::new(other) };
+            prop_assert_eq!(verify_der(&other, &digest, &signature), Err(mismatch));
+        }
     }
 }

@@ -27,6 +27,8 @@
 //! - A hash is made of bytes that were written anew where the ones that were received are what was signed.
 //! - A share of a secret is shown, or left in memory.
 
+pub mod address;
+pub mod bounds;
 pub mod broadcast;
 pub mod frame;
 pub mod frost;
@@ -39,6 +41,7 @@ pub mod peerinfo;
 pub mod priority;
 pub mod protocol;
 pub mod qbft;
+pub mod relay;
 pub mod root;
 pub mod sync;
 pub mod version;

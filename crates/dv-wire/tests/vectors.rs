@@ -6,6 +6,8 @@ mod support;
 use std::collections::BTreeMap;
 
 use coxswain_dv_crypto::k1::{IdentityKey, verify65};
+use coxswain_dv_types::enr;
+use coxswain_dv_wire::address::{Listen, Multiaddr, MultiaddrError, PrivateAddresses, Transport, advertised};
 use coxswain_dv_wire::broadcast::{BCastMessage, BCastSigRequest, BCastSigResponse, BroadcastVersion};
 use coxswain_dv_wire::frame::{FrameError, FrameReader, Read, frame, frame_bytes, sync_frame};
 use coxswain_dv_wire::frost::{FrostRound1Casts, FrostRound1P2P, FrostRound2Casts};
@@ -19,6 +21,7 @@ use coxswain_dv_wire::pedersen::{
 use coxswain_dv_wire::peer::PeerId;
 use coxswain_dv_wire::peerinfo::{PeerInfo, PeerVersionError, check_version};
 use coxswain_dv_wire::priority::{Duty, PriorityMsg, PriorityTopicProposal};
+use coxswain_dv_wire::relay::{RelayError, read_answer, record_addresses};
 use coxswain_dv_wire::root::bytes_root;
 use coxswain_dv_wire::sync::{self, MsgSync, MsgSyncResponse};
 use coxswain_dv_wire::version::{Minor, Version};
@@ -416,5 +419,109 @@ fn names_of_handlers_of_several_ids() {
         assert_eq!(name, text(&case["registered_name"]));
         assert!(ids.iter().all(|id| protocol::lists(&name, id)), "{name}");
         assert!(!protocol::lists(&name, "another"), "{name}");
+    }
+}
+
+// -------------------------------------------------------------------------------------------------- addresses
+
+fn address(json: &Json) -> Multiaddr {
+    let address = Multiaddr::parse(text(json)).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(address.to_string(), text(json));
+    address
+}
+
+fn addresses(json: &Json) -> Vec<Multiaddr> {
+    json.as_array().expect("a list").iter().map(address).collect()
+}
+
+#[test]
+fn addresses_through_relays() {
+    for case in cases("circuit_addrs.json") {
+        let peer = PeerId::parse(text(&case["peer"])).expect("an id");
+        let through = Multiaddr::through(&address(&case["relay_addr"]), &peer).expect("a relay");
+        assert_eq!(through, address(&case["circuit_addr"]));
+        assert_eq!(through.peer(), Some(text(&case["peer"])));
+        assert!(through.is_relayed());
+    }
+}
+
+#[test]
+fn transports_of_addresses() {
+    for case in cases("addr_transport.json") {
+        let address = address(&case["addr"]);
+        let label = address.transport().map(|transport| match transport {
+            Transport::Tcp => "tcp",
+            Transport::Quic => "quic",
+        });
+        assert_eq!(label, case["transport"].as_str(), "{case}");
+        assert_eq!(Some(address.is_relayed()), case["via_relay"].as_bool(), "{case}");
+    }
+}
+
+#[test]
+fn addresses_to_listen_on() {
+    for case in cases("listen_addrs.json") {
+        let listen = Listen::parse(text(&case["listen"]));
+        if case.get("reject").is_some() {
+            assert!(matches!(listen, Err(MultiaddrError::Listen { .. })), "{case}: {listen:?}");
+            continue;
+        }
+        let Listen { host, port } = listen.expect("an address");
+        assert_eq!(Multiaddr::tcp(&host, port), address(&case["tcp"]));
+        assert_eq!(Multiaddr::quic(&host, port), address(&case["udp"]));
+    }
+}
+
+#[test]
+fn addresses_that_others_are_told() {
+    for case in cases("advertised_addrs.json") {
+        let private = match case["exclude_private_internal"].as_bool().expect("a flag") {
+            true => PrivateAddresses::Leave,
+            false => PrivateAddresses::Tell,
+        };
+        let told = advertised(&addresses(&case["internal"]), &addresses(&case["external"]), private);
+        assert_eq!(told, addresses(&case["advertised"]), "{case}");
+    }
+}
+
+#[test]
+fn answers_of_relays() {
+    for case in cases("relay_url_answers.json") {
+        let status = u16::try_from(number(&case, "status")).expect("a status");
+        let mut body = case.get("body").or(case.get("body_start")).map(text).expect("a body").to_owned();
+        if let Some(length) = case["body_padded_with_spaces_to"].as_u64() {
+            body.extend(std::iter::repeat_n(' ', usize::try_from(length).expect("small") - body.len()));
+        }
+        let read = read_answer(status, body.as_bytes());
+        match case.get("retry").map(text) {
+            None => {
+                let expected = addresses(&case["accept"]);
+                let read = read.unwrap_or_else(|error| panic!("{case}: {error}"));
+                assert_eq!(read.addresses, expected);
+                assert_eq!(Some(read.peer.as_str()), expected[0].peer());
+            }
+            Some("status") => assert_eq!(read, Err(RelayError::Status(status))),
+            Some("parse") => assert_eq!(read, Err(RelayError::Unreadable)),
+            Some(_) => assert!(read.is_err(), "{case}"),
+        }
+    }
+}
+
+#[test]
+fn node_records_of_relays() {
+    for case in cases("enr_parse.json") {
+        let Ok(record) = enr::parse(text(&case["enr"])) else {
+            assert!(case.get("reject").is_some(), "{case}");
+            continue;
+        };
+        let found = record_addresses(&record);
+        match case["relay_multiaddrs_in_order"].as_array() {
+            Some(expected) if !expected.is_empty() => {
+                assert_eq!(found, Ok(addresses(&case["relay_multiaddrs_in_order"])), "{case}");
+                let answer = read_answer(200, text(&case["enr"]).as_bytes()).expect("an answer");
+                assert_eq!(Ok(answer.addresses), found);
+            }
+            Some(_) | None => assert!(found.is_err() || case["relay_error"].is_null(), "{case}: {found:?}"),
+        }
     }
 }
