@@ -120,20 +120,24 @@ pub(super) fn relaxed(command: Command) -> Command {
 fn flag_as_charon(arg: Arg) -> Arg {
     let form = Form::of(&arg);
     let arg = if is_list(&arg) { arg.value_delimiter(',') } else { arg };
+    let is_set = !arg.get_default_values().is_empty();
     match form {
-        Form::Bool => arg
-            .action(ArgAction::Set)
-            .value_parser(ValueParser::new(parse_bool))
-            .num_args(0..=1)
-            .require_equals(true)
-            .value_name("BOOL")
-            .default_value("false")
-            .default_missing_value("true")
-            .hide_default_value(true),
+        Form::Bool if is_set => bool_as_charon(arg),
+        Form::Bool => bool_as_charon(arg).default_value("false").hide_default_value(true),
         Form::Int => arg.value_parser(ValueParser::new(parse_int)).allow_negative_numbers(true),
         Form::Uint => arg.value_parser(ValueParser::new(parse_uint)),
         Form::Duration | Form::String => arg,
     }
+}
+
+/// Yes where nothing is said behind it.
+fn bool_as_charon(arg: Arg) -> Arg {
+    arg.action(ArgAction::Set)
+        .value_parser(ValueParser::new(parse_bool))
+        .num_args(0..=1)
+        .require_equals(true)
+        .value_name("BOOL")
+        .default_missing_value("true")
 }
 
 fn parse_bool(text: &str) -> Result<bool, String> {

@@ -12,7 +12,9 @@ pub mod combine;
 pub mod create_cluster;
 pub mod create_dkg;
 pub mod forms;
+pub mod logging;
 pub mod network;
+pub mod p2p;
 
 mod create_enr;
 mod enr;
