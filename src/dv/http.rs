@@ -83,6 +83,8 @@ pub struct Request<'a> {
     pub url: &'a Url,
     /// The whole value of `Authorization`, as `Bearer …`; a secret.
     pub authorization: Option<&'a str>,
+    /// Others; nothing in them is secret.
+    pub headers: &'a [(&'static str, String)],
     /// JSON.
     pub body: Option<Zeroizing<Vec<u8>>>,
     /// For everything from the name of the host to the last byte of the answer.
@@ -103,6 +105,7 @@ impl<'a> Request<'a> {
             method,
             url,
             authorization: None,
+            headers: &[],
             body: None,
             timeout: TIMEOUT,
             max_answer_bytes: MAX_ANSWER_BYTES,
@@ -379,6 +382,9 @@ impl Client {
         let mut building = client.request(method, url);
         if let Some(value) = value {
             building = building.header(AUTHORIZATION, value);
+        }
+        for (name, value) in request.headers {
+            building = building.header(*name, value);
         }
         if let Some(body) = &request.body {
             // The bytes are wiped when they are sent.

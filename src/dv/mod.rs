@@ -14,10 +14,12 @@ pub mod claim;
 pub mod combine;
 pub mod create;
 pub mod disk;
+pub mod dkg;
 pub mod http;
 pub mod key;
 pub mod keystores;
 pub mod obol_api;
+pub mod relays;
 pub mod staging;
 pub mod verify;
 

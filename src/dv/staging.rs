@@ -81,6 +81,15 @@ impl Staging {
         written.map_err(refused("writing", &path))
     }
 
+    /// Removes a file below it.
+    ///
+    /// # Errors
+    /// [`DiskError`].
+    pub fn remove(&self, name: &str) -> Result<(), DiskError> {
+        let path = self.path.join(name);
+        fs::remove_file(&path).map_err(refused("removing", &path))
+    }
+
     /// Puts everything in place: what is on the disk by then outlives a crash, and so does the intention.
     ///
     /// # Errors

@@ -15,6 +15,8 @@
 
 mod flow;
 mod job;
+mod lock;
+mod messages;
 mod trouble;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use futures::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use zeroize::Zeroizing;
 
 /// Bytes that a length may have, as go's reader has it.
 const MAX_LENGTH_BYTES: usize = 9;
@@ -45,7 +46,10 @@ impl FrameError {
 }
 
 /// Reads one message of at most `max` bytes, and not a byte behind it.
-pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin), max: usize) -> Result<Vec<u8>, FrameError> {
+pub(crate) async fn read(
+    stream: &mut (impl AsyncRead + Unpin),
+    max: usize,
+) -> Result<Zeroizing<Vec<u8>>, FrameError> {
     let mut length = 0u64;
     for position in 0..=MAX_LENGTH_BYTES {
         if position == MAX_LENGTH_BYTES {
@@ -67,17 +71,19 @@ pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin), max: usize) -> R
     read_body(stream, length as usize).await
 }
 
-/// Reads so many bytes; room grows with what comes.
+/// Reads so many bytes. Room grows with what comes, and what is left behind is wiped: it may be secret.
 pub(crate) async fn read_body(
     stream: &mut (impl AsyncRead + Unpin),
     length: usize,
-) -> Result<Vec<u8>, FrameError> {
-    let mut body = Vec::new();
+) -> Result<Zeroizing<Vec<u8>>, FrameError> {
+    let mut body = Zeroizing::new(Vec::new());
     while body.len() < length {
         let from = body.len();
-        let more = (length - from).min(FIRST_ROOM.max(from));
-        body.resize(from + more, 0);
-        read_exact(stream, &mut body[from..]).await?;
+        let to = length.min(from + FIRST_ROOM.max(from));
+        let mut larger = Zeroizing::new(vec![0; to]);
+        larger[..from].copy_from_slice(&body);
+        read_exact(stream, &mut larger[from..]).await?;
+        body = larger;
     }
     Ok(body)
 }
@@ -91,19 +97,38 @@ async fn read_exact(stream: &mut (impl AsyncRead + Unpin), bytes: &mut [u8]) -> 
 
 /// Writes one message.
 pub(crate) async fn write(stream: &mut (impl AsyncWrite + Unpin), message: &[u8]) -> Result<(), FrameError> {
-    let mut framed = Vec::with_capacity(message.len() + MAX_LENGTH_BYTES + 1);
-    let mut length = message.len() as u64;
-    loop {
-        let low = (length & 0x7f) as u8;
-        length >>= 7;
-        if length == 0 {
-            framed.push(low);
-            break;
-        }
-        framed.push(low | 0x80);
-    }
-    framed.extend_from_slice(message);
+    let framed = Zeroizing::new(coxswain_dv_wire::frame::frame_bytes(message));
     stream.write_all(&framed).await?;
+    stream.flush().await?;
+    Ok(())
+}
+
+/// Reads one message of a stream of reports: its length in 8 bytes, the least one first.
+///
+/// # Errors
+/// [`FrameError`].
+pub async fn read_report(
+    stream: &mut (impl AsyncRead + Unpin),
+    max: usize,
+) -> Result<Zeroizing<Vec<u8>>, FrameError> {
+    let mut length = [0; 8];
+    read_exact(stream, &mut length).await?;
+    let length = u64::from_le_bytes(length);
+    if length == 0 || length > i64::MAX as u64 {
+        return Err(FrameError::Length);
+    }
+    if length > max as u64 {
+        return Err(FrameError::TooLong { length, max });
+    }
+    read_body(stream, length as usize).await
+}
+
+/// Writes what is framed already, in one piece: go's reader takes a report with a single call.
+///
+/// # Errors
+/// [`FrameError`].
+pub async fn write_report(stream: &mut (impl AsyncWrite + Unpin), framed: &[u8]) -> Result<(), FrameError> {
+    stream.write_all(framed).await?;
     stream.flush().await?;
     Ok(())
 }
@@ -114,7 +139,7 @@ pub(crate) async fn half_close(stream: &mut (impl AsyncWrite + Unpin)) -> Result
 }
 
 /// Ends a stream without a reset: a peer of charon takes one for a broken relay.
-pub(crate) async fn finish(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+pub async fn finish(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     let ending = async {
         stream.close().await?;
         let mut rest = [0; 64];
@@ -131,7 +156,7 @@ mod tests {
 
     use super::*;
 
-    fn read_all(bytes: &[u8], max: usize) -> Result<Vec<u8>, FrameError> {
+    fn read_all(bytes: &[u8], max: usize) -> Result<Zeroizing<Vec<u8>>, FrameError> {
         futures::executor::block_on(read(&mut Cursor::new(bytes.to_vec()), max))
     }
 
@@ -141,7 +166,7 @@ mod tests {
             let message = vec![7; length];
             let mut bytes = Vec::new();
             futures::executor::block_on(write(&mut bytes, &message)).unwrap();
-            assert_eq!(read_all(&bytes, 200_000).unwrap(), message);
+            assert_eq!(*read_all(&bytes, 200_000).unwrap(), message);
         }
     }
 

@@ -19,6 +19,7 @@ use futures::channel::oneshot;
 use libp2p::swarm::StreamProtocol;
 use libp2p::{Multiaddr, PeerId, Stream};
 use tokio::sync::{mpsc, watch};
+use zeroize::Zeroizing;
 
 pub use incoming::{Incoming, Reply};
 pub use relays::{MAX_ANSWER_BYTES, RelaySource, Resolve, ResolveError};
@@ -222,7 +223,7 @@ impl Network {
         peer: PeerId,
         protocol: &Protocol,
         message: &[u8],
-    ) -> Result<Vec<u8>, SendError> {
+    ) -> Result<Zeroizing<Vec<u8>>, SendError> {
         let asking = async {
             let mut stream = self.open(peer, &[protocol.id]).await?;
             frame::write(&mut stream, message).await?;

@@ -26,7 +26,7 @@ mod protocol;
 mod streams;
 
 pub use circuit::message::CircuitError;
-pub use frame::FrameError;
+pub use frame::{FrameError, finish, read_report, write_report};
 pub use host::{
     Incoming, MAX_ANSWER_BYTES, Network, RelaySource, Reply, Resolve, ResolveError, SendError, Settings,
     StartError, Status, peer_id, start,

@@ -11,6 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use libp2p::core::ConnectedPoint;
 use libp2p::core::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
 
@@ -60,6 +61,21 @@ impl Again {
     }
 }
 
+/// How a connection goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Via {
+    /// From one to the other.
+    Direct,
+    /// Through a relay.
+    Relay,
+}
+
+impl Via {
+    pub(crate) fn of(endpoint: &ConnectedPoint) -> Via {
+        if endpoint.is_relayed() { Via::Relay } else { Via::Direct }
+    }
+}
+
 /// What happened.
 #[derive(Debug, Clone)]
 pub(crate) enum Event {
@@ -76,15 +92,15 @@ pub(crate) enum Event {
     Connected {
         /// To whom.
         peer: PeerId,
-        /// Through a relay.
-        is_relayed: bool,
+        /// How.
+        via: Via,
     },
     /// A connection has ended.
     Closed {
         /// To whom.
         peer: PeerId,
-        /// Through a relay.
-        is_relayed: bool,
+        /// How.
+        via: Via,
     },
     /// A dial came to nothing.
     DialFailed(PeerId),
@@ -185,8 +201,8 @@ impl Peers {
     pub(crate) fn step(&mut self, now: Duration, event: Event) -> Vec<Effect> {
         match event {
             Event::Resolved { relay, id, addresses } => self.resolved(relay, id, addresses),
-            Event::Connected { peer, is_relayed } => self.connected(peer, is_relayed),
-            Event::Closed { peer, is_relayed } => self.closed(peer, is_relayed),
+            Event::Connected { peer, via } => self.connected(peer, via),
+            Event::Closed { peer, via } => self.closed(peer, via),
             Event::DialFailed(id) => self.dial_failed(now, &id),
             Event::Reserved(id, lasts) => {
                 if let Some(relay) = self.relay(&id) {
@@ -225,7 +241,7 @@ impl Peers {
         relay.dial.done();
     }
 
-    fn connected(&mut self, id: PeerId, is_relayed: bool) {
+    fn connected(&mut self, id: PeerId, via: Via) {
         if let Some(relay) = self.relay(&id) {
             let relay = &mut self.relays[relay];
             relay.connections += 1;
@@ -233,9 +249,9 @@ impl Peers {
         }
         if let Some(peer) = self.peers.get_mut(&id) {
             peer.dial.done();
-            match is_relayed {
-                true => peer.relayed += 1,
-                false => {
+            match via {
+                Via::Relay => peer.relayed += 1,
+                Via::Direct => {
                     peer.direct += 1;
                     peer.upgrade.done();
                 }
@@ -243,7 +259,7 @@ impl Peers {
         }
     }
 
-    fn closed(&mut self, id: PeerId, is_relayed: bool) {
+    fn closed(&mut self, id: PeerId, via: Via) {
         if let Some(relay) = self.relay(&id) {
             let relay = &mut self.relays[relay];
             relay.connections = relay.connections.saturating_sub(1);
@@ -254,7 +270,10 @@ impl Peers {
             }
         }
         if let Some(peer) = self.peers.get_mut(&id) {
-            let count = if is_relayed { &mut peer.relayed } else { &mut peer.direct };
+            let count = match via {
+                Via::Relay => &mut peer.relayed,
+                Via::Direct => &mut peer.direct,
+            };
             *count = count.saturating_sub(1);
         }
     }

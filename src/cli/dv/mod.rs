@@ -17,6 +17,7 @@ pub mod network;
 pub mod p2p;
 
 mod create_enr;
+pub mod dkg;
 mod enr;
 mod inspect;
 mod layers;
@@ -61,6 +62,7 @@ pub static COMMANDS: &[Row] = &[
     Row::within::<create_cluster::CreateCluster>("create"),
     Row::within::<create_dkg::CreateDkg>("create"),
     Row::within::<create_enr::CreateEnr>("create"),
+    Row::of::<dkg::DkgCommand>(),
     Row::of::<enr::Enr>(),
     Row::of::<inspect::Inspect>(),
     Row::of::<verify::Verify>(),

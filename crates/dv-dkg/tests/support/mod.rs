@@ -1,6 +1,6 @@
 //! What tests of ceremonies share: generators, hexadecimal text, and a network in memory.
 
-#![allow(dead_code, reason = "each test uses its part")]
+#![expect(dead_code, reason = "each test uses its part")]
 
 use std::convert::Infallible;
 

@@ -1,6 +1,6 @@
 //! Whole ceremonies in memory: nodes whose messages arrive in an order that a seed decides.
 
-#![expect(dead_code, unreachable_pub, reason = "each test uses a part of it")]
+#![expect(unreachable_pub, reason = "a test includes it")]
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -85,6 +85,9 @@ pub struct Seen<'a> {
     pub bytes: &'a [u8],
 }
 
+/// A message that was sent: from whom, to whom, over what.
+pub type Sent = (usize, usize, &'static str, Vec<u8>);
+
 struct Node {
     machine: Ceremony,
     key: IdentityKey,
@@ -116,7 +119,7 @@ pub struct World<'h> {
     tokens: BTreeMap<(usize, u64), Waiting>,
     ceremony: Vec<u8>,
     /// Every message that was sent.
-    pub wire: Vec<(usize, usize, &'static str, Vec<u8>)>,
+    pub wire: Vec<Sent>,
     pub middle: Box<dyn FnMut(&Seen<'_>) -> Fate + 'h>,
     /// A node that goes away when it sends its n-th message.
     pub leaves: Option<(usize, usize)>,
@@ -297,7 +300,7 @@ impl<'h> World<'h> {
     }
 
     /// Runs until every node that is there has come to its end; how each did, none where a node is gone.
-    pub fn run(mut self) -> (Vec<Option<End>>, Vec<(usize, usize, &'static str, Vec<u8>)>, Duration) {
+    pub fn run(mut self) -> (Vec<Option<End>>, Vec<Sent>) {
         let over = LIMITS.connect + LIMITS.step * 12;
         while self.nodes.iter().any(|node| node.end.is_none() && !node.is_gone) {
             assert!(self.now < over, "nothing ends it");
@@ -326,6 +329,6 @@ impl<'h> World<'h> {
                 }
             }
         }
-        (self.nodes.into_iter().map(|node| node.end).collect(), self.wire, self.now)
+        (self.nodes.into_iter().map(|node| node.end).collect(), self.wire)
     }
 }

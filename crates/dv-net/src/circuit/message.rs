@@ -107,7 +107,8 @@ const STOP_STATUS: i32 = 1;
 async fn ask(stream: &mut Stream, message: &HopMessage) -> Result<HopMessage, CircuitError> {
     frame::write(stream, &message.encode_to_vec()).await?;
     let bytes = frame::read(stream, MAX_BYTES).await?;
-    let answer = HopMessage::decode(&*bytes).map_err(|_| CircuitError::Answer("it is no hop message"))?;
+    let answer =
+        HopMessage::decode(bytes.as_slice()).map_err(|_| CircuitError::Answer("it is no hop message"))?;
     if answer.kind != HOP_STATUS {
         return Err(CircuitError::Answer("it is no status"));
     }
@@ -147,7 +148,8 @@ pub(crate) async fn connect(mut stream: Stream, peer: PeerId) -> Result<Stream, 
 /// Takes a connection that a relay brings: who it is from, and the stream that becomes it.
 pub(crate) async fn accept(mut stream: Stream) -> Result<(PeerId, Stream), CircuitError> {
     let bytes = frame::read(&mut stream, MAX_BYTES).await?;
-    let message = StopMessage::decode(&*bytes).map_err(|_| CircuitError::Answer("it is no stop message"))?;
+    let message =
+        StopMessage::decode(bytes.as_slice()).map_err(|_| CircuitError::Answer("it is no stop message"))?;
     if message.kind != STOP_CONNECT {
         return Err(CircuitError::Answer("it is no connection"));
     }

@@ -22,7 +22,7 @@ use super::relays::{self, Resolved};
 use super::{Command, Settings, StartError, Status};
 use crate::circuit::{self, message as relay};
 use crate::gate;
-use crate::peers::{Effect, Event, Peers};
+use crate::peers::{Effect, Event, Peers, Via};
 use crate::protocol::Protocol;
 use crate::streams::{self, Inbound, Open, OpenError};
 
@@ -317,12 +317,12 @@ impl Driver {
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
                 self.dials.remove(&connection_id);
                 tracing::debug!(peer = %peer_id, is_relayed = endpoint.is_relayed(), "connected");
-                self.happened(Event::Connected { peer: peer_id, is_relayed: endpoint.is_relayed() });
+                self.happened(Event::Connected { peer: peer_id, via: Via::of(&endpoint) });
                 self.connections(peer_id);
             }
             SwarmEvent::ConnectionClosed { peer_id, endpoint, cause, .. } => {
                 tracing::debug!(peer = %peer_id, is_relayed = endpoint.is_relayed(), ?cause, "disconnected");
-                self.happened(Event::Closed { peer: peer_id, is_relayed: endpoint.is_relayed() });
+                self.happened(Event::Closed { peer: peer_id, via: Via::of(&endpoint) });
                 self.connections(peer_id);
                 self.reservations();
             }

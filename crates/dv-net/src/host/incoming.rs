@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures::channel::oneshot;
 use libp2p::{PeerId, Stream};
 use tokio::sync::{Semaphore, mpsc};
+use zeroize::Zeroizing;
 
 use crate::circuit::{self, message as relay};
 use crate::frame;
@@ -23,8 +24,8 @@ pub enum Incoming {
         peer: PeerId,
         /// The id of its protocol.
         protocol: &'static str,
-        /// As it came.
-        bytes: Vec<u8>,
+        /// As it came; it may hold secrets.
+        bytes: Zeroizing<Vec<u8>>,
         /// Where the answer goes.
         reply: Reply,
     },
@@ -78,6 +79,7 @@ pub(super) async fn serve(
     let (reply, answer) = oneshot::channel();
     let message = Incoming::Message { peer, protocol: protocol.id, bytes, reply: Reply(reply) };
     if incoming.send(message).await.is_ok()
+        && protocol.kind == Kind::Answered
         && let Ok(Ok(answer)) = tokio::time::timeout(protocol.receive, answer).await
         && let Err(error) = frame::write(&mut stream, &answer).await
     {

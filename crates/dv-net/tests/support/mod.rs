@@ -1,5 +1,7 @@
 //! Hosts that echo, and relays.
 
+#![expect(unreachable_pub, reason = "a test includes it")]
+
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -15,7 +17,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 /// A protocol whose answer is the message.
 pub const ECHO: Protocol = Protocol {
     id: "/coxswain/test/echo/1.0.0",
-    kind: Kind::Message,
+    kind: Kind::Answered,
     max_bytes: 1 << 20,
     receive: Duration::from_secs(5),
     send: Duration::from_secs(15),
@@ -72,7 +74,7 @@ impl Host {
         tokio::spawn(async move {
             while let Some(event) = incoming.recv().await {
                 if let Incoming::Message { bytes, reply, .. } = event {
-                    reply.send(bytes);
+                    reply.send(bytes.to_vec());
                 }
             }
         });

@@ -1,0 +1,273 @@
+//! `dkg`: a key ceremony with the other operators.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use coxswain_dv_dkg::ceremony::{Limits, Outcome, Progress};
+use coxswain_dv_types::cluster::{Definition, LowThreshold};
+use coxswain_dv_types::network::Networks;
+use coxswain_dv_wire::version::Version;
+
+use super::super::error::CliError;
+use super::super::render::json;
+use super::super::{Cx, Exit, Format, Run};
+use super::logging::LogArgs;
+use super::p2p::{P2pArgs, multiaddr};
+use super::settings;
+use crate::dv::dkg::store::{Place, PlaceError, prepare};
+use crate::dv::dkg::{self, Dkg, DkgError, Finished, Told};
+use crate::dv::relays::Resolver;
+use crate::dv::{claim, key};
+
+/// What we report where nobody says anything else.
+const VERSION: &str = "v1.11.0";
+/// Follows the nodes of charon.
+const AUTO: &str = "auto";
+/// Longest name of a node.
+const MAX_NICKNAME: usize = 32;
+
+/// Make the keys of a cluster together with its other operators
+#[derive(Debug, clap::Parser)]
+#[command(
+    name = "dkg",
+    mut_arg("p2p_relays", |arg| arg.default_values(super::p2p::CEREMONY_RELAYS)),
+    after_help = "Examples:\n  coxswain dv dkg --definition-file cluster-definition.json\n\n\
+        All operators run it at the same time, each with the same definition and the key of its own node. No node ever has a \
+        whole key. Either all nodes end with the same lock, or none has anything."
+)]
+pub struct DkgCommand {
+    /// Which version of charon this node says it is; auto follows the other nodes
+    #[arg(long, value_name = "VERSION", default_value = AUTO)]
+    pub charon_version: String,
+    /// How long to wait for the other operators to start
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = super::forms::parse_duration)]
+    pub connect_timeout: Duration,
+    /// The directory of the node
+    #[arg(long, value_name = "DIR", default_value = ".charon")]
+    pub data_dir: PathBuf,
+    /// The definition of the cluster, as a file or URL
+    #[arg(long, value_name = "FILE", default_value = ".charon/cluster-definition.json")]
+    pub definition_file: String,
+    /// An endpoint of the execution layer, for operators whose signatures a contract checks
+    #[arg(long, value_name = "URL", default_value = "", hide_default_value = true)]
+    pub execution_client_rpc_endpoint: String,
+    /// The keymanager to which the keys go in place of files
+    #[arg(long, value_name = "URL", default_value = "", hide_default_value = true)]
+    pub keymanager_address: String,
+    /// Its token
+    #[arg(long, value_name = "TOKEN", default_value = "", hide_default_value = true)]
+    pub keymanager_auth_token: String,
+    /// Logs.
+    #[command(flatten)]
+    pub log: LogArgs,
+    /// What others call this node
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    pub nickname: String,
+    /// Do not check the hashes and signatures of the definition and the new lock
+    #[arg(long)]
+    pub no_verify: bool,
+    /// The network between nodes.
+    #[command(flatten)]
+    pub p2p: P2pArgs,
+    /// Send the lock to the API
+    #[arg(long)]
+    pub publish: bool,
+    /// The API
+    #[arg(long, value_name = "URL", default_value = "https://api.obol.tech/v1")]
+    pub publish_address: String,
+    /// How long that may take
+    #[arg(long, value_name = "TIME", default_value = "1m0s", value_parser = super::forms::parse_duration)]
+    pub publish_timeout: Duration,
+    /// How long to stay for others after the end
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = super::forms::parse_duration)]
+    pub shutdown_delay: Duration,
+    /// How long each step may take
+    #[arg(long, value_name = "TIME", default_value = "2m0s", value_parser = super::forms::parse_duration)]
+    pub timeout: Duration,
+    /// Pack everything into one archive
+    #[arg(long)]
+    pub zipped: bool,
+}
+
+impl Run for DkgCommand {
+    fn run(self, cx: &Cx) -> Result<Exit, CliError> {
+        self.check_flags()?;
+        self.log.start(cx)?;
+        let dir = cx.root.join(&self.data_dir);
+        let networks = Networks::default();
+        let definition = settings::read_definition(&cx.root.join(&self.definition_file), &networks)?;
+        definition
+            .check_ceremony(LowThreshold::Refuse)
+            .map_err(settings::refused("checking the definition"))?;
+        let network = definition
+            .network(&networks)
+            .map_err(|problem| {
+                CliError::other("finding the network of the definition", problem, "use a known network")
+            })?
+            .clone();
+        let place = prepare(&dir, definition.validators.len()).map_err(refused)?;
+        let path = dir.join(key::FILE);
+        let key = key::load(&path)?;
+        let held = claim::take(&path, "charon dkg", "", jiff::Timestamp::now()).map_err(|error| {
+            let why = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+            CliError::other("claiming the node's key", format!("{error}{why}"), error.next())
+        })?;
+        let hash = hex::encode(&*definition.definition_hash);
+        let resolve = Arc::new(Resolver::new(&hash, &definition.uuid));
+        let names = names(&definition);
+        let place = Mutex::new(Some(place));
+        let finished = cx.block_on(async {
+            let tcp = self.p2p.tcp().await?;
+            let dkg = Dkg {
+                network,
+                networks,
+                key,
+                version: self.version()?,
+                adapts: self.charon_version == AUTO,
+                nickname: self.nickname.clone(),
+                limits: Limits { connect: self.connect_timeout, step: self.timeout },
+                shutdown_delay: self.shutdown_delay,
+                verify: !self.no_verify,
+                relays: self.p2p.relays()?,
+                resolve,
+                listen: tcp.iter().map(multiaddr).collect(),
+                external: self.p2p.external(&tcp)?,
+                definition,
+            };
+            let store = |outcome: &Outcome| store(&place, outcome);
+            let told = |told: Told<'_>| tell(cx, &names, &told);
+            let refreshing = async {
+                loop {
+                    tokio::time::sleep(coxswain_dv_types::keylock::REFRESH).await;
+                    if let Err(error) = held.refresh(jiff::Timestamp::now()) {
+                        tracing::warn!(%error, "the claim to the key was not renewed");
+                    }
+                }
+            };
+            let stop = async {
+                // Without a signal handler, Ctrl-C ends the process anyway.
+                let _ = tokio::signal::ctrl_c().await;
+            };
+            tokio::select! {
+                ended = dkg::run(dkg, &store, &told, stop) => ended.map_err(|error| explained(error, &names)),
+                () = refreshing => unreachable!("it never ends"),
+            }
+        })?;
+        show(cx, &finished, &names);
+        Ok(if finished.parting.is_some() { Exit::Error } else { Exit::Done })
+    }
+}
+
+impl DkgCommand {
+    fn check_flags(&self) -> Result<(), CliError> {
+        if self.nickname.len() > MAX_NICKNAME {
+            let why = format!("it has {} bytes, and may have {MAX_NICKNAME}", self.nickname.len());
+            return Err(CliError::other("reading --nickname", why, "give a shorter one"));
+        }
+        self.version().map(drop)
+    }
+
+    fn version(&self) -> Result<Version, CliError> {
+        let text = if self.charon_version == AUTO { VERSION } else { &self.charon_version };
+        Version::parse(text).map_err(|error| {
+            CliError::other("reading --charon-version", error, "give auto, or one like v1.10.3")
+        })
+    }
+}
+
+/// What people call the nodes: places, from 0, and the beginning of their records' ids.
+fn names(definition: &Definition) -> Vec<String> {
+    let records = definition.nodes().unwrap_or_default();
+    let one = |(place, record): (usize, &coxswain_dv_types::enr::Enr)| {
+        let id = coxswain_dv_wire::peer::PeerId::of(record.public()).to_string();
+        format!("node {place} ({}…)", id.chars().take(14).collect::<String>())
+    };
+    records.iter().enumerate().map(one).collect()
+}
+
+fn listed(names: &[String], places: &[usize]) -> String {
+    let one = |place: &usize| names.get(*place).cloned().unwrap_or_else(|| format!("node {place}"));
+    places.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn tell(cx: &Cx, names: &[String], told: &Told<'_>) {
+    let line = match told {
+        Told::Relays(_) => "a relay is found".to_owned(),
+        Told::Progress(Progress::Connecting(missing)) if missing.is_empty() => {
+            "all nodes are connected".to_owned()
+        }
+        Told::Progress(Progress::Connecting(missing)) => format!("waiting for {}", listed(names, missing)),
+        Told::Progress(Progress::Step(name)) => (*name).to_owned(),
+        Told::Progress(Progress::Waiting(_)) => return,
+    };
+    cx.terminal.err(&format!("{line}\n"));
+}
+
+fn store(place: &Mutex<Option<Place>>, outcome: &Outcome) -> Result<(), String> {
+    let place = place.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let Some(place) = place else { return Err("it was stored already".to_owned()) };
+    place.store(outcome).map_err(|error| error.to_string())
+}
+
+fn refused(error: PlaceError) -> CliError {
+    let next = match &error {
+        PlaceError::Missing(_) => {
+            "make it with `coxswain dv create enr`, or name another one with --data-dir"
+        }
+        PlaceError::NoKey(_) => {
+            "name the node's directory with --data-dir, or make a key: coxswain dv create enr"
+        }
+        PlaceError::Taken(_) => "a ceremony needs a directory without keys: nothing there is ever replaced",
+        PlaceError::Look { .. } => "check the directory, its owner and its mode",
+        PlaceError::Write(error) => error.next(),
+        PlaceError::Full { .. } => "make room, or name another directory with --data-dir",
+        PlaceError::Finished(_) => "look at them: this node has its keys; no new ceremony is needed",
+    };
+    CliError::other("looking for a place for the keys", error, next)
+}
+
+fn explained(error: DkgError, names: &[String]) -> CliError {
+    let places = match &error {
+        DkgError::Ceremony(failure) => failure.places(),
+        DkgError::Missing { missing, .. } => missing.clone(),
+        _ => Vec::new(),
+    };
+    let whom = match places.as_slice() {
+        [] => String::new(),
+        places => format!(" [{}]", listed(names, places)),
+    };
+    let next = match &error {
+        DkgError::NoRelay(_) => "check the network and --p2p-relays",
+        DkgError::Stranger => "use the key whose record is in the definition",
+        DkgError::Versions { .. } => "bring all nodes to one version of charon, or coxswain, and begin again",
+        DkgError::Missing { .. } => "agree on a time with the other operators, and begin again together",
+        DkgError::Stopped => "all operators begin again together; nothing was written",
+        _ => "nothing was written; settle it with the other operators, and begin again together",
+    };
+    CliError::other("making keys together", format!("{error}{whom}"), next)
+}
+
+fn show(cx: &Cx, finished: &Finished, names: &[String]) {
+    let lock = &finished.outcome.lock;
+    let hash = format!("0x{}", hex::encode(&*lock.lock_hash));
+    if let Some(failure) = &finished.parting {
+        let whom = listed(names, &failure.places());
+        cx.terminal.err(&format!(
+            "warning: the keys are in place, and saying goodbye failed: {failure} [{whom}]; ask the others whether theirs are\n"
+        ));
+    }
+    cx.terminal.out(&match cx.format {
+        Format::Json => json::pretty(&serde_json::json!({
+            "document": "coxswain.dv_dkg", "format": 1, "lock_hash": hash,
+            "threshold": lock.definition.threshold,
+            "deposit_files": finished.outcome.deposits.iter().map(|file| &file.name).collect::<Vec<_>>(),
+            "validators": lock.validators.iter().map(|v| format!("0x{}", hex::encode(&*v.public_key))).collect::<Vec<_>>(),
+        })),
+        Format::Text => format!(
+            "This node has its shares of {} validators. Lock hash  {hash}\n\nKeep a copy of the whole directory in a safe \
+             place, and never run two nodes with it.\n",
+            lock.validators.len()
+        ),
+    });
+}

@@ -1,0 +1,370 @@
+//! The loop between the machine and the world.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use coxswain_dv_crypto::k1::IdentityPublic;
+use coxswain_dv_dkg::ceremony::{Ceremony, Effect, Event, Failure, Outcome, Settings, Tag, Token};
+use coxswain_dv_net::{Incoming, Network, PeerId, Protocol, Reply, SendError, peer_id};
+use coxswain_dv_wire::peerinfo::{DV_CLIENT, PeerInfo};
+use coxswain_dv_wire::protocol::{self as protocols, PROTOCOLS};
+use coxswain_dv_wire::sync::MsgSyncResponse;
+use coxswain_dv_wire::well_known::Timestamp;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
+use zeroize::Zeroizing;
+
+use super::meet::{self, Meeting, Met};
+use super::reports::{self, Heard, Identity, Report};
+use super::{Dkg, DkgError, Finished, Told};
+
+/// Events that wait for the machine.
+const QUEUE: usize = 1024;
+/// How long others are told why it failed.
+const TELLING: Duration = Duration::from_secs(2);
+/// How often something whose stream broke is sent again, and the pause before.
+const TRIES: usize = 3;
+const PAUSE: Duration = Duration::from_millis(200);
+/// The longest sleep without anything due.
+const LONG: Duration = Duration::from_secs(3600);
+
+/// What the loop waits for besides streams.
+enum Back {
+    Event(Event),
+    Stored(Result<(), String>, Box<Outcome>),
+}
+
+struct Driver<'a> {
+    machine: Ceremony,
+    network: Network,
+    /// By place; ours among them.
+    peers: Vec<PeerId>,
+    places: HashMap<PeerId, usize>,
+    limit: Duration,
+    info: PeerInfo,
+    started: Instant,
+    report: watch::Sender<Report>,
+    heard: mpsc::Sender<Heard>,
+    back: mpsc::Sender<Back>,
+    tokens: BTreeMap<Token, Answer>,
+    next_token: Token,
+    store: &'a (dyn Fn(&Outcome) -> Result<(), String> + Sync),
+    told: &'a (dyn Fn(Told<'_>) + Sync),
+    stored: Option<Outcome>,
+    end: Option<Result<(), Failure>>,
+}
+
+enum Answer {
+    Report(oneshot::Sender<MsgSyncResponse>),
+    Message(Reply),
+}
+
+/// Runs a ceremony to its end. `store` puts everything in place or nothing; `told` is called as it goes on; where `stop`
+/// is ready first, it ends.
+///
+/// # Errors
+/// [`DkgError`]; nothing was stored then.
+pub async fn run(
+    dkg: Dkg,
+    store: &(dyn Fn(&Outcome) -> Result<(), String> + Sync),
+    told: &(dyn Fn(Told<'_>) + Sync),
+    stop: impl Future<Output = ()>,
+) -> Result<Finished, DkgError> {
+    let records = dkg.definition.nodes()?;
+    let nodes: Vec<IdentityPublic> = records.iter().map(|record| *record.public()).collect();
+    let me = nodes.iter().position(|node| *node == dkg.key.public()).ok_or(DkgError::Stranger)?;
+    let peers: Vec<PeerId> = nodes.iter().map(peer_id).collect();
+    let (network, mut incoming) = coxswain_dv_net::start(network_settings(&dkg, &peers))?;
+    let info = info(&dkg);
+    let meeting = Meeting {
+        network: &network,
+        peers: &peers,
+        info: &info,
+        version: &dkg.version,
+        adapts: dkg.adapts,
+        has_relays: !dkg.relays.is_empty(),
+        limit: dkg.limits.connect,
+        told,
+    };
+    tokio::pin!(stop);
+    let ended = match meeting.meet(&mut incoming, &mut stop).await {
+        Err(error) => Err(error),
+        Ok(met) => {
+            let place = Place { network: network.clone(), nodes, me, peers, info, store, told };
+            let (driver, begun) = Driver::new(dkg, place, &met)?;
+            driver.run(begun, (met.early, incoming), stop).await
+        }
+    };
+    network.stop().await;
+    ended
+}
+
+fn network_settings(dkg: &Dkg, peers: &[PeerId]) -> coxswain_dv_net::Settings {
+    let spoken = PROTOCOLS.iter().filter_map(|protocol| Protocol::of_ceremony(protocol, dkg.limits.step));
+    coxswain_dv_net::Settings {
+        key: dkg.key.clone(),
+        agent: format!("coxswain/{}", env!("CARGO_PKG_VERSION")),
+        peers: peers.to_vec(),
+        relays: dkg.relays.clone(),
+        resolve: Arc::clone(&dkg.resolve),
+        listen: dkg.listen.clone(),
+        external: dkg.external.clone(),
+        protocols: spoken.collect(),
+    }
+}
+
+fn info(dkg: &Dkg) -> PeerInfo {
+    PeerInfo {
+        charon_version: dkg.version.to_string(),
+        lock_hash: dkg.definition.definition_hash.to_vec(),
+        git_hash: "unknown".to_owned(),
+        started_at: Timestamp::from_unix_nanos(jiff::Timestamp::now().as_nanosecond()),
+        nickname: dkg.nickname.clone(),
+        dv_client: DV_CLIENT.to_owned(),
+        ..PeerInfo::default()
+    }
+}
+
+/// Where a driver works.
+struct Place<'a> {
+    network: Network,
+    nodes: Vec<IdentityPublic>,
+    me: usize,
+    peers: Vec<PeerId>,
+    info: PeerInfo,
+    store: &'a (dyn Fn(&Outcome) -> Result<(), String> + Sync),
+    told: &'a (dyn Fn(Told<'_>) + Sync),
+}
+
+/// What a driver begins with.
+struct Begun {
+    effects: Vec<Effect>,
+    identity: Identity,
+    shutdown_delay: Duration,
+    heard: mpsc::Receiver<Heard>,
+    back: mpsc::Receiver<Back>,
+}
+
+impl<'a> Driver<'a> {
+    fn new(dkg: Dkg, place: Place<'a>, met: &Met) -> Result<(Self, Begun), DkgError> {
+        let Place { network, nodes, me, peers, info, store, told } = place;
+        let identity = Identity::new(&dkg.key, &dkg.definition.definition_hash, met.version, &dkg.nickname);
+        let (limit, shutdown_delay) = (dkg.limits.step, dkg.shutdown_delay);
+        let (machine, effects) = Ceremony::new(Settings {
+            definition: dkg.definition,
+            network: dkg.network,
+            networks: dkg.networks,
+            key: dkg.key,
+            me,
+            nodes,
+            version: met.version,
+            broadcast: met.broadcast,
+            limits: dkg.limits,
+            verify: dkg.verify,
+        })?;
+        let (heard, to_hear) = mpsc::channel(QUEUE);
+        let (back, coming_back) = mpsc::channel(QUEUE);
+        let (report, _) = watch::channel(Report { step: 0, leaving: false });
+        let driver = Self {
+            machine,
+            network,
+            places: peers.iter().enumerate().map(|(place, peer)| (*peer, place)).collect(),
+            peers,
+            limit,
+            info,
+            started: Instant::now(),
+            report,
+            heard,
+            back,
+            tokens: BTreeMap::new(),
+            next_token: 0,
+            store,
+            told,
+            stored: None,
+            end: None,
+        };
+        Ok((driver, Begun { effects, identity, shutdown_delay, heard: to_hear, back: coming_back }))
+    }
+}
+
+impl Driver<'_> {
+    async fn run(
+        mut self,
+        begun: Begun,
+        (early, mut incoming): (Vec<Incoming>, mpsc::Receiver<Incoming>),
+        mut stop: impl Future<Output = ()> + Unpin,
+    ) -> Result<Finished, DkgError> {
+        let Begun { effects, identity, shutdown_delay, mut heard, mut back } = begun;
+        for (place, peer) in self.peers.iter().enumerate().filter(|(_, peer)| **peer != self.network.me()) {
+            let (network, report) = (self.network.clone(), self.report.subscribe());
+            tokio::spawn(reports::report_to(
+                (place, *peer),
+                network,
+                identity.clone(),
+                report,
+                self.heard.clone(),
+            ));
+        }
+        self.carry_out(effects);
+        for event in early {
+            self.incoming(event);
+        }
+        let mut stay_until = None;
+        loop {
+            let due = match stay_until {
+                Some(until) => until,
+                None => self.machine.due().map_or(self.started + LONG, |due| self.started + due),
+            };
+            tokio::select! {
+                Some(event) = incoming.recv() => self.incoming(event),
+                Some(heard) = heard.recv() => match heard {
+                    Heard::Event(event) => self.event(event),
+                    Heard::Report { from, report, answer } => {
+                        let token = self.token(Answer::Report(answer));
+                        self.event(Event::Report { from, report, token });
+                    }
+                },
+                Some(back) = back.recv() => match back {
+                    Back::Event(event) => self.event(event),
+                    Back::Stored(result, outcome) => {
+                        self.stored = result.is_ok().then_some(*outcome);
+                        self.event(Event::Stored(result));
+                    }
+                },
+                () = sleep_until(due) => match stay_until {
+                    Some(_) => return self.ended(),
+                    None => self.event(Event::Tick),
+                },
+                () = &mut stop => return Err(DkgError::Stopped),
+            }
+            if stay_until.is_none()
+                && let Some(end) = &self.end
+            {
+                let stay = if end.is_ok() { shutdown_delay } else { TELLING };
+                stay_until = Some(Instant::now() + stay);
+            }
+        }
+    }
+
+    fn ended(self) -> Result<Finished, DkgError> {
+        match (self.stored, self.end) {
+            (Some(outcome), Some(end)) => Ok(Finished { outcome, parting: end.err() }),
+            (_, Some(Err(failure))) => Err(failure.into()),
+            (None, Some(Ok(())) | None) | (Some(_), None) => Err(DkgError::Stopped),
+        }
+    }
+
+    fn token(&mut self, answer: Answer) -> Token {
+        self.next_token += 1;
+        self.tokens.insert(self.next_token, answer);
+        self.next_token
+    }
+
+    fn incoming(&mut self, event: Incoming) {
+        match event {
+            Incoming::Stream { peer, stream, .. } => {
+                let Some(place) = self.places.get(&peer) else { return };
+                tokio::spawn(reports::hear_from(*place, stream, self.heard.clone()));
+            }
+            Incoming::Message { protocol, reply, .. } if protocol == protocols::PEERINFO.id => {
+                reply.send(meet::answer(&self.info));
+            }
+            Incoming::Message { peer, protocol, bytes, reply } => {
+                let Some(from) = self.places.get(&peer).copied() else { return };
+                let token = self.token(Answer::Message(reply));
+                self.event(Event::Message { from, protocol, bytes, token });
+                // Whatever was not answered by now is not answered.
+                self.tokens.remove(&token);
+            }
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        let effects = self.machine.step(self.started.elapsed(), event);
+        self.carry_out(effects);
+    }
+
+    fn carry_out(&mut self, effects: Vec<Effect>) {
+        for effect in VecDeque::from(effects) {
+            match effect {
+                Effect::Report { step, leaving } => {
+                    self.report.send_replace(Report { step, leaving });
+                }
+                Effect::AnswerReport { token, answer } => {
+                    if let Some(Answer::Report(to)) = self.tokens.remove(&token) {
+                        // The stream may have ended.
+                        let _ = to.send(answer);
+                    }
+                }
+                Effect::Answer { token, bytes } => {
+                    if let Some(Answer::Message(reply)) = self.tokens.remove(&token) {
+                        reply.send(bytes);
+                    }
+                }
+                Effect::Send { to, protocol, bytes, tag } => {
+                    let Some(protocol) = Protocol::of_ceremony(protocol, self.limit) else { continue };
+                    tokio::spawn(send(
+                        self.network.clone(),
+                        (to, self.peers[to]),
+                        protocol,
+                        (bytes, tag),
+                        self.back.clone(),
+                    ));
+                }
+                Effect::Compute(job) => {
+                    let back = self.back.clone();
+                    tokio::task::spawn_blocking(move || {
+                        let output = job.run(&mut rand::rng());
+                        // Refused only when the loop is gone.
+                        drop(back.blocking_send(Back::Event(Event::Computed(output))));
+                    });
+                }
+                Effect::Store(outcome) => self.store(outcome),
+                Effect::Progress(progress) => (self.told)(Told::Progress(&progress)),
+                Effect::Done => self.end = Some(Ok(())),
+                Effect::Failed(failure) => self.end = Some(Err(failure)),
+            }
+        }
+    }
+
+    /// Blocks the loop: nothing is missed meanwhile, and what it borrows need not live for ever.
+    fn store(&mut self, outcome: Box<Outcome>) {
+        let result = tokio::task::block_in_place(|| (self.store)(&outcome));
+        let back = self.back.clone();
+        tokio::spawn(async move { drop(back.send(Back::Stored(result, outcome)).await) });
+    }
+}
+
+async fn send(
+    network: Network,
+    (to, peer): (usize, PeerId),
+    protocol: Protocol,
+    (bytes, tag): (Zeroizing<Vec<u8>>, Tag),
+    back: mpsc::Sender<Back>,
+) {
+    let mut tries = 0;
+    let result = loop {
+        tries += 1;
+        let result: Result<Zeroizing<Vec<u8>>, SendError> = match protocol.kind {
+            coxswain_dv_net::Kind::OneWay => {
+                network.send(peer, &protocol, &bytes).await.map(|()| Zeroizing::default())
+            }
+            _ => network.request(peer, &protocol, &bytes).await,
+        };
+        match result {
+            // Everything that a ceremony sends may be sent twice.
+            Err(error) if error.is_broken() && tries < TRIES => tokio::time::sleep(PAUSE).await,
+            other => break other,
+        }
+    };
+    let event = match result {
+        Ok(answer) => Event::Delivered { to, tag, answer: answer.to_vec() },
+        Err(error) => {
+            let cause =
+                std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+            Event::NotDelivered { to, tag, why: format!("{error}{cause}") }
+        }
+    };
+    drop(back.send(Back::Event(event)).await);
+}
