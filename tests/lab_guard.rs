@@ -231,3 +231,26 @@ fn a_run_killed_while_the_old_port_is_closed_is_found_where_the_guard_puts_it() 
     machines.apply().ok();
     machines.expect_no_op();
 }
+
+#[test]
+fn a_change_that_cuts_the_way_to_a_host_behind_is_taken_back() {
+    let Some(machines) = Machines::up(Tier::Fast, &["nfs", "worker"]) else { return };
+    let hosts = "host \"nfs\" {\n  address = \"172.20.10.10\"\n  user    = \"root\"\n}\n\
+        host \"worker\" {\n  address = \"172.20.10.12\"\n  user    = \"root\"\n  jump    = \"root@172.20.10.10\"\n}\n\
+        timezone \"worker\" {\n  host = host.worker\n  name = \"Europe/Berlin\"\n}\n";
+    let with = |forwarding: &str| {
+        let sshd = format!("  host  = host.nfs\n  allow_tcp_forwarding = \"{forwarding}\"\n  guard = 10\n");
+        machines.project.write("main.hcl", format!("{hosts}sshd \"nfs\" {{\n{sshd}}}\n"));
+    };
+    with("local");
+    machines.apply().ok();
+    machines.expect_no_op();
+    with("no");
+    let refused = machines.apply().expect(4);
+    let said = "host.worker, the way to which leads through host.nfs, is not reached any more, so the change was taken back";
+    assert!(refused.stdout.contains(said), "{}\n{}", refused.stdout, refused.stderr);
+    nothing_left(&machines);
+    with("local");
+    machines.apply().ok();
+    machines.expect_no_op();
+}
