@@ -16,12 +16,15 @@ systemctl daemon-reload
 systemctl enable --now mine
 printf 'a ${x} %%{y}\n\tb\nEOT\n' >/etc/odd
 timedatectl set-timezone Europe/Berlin
+sed -i 's/^maxupdateskew.*/maxupdateskew 5.5/' /etc/chrony/chrony.conf
+while [ "$(date +%s)" -le "$(stat -c %Z /etc/chrony/chrony.conf)" ]; do sleep 0.1; done
+systemctl restart chrony
 "#;
 
 /// Everything below /etc and /home, and what runs.
 const LOOK: &str = "find /etc /home -xdev -type f | sort | xargs sha256sum; \
     find /etc /home -xdev | sort | xargs stat -c '%n %U %G %a %F'; \
-    systemctl is-active mine ssh ufw; systemctl is-enabled mine; apt-mark showmanual; \
+    systemctl is-active mine ssh ufw chrony; systemctl show -p ExecMainPID chrony; systemctl is-enabled mine; apt-mark showmanual; \
     cat /proc/sys/vm/swappiness /proc/sys/net/ipv4/tcp_syncookies; timedatectl show -p Timezone; ufw status";
 
 #[test]
@@ -40,6 +43,8 @@ fn a_machine_set_up_by_hand() {
         "sysctl \"vm_swappiness\" {",
         "sysctl \"net_ipv4_tcp_syncookies\" {",
         "name = \"Europe/Berlin\"",
+        "to = chrony.nfs",
+        "maxupdateskew   = 5.5",
         "    \"chrony\",",
         "a $${x} %%{y}\n\tb\nEOT\nEOT_\n",
         "directory \"srv\" {",

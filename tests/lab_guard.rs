@@ -166,3 +166,91 @@ program=$(cat /tmp/reached); timeout=$(up $program); kill -9 $(up $timeout) $tim
     machines.apply().ok();
     machines.expect_no_op();
 }
+
+/// sshd of the host at these ports.
+fn sshd(ports: &str) -> String {
+    format!("sshd \"nfs\" {{\n  host  = host.nfs\n  ports = {ports}\n  guard = 10\n}}\n")
+}
+
+/// Lets `ss` wait where this is so, until the file /tmp/go is there; /tmp/reached says that it waits.
+fn stop_ss_where(machines: &Machines, condition: &str) {
+    let script = format!(
+        "mv /usr/bin/ss /usr/bin/ss.real
+cat >/usr/bin/ss <<'E'
+#!/bin/sh
+if [ ! -e /tmp/go ] && {condition}; then : >/tmp/reached; while [ ! -e /tmp/go ]; do sleep 0.1; done; fi
+exec /usr/bin/ss.real \"$@\"
+E
+chmod +x /usr/bin/ss"
+    );
+    machines.at("nfs", &script).ok();
+}
+
+#[test]
+fn a_run_killed_before_it_noted_the_new_port_is_found_there() {
+    let Some(machines) = up() else { return };
+    machines.write(&sshd("[22]"));
+    machines.apply().ok();
+    // The look at what came of the change, once it is confirmed.
+    let condition = "[ \"$1\" = -Hltnp ] && [ ! -e /var/lib/coxswain/guard ] && \
+        ! /usr/bin/ss.real -Hltn | grep -q ':22 '";
+    stop_ss_where(&machines, condition);
+    machines.write(&sshd("[2222]"));
+    let mut run = machines.spawn(&["apply", "--yes"]);
+    wait_for("the confirmed change", || machines.inside("nfs", "test -e /tmp/reached").code == 0);
+    run.kill();
+    machines.inside("nfs", "touch /tmp/go").ok();
+    assert_ne!(machines.at("nfs", "true").code, 0, "nobody answers at the old port");
+
+    let plan = machines.run(&["plan"]).expect(2);
+    assert!(plan.stdout.contains("an earlier run was interrupted"), "{}", plan.stdout);
+    machines.apply().ok();
+    machines.expect_no_op();
+    assert_eq!(machines.drifted(), Vec::<String>::new());
+}
+
+#[test]
+fn a_run_killed_while_the_old_port_is_closed_is_found_where_the_guard_puts_it() {
+    let Some(machines) = up() else { return };
+    machines.write(&sshd("[22]"));
+    machines.apply().ok();
+    // sshd listens at the new port alone, and whoever closed the old one has not ended.
+    stop_ss_where(&machines, "[ \"$1\" = -Hltnpe ] && ! /usr/bin/ss.real -Hltn | grep -q ':22 '");
+    machines.write(&sshd("[2222]"));
+    let mut run = machines.spawn(&["apply", "--yes"]);
+    wait_for("the closed port", || machines.inside("nfs", "test -e /tmp/reached").code == 0);
+    run.kill();
+    // It is found at the new port at once, and the plan says for what it waits.
+    let mut plan = machines.spawn(&["plan"]);
+    plan.wait_until_it_says("waiting until this is confirmed or taken back");
+    machines.inside("nfs", "touch /tmp/go").ok();
+    let plan = plan.end();
+    assert_eq!(plan.code, 2, "{}\n{}", plan.stdout, plan.stderr);
+    assert!(plan.stdout.contains("listen no more on 22"), "{}", plan.stdout);
+    machines.at("nfs", "true").ok();
+    machines.apply().ok();
+    machines.expect_no_op();
+}
+
+#[test]
+fn a_change_that_cuts_the_way_to_a_host_behind_is_taken_back() {
+    let Some(machines) = Machines::up(Tier::Fast, &["nfs", "worker"]) else { return };
+    let hosts = "host \"nfs\" {\n  address = \"172.20.10.10\"\n  user    = \"root\"\n}\n\
+        host \"worker\" {\n  address = \"172.20.10.12\"\n  user    = \"root\"\n  jump    = \"root@172.20.10.10\"\n}\n\
+        timezone \"worker\" {\n  host = host.worker\n  name = \"Europe/Berlin\"\n}\n";
+    let with = |forwarding: &str| {
+        let sshd = format!("  host  = host.nfs\n  allow_tcp_forwarding = \"{forwarding}\"\n  guard = 10\n");
+        machines.project.write("main.hcl", format!("{hosts}sshd \"nfs\" {{\n{sshd}}}\n"));
+    };
+    with("local");
+    machines.apply().ok();
+    machines.expect_no_op();
+    with("no");
+    let refused = machines.apply().expect(4);
+    let said = "host.worker, the way to which leads through host.nfs, is not reached any more, so the change was taken back";
+    assert!(refused.stdout.contains(said), "{}\n{}", refused.stdout, refused.stderr);
+    nothing_left(&machines);
+    with("local");
+    machines.apply().ok();
+    machines.expect_no_op();
+}

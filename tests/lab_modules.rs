@@ -53,7 +53,7 @@ fn the_tutorials_hosts_with_one_apply_and_back() {
     let Some(machines) = Machines::up(Tier::Fast, &all) else { return };
     without_mirrors(&machines, &all);
     let look = "timedatectl show -p Timezone; ufw status verbose; cat /etc/ssh/sshd_config.d/*.conf; \
-                cat /etc/chrony/chrony.conf /etc/chrony/sources.d/*; ls -A /srv; exportfs -v; \
+                cat /etc/chrony/chrony.conf /etc/chrony/sources.d/*; ls -A /srv; exportfs -v; ls -d /etc/exports.d; \
                 grep -h tuple /etc/ufw/user.rules /etc/ufw/user6.rules";
     let before: Vec<String> = all.iter().map(|name| machines.at(name, look).stdout).collect();
     machines.write(CLUSTER);
@@ -78,6 +78,8 @@ fn the_tutorials_hosts_with_one_apply_and_back() {
     machines.destroy().ok();
     for (name, before) in all.iter().zip(before) {
         assert_eq!(machines.at(name, look).stdout, before, "{name} is not as it was");
+        // How the last guard ended, for whoever may still ask, and its lock.
+        assert_eq!(machines.at(name, "ls -A /var/lib/coxswain").stdout, "guard.last\nguard.lock\n", "{name}");
     }
 }
 

@@ -52,6 +52,7 @@ pub(super) fn wanted(
     record.since = None;
     record.waiting_on = Vec::new();
     record.handle = None;
+    record.other_ports = Vec::new();
     record
 }
 

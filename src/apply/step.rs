@@ -154,6 +154,7 @@ impl Doing<'_, '_> {
         let claims = self.claims_to_take(wanted.as_ref())?;
         self.intend(&wanted).map_err(Early::Fatal)?;
         self.take_claims(claims).map_err(Early::Fatal)?;
+        self.note_other_port().map_err(Early::Fatal)?;
         self.core.run.journal.synced().await.map_err(Early::Fatal)?;
         let change = match (&decision.removal, self.planned.step.verb) {
             (Some(removal), Verb::Delete) => removal.clone(),

@@ -96,10 +96,9 @@ async fn settled(
         guard.after_s, guard.who
     ));
     let end = tokio::time::Instant::now() + limit;
-    let mut is_resumed = guard.is_counting;
+    let mut is_counting = guard.is_counting;
     loop {
-        if !is_resumed {
-            is_resumed = true;
+        if !is_counting {
             // A run that only reads may not.
             match world.act(at, &[Act::Resume], RESUME_LIMIT, &|_: &str| {}).await {
                 Ok(_) | Err(WorldError::ReadOnly { .. }) => {}
@@ -113,8 +112,10 @@ async fn settled(
             Err(error) if tokio::time::Instant::now() >= end => return Err(error),
             Err(_) => continue,
         }
-        if guard_of(&answers).is_none() {
-            return Ok(answers);
+        match guard_of(&answers) {
+            None => return Ok(answers),
+            // Who counts may be killed while we wait.
+            Some(now) => is_counting = now.is_counting,
         }
         if tokio::time::Instant::now() >= end {
             return Err(WorldError::Failed {

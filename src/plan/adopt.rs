@@ -261,6 +261,12 @@ impl Search<'_> {
                 }
                 Some(_) if attr.presence == Presence::Required => return Err(unwritable(attr)),
                 Some(_) => dropped.push(attr.name),
+                None if attr.presence == Presence::Required => {
+                    return Err(Missing::LeftOut(format!(
+                        "it has no `{}`, which a resource must say",
+                        attr.name
+                    )));
+                }
                 None => {}
             }
         }

@@ -93,16 +93,18 @@ pub(crate) fn assemble<'a>(
     let mut together = edges.clone();
     together.extend(claim_edges.iter().flat_map(|(f, t, why)| [(*f, *t, *why), (*t, *f, *why)]));
     let cut = cut(request, &mut items, &together, &mut shown);
-    // Of what is really done: a rule that is left out lets nobody in.
-    graph.problems.extend(judge::judged(request, &graph, &items));
-    if graph.problems.iter().any(Diagnostic::is_error) {
-        return Progress::Wrong(std::mem::take(&mut graph.problems));
-    }
     edges.retain(|(f, t, _)| items[*f].has_steps() && items[*t].has_steps());
     edges.extend(order::rollout_edges(&items));
     edges.extend(claim_edges.into_iter().filter(|(f, t, _)| items[*f].has_steps() && items[*t].has_steps()));
     if let Some(problem) = conflicts::ring(&graph, &items, &edges) {
         graph.problems.push(problem);
+        return Progress::Wrong(std::mem::take(&mut graph.problems));
+    }
+    let turns = order::turns(&items, &edges, &order::stages(&items, &edges));
+    edges.extend(order::shared_order_edges(&items, &turns));
+    // Of what is really done: a rule that is left out lets nobody in.
+    graph.problems.extend(judge::judged(request, &graph, &items, &turns));
+    if graph.problems.iter().any(Diagnostic::is_error) {
         return Progress::Wrong(std::mem::take(&mut graph.problems));
     }
     let outputs = finish::outputs(request, &graph);

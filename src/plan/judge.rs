@@ -9,10 +9,17 @@ use super::assemble::Item;
 use crate::graph::Graph;
 use crate::resource::kind::{Endpoint, HostInstance, HostView};
 
-/// The problems, where the configuration has them.
-pub(crate) fn judged(request: &Request<'_>, graph: &Graph<'_>, items: &[Item<'_>]) -> Vec<Diagnostic> {
+/// The problems, where the configuration has them. `turns` are the items in the order of the plan.
+pub(crate) fn judged(
+    request: &Request<'_>,
+    graph: &Graph<'_>,
+    items: &[Item<'_>],
+    turns: &[usize],
+) -> Vec<Diagnostic> {
     let mut by_host: BTreeMap<&Endpoint, Vec<&Item<'_>>> = BTreeMap::new();
-    for item in items.iter().filter(|i| i.decision.is_some() && i.endpoint != Endpoint::Nowhere) {
+    for item in
+        turns.iter().map(|at| &items[*at]).filter(|i| i.decision.is_some() && i.endpoint != Endpoint::Nowhere)
+    {
         by_host.entry(&item.endpoint).or_default().push(item);
     }
     let mut problems = Vec::new();

@@ -29,9 +29,11 @@ pub struct Records<'a> {
     pub problems: Diagnostics,
 }
 
+/// Where sshd listens, and where it may listen since a step whose end is not known.
 fn ssh_ports(record: &Record) -> impl Iterator<Item = u16> {
     let ports = record.attributes.get("ports").and_then(serde_json::Value::as_array);
-    ports.into_iter().flatten().filter_map(|p| p.as_u64().and_then(|p| u16::try_from(p).ok()))
+    let ports = ports.into_iter().flatten().filter_map(|p| p.as_u64().and_then(|p| u16::try_from(p).ok()));
+    ports.chain(record.other_ports.iter().copied())
 }
 
 impl<'a> Records<'a> {

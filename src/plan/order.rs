@@ -147,6 +147,13 @@ fn implied_edges(items: &[Item<'_>]) -> Vec<ItemEdge> {
             }
         }
     }
+    // What lets somebody in comes before what let him in goes.
+    for ((_, thing, name), all) in &providers {
+        if *thing == Thing::Rules && name.is_empty() {
+            let (gone, made): (Vec<usize>, Vec<usize>) = all.iter().partition(|at| items[**at].goes());
+            edges.extend(made.iter().flat_map(|made| gone.iter().map(move |gone| (*made, *gone))));
+        }
+    }
     edges.into_iter().map(|(from, to)| (from, to, Why::Implied)).collect()
 }
 
@@ -205,6 +212,48 @@ pub(crate) fn stages(items: &[Item<'_>], edges: &[ItemEdge]) -> Vec<Stage> {
         }
     }
     stages
+}
+
+/// The items in an order in which they can run one after the other: after what they need, then by stage and address.
+/// What is in a ring is not among them.
+pub(crate) fn turns(items: &[Item<'_>], edges: &[ItemEdge], stages: &[Stage]) -> Vec<usize> {
+    let mut before = vec![0usize; items.len()];
+    let mut after: Vec<Vec<usize>> = vec![Vec::new(); items.len()];
+    for (from, to, _) in edges {
+        before[*to] += 1;
+        after[*from].push(*to);
+    }
+    let mut ready: BTreeSet<(Stage, usize)> =
+        (0..items.len()).filter(|i| before[*i] == 0).map(|i| (stages[i], i)).collect();
+    let mut turns = Vec::with_capacity(items.len());
+    while let Some((_, at)) = ready.pop_first() {
+        turns.push(at);
+        for to in &after[at] {
+            before[*to] -= 1;
+            if before[*to] == 0 {
+                ready.insert((stages[*to], *to));
+            }
+        }
+    }
+    turns
+}
+
+/// Objects that share an order on their host, as the rules of a firewall do, are changed in the order of the plan:
+/// the executor might begin with the one that waits for no other host.
+pub(crate) fn shared_order_edges(items: &[Item<'_>], turns: &[usize]) -> Vec<ItemEdge> {
+    let mut last: BTreeMap<&Endpoint, usize> = BTreeMap::new();
+    let has_place = |at: usize| {
+        let attributes = items[at].schema.attributes;
+        let parts = attributes.iter().flat_map(|a| a.implies);
+        parts.filter(|i| matches!(i, Implies::ProvidesPart(Thing::Rules, ""))).count() > 0
+    };
+    let mut edges = Vec::new();
+    for at in turns.iter().copied().filter(|at| items[*at].has_steps() && has_place(*at)) {
+        if let Some(before) = last.insert(&items[at].endpoint, at) {
+            edges.push((before, at, Why::Sequence));
+        }
+    }
+    edges
 }
 
 /// `rollout`: the instances of a set in batches, each batch after the one before.

@@ -11,13 +11,14 @@ use serde_json::{Value as Json, json};
 use super::act::{Act, Content};
 use super::host_kind::HostKind;
 use super::kind::{
-    Action, Answers, Change, Facts, Gate, GateState, KindError, Observation, PlanCx, Step, StepClass, Verb,
+    Action, Answers, Change, Discovery, Facts, Gate, GateState, KindError, Observation, PlanCx, Step,
+    StepClass, Verb,
 };
 use super::probe::{Probe, read_program};
 use super::program::{Program, program};
 use super::reading::{
-    Fields, Got, desired, differs, flag, given, listed, not_understood, said, said_fields, taken_over, verb,
-    whole,
+    Fields, Got, desired, differs, flag, given, listed, not_understood, said, said_fields, said_objects,
+    taken_over, verb, whole,
 };
 
 mod check;
@@ -277,6 +278,25 @@ impl HostKind for Chrony {
 
     fn observe(&self, asked: &Object, _facts: &Facts, answers: &Answers) -> Observation {
         said_fields(answers, probe(), |fields| present(asked, fields))
+    }
+
+    fn discover(&self, _facts: &Facts, answers: &Answers) -> Discovery {
+        said_objects(answers, probe(), |fields| {
+            if !fields.is("chrony")? {
+                return Ok(Vec::new());
+            }
+            if !(fields.is("loaded")? && fields.is("valid")?) {
+                return Err("chronyd does not run with its configuration: restart it first".into());
+            }
+            Ok(vec![Object::new()])
+        })
+    }
+
+    fn portray(&self, observed: &Object) -> Object {
+        // It comes and goes, and nobody has asked that anything waits for it.
+        let mut shown = observed.clone();
+        shown.remove("synchronised");
+        shown
     }
 
     fn plan(&self, _cx: &PlanCx<'_>, change: &Change) -> Result<Vec<Step>, Diagnostics> {

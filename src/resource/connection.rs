@@ -48,6 +48,25 @@ pub struct Connection {
     pub timeout: Duration,
 }
 
+impl Connection {
+    /// Whether the way leads through the host with this address.
+    pub fn leads_through(&self, address: &str) -> bool {
+        self.jump.iter().flat_map(|jump| jump.split(',')).any(|hop| jump_address(hop) == address)
+    }
+}
+
+/// The address of `[user@]host[:port]`, where an IPv6 address with a port stands in brackets.
+fn jump_address(hop: &str) -> &str {
+    let place = hop.rsplit_once('@').map_or(hop, |(_, place)| place);
+    if let Some((address, _)) = place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        return address;
+    }
+    match place.split_once(':') {
+        Some((address, port)) if !port.contains(':') => address,
+        Some(_) | None => place,
+    }
+}
+
 /// How to reach the host that these arguments describe. The machine id is the state's to add. What is not known
 /// counts as not given.
 pub fn connection(args: &Object) -> Connection {
@@ -78,6 +97,19 @@ mod tests {
 
     use super::*;
     use crate::resource::reading::fixture::obj;
+
+    #[test]
+    fn ways_lead_through_jump_hosts() {
+        let through = |jump: &str, address: &str| {
+            connection(&obj(json!({ "address": "a", "jump": jump }))).leads_through(address)
+        };
+        for jump in ["192.0.2.1", "u@192.0.2.1", "192.0.2.1:2222", "u@192.0.2.1:22", "x,u@192.0.2.1:22"] {
+            assert!(through(jump, "192.0.2.1"), "{jump}");
+        }
+        assert!(through("u@[2001:db8::1]:22", "2001:db8::1") && through("2001:db8::1", "2001:db8::1"));
+        assert!(!through("192.0.2.10", "192.0.2.1") && !through("", "192.0.2.1"));
+        assert!(!connection(&obj(json!({ "address": "192.0.2.1" }))).leads_through("192.0.2.1"));
+    }
 
     #[test]
     fn connection_from_arguments() {

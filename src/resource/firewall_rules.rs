@@ -122,7 +122,7 @@ static SCHEMA: Schema = Schema {
             .asked(),
         Attr::new("guard", AttrType::Num, Class::Setting, "Seconds after which the host takes a change back unless a new connection works, 10 to 600.")
             .default(GUARD),
-        Attr::new("displaced", AttrType::List(&AttrType::Str), Class::Fact, "Rules with the same match that are not in the set, as ufw writes them.")
+        Attr::new("displaced", AttrType::List(&AttrType::Str), Class::Fact, "Rules with the same match that are in no set, as ufw writes them.")
             .restores(),
         Attr::new("all", AttrType::List(&AttrType::Str), Class::Fact, "All rules of the host, as ufw writes them, those for IPv6 after a `6 `.")
             .volatile(),
@@ -170,7 +170,8 @@ impl HostKind for FirewallRules {
             };
             let starts = text(asked, "place") != Some("end") && is_at_start(&table, name);
             let shown = |r: &&Rule| if r.family == Family::V6 { format!("6 {}", r.line()) } else { r.line() };
-            let displaced: Vec<String> = displaced.iter().map(shown).collect();
+            // What is of another set is that set's to put back.
+            let displaced: Vec<String> = displaced.iter().filter(|r| r.set().is_none()).map(shown).collect();
             let mut object = Object::from([
                 ("name".into(), Value::from(name)),
                 ("place".into(), Value::from(if starts { "start" } else { "end" })),
@@ -209,10 +210,12 @@ impl HostKind for FirewallRules {
 
     fn acts(&self, change: &Change, step: &Step) -> Result<Vec<Act>, KindError> {
         let name = required(&change.identity, "name")?;
-        let commands = match step.verb {
-            Verb::Delete => removal(change, name),
-            _ => edits(change, name, desired(change)?),
+        let table = table(change);
+        let edit = match step.verb {
+            Verb::Delete => Some(removal(change, &table, name)),
+            _ => making(&table, name, desired(change)?),
         };
+        let commands = edit.map(|edit| edit.commands()).unwrap_or_default();
         if commands.is_empty() {
             return Ok(Vec::new());
         }
@@ -261,19 +264,52 @@ fn commands(verb: &str, lines: &[Rule]) -> Vec<Vec<String>> {
     commands
 }
 
+/// What a change does to the rules there are: some go, then new ones come.
+pub(super) struct Edit {
+    gone: Vec<Rule>,
+    /// In the order in which they are added.
+    new: Vec<Rule>,
+    at_start: bool,
+}
+
+impl Edit {
+    fn commands(&self) -> Vec<Vec<String>> {
+        let mut all = commands("delete", &self.gone);
+        all.extend(commands(if self.at_start { "prepend" } else { "" }, &self.new));
+        all
+    }
+
+    /// Does to these rules what the commands do to ufw's.
+    pub(super) fn apply(&self, rules: &mut Vec<Rule>) {
+        rules.retain(|r| !self.gone.iter().any(|gone| gone.same_as(r)));
+        for rule in &self.new {
+            let at = if self.at_start { 0 } else { rules.len() };
+            rules.insert(at, rule.clone());
+        }
+    }
+}
+
+/// What a change does to the rules of this table.
+pub(super) fn edit(change: &Change, table: &Table) -> Option<Edit> {
+    let name = text(&change.identity, "name")?;
+    match (change.action, &change.desired) {
+        (Action::NoOp | Action::Read | Action::Forget, _) => None,
+        (Action::Delete, _) | (_, None) => Some(removal(change, table, name)),
+        (_, Some(desired)) => making(table, name, desired),
+    }
+}
+
 /// What makes the set as it is wanted: rules that are not wanted, or not in their order, go, and what is then
 /// missing follows. What is in its place is not touched.
-fn edits(change: &Change, name: &str, wanted_is: &Object) -> Vec<Vec<String>> {
-    let table = table(change);
-    let Some(rules) = wanted_is.get("rules") else { return Vec::new() };
-    let lines = wanted(name, rules, table.keeps);
+fn making(table: &Table, name: &str, wanted_is: &Object) -> Option<Edit> {
+    let lines = wanted(name, wanted_is.get("rules")?, table.keeps);
     let at_start = text(wanted_is, "place") == Some("start");
     let (mut gone, mut kept_lines) = (Vec::new(), Vec::new());
     for family in [Family::V4, Family::V6] {
         let ours: Vec<&Rule> =
             table.rules.iter().filter(|r| r.family == family && r.set() == Some(name)).collect();
         let lines: Vec<&Rule> = lines.iter().filter(|r| r.family == family).collect();
-        let kept = match at_start && !is_at_start(&table, name) {
+        let kept = match at_start && !is_at_start(table, name) {
             true => 0,
             false if at_start => {
                 ours.iter().rev().zip(lines.iter().rev()).take_while(|(a, b)| a == b).count()
@@ -295,21 +331,16 @@ fn edits(change: &Change, name: &str, wanted_is: &Object) -> Vec<Vec<String>> {
     if at_start {
         new.reverse();
     }
-    let mut all = commands("delete", &gone);
-    all.extend(commands(if at_start { "prepend" } else { "" }, &new));
-    all
+    Some(Edit { gone, new, at_start })
 }
 
 /// What removes the set and puts back the rules that it had taken the place of.
-fn removal(change: &Change, name: &str) -> Vec<Vec<String>> {
-    let table = table(change);
-    let ours: Vec<Rule> = table.rules.iter().filter(|r| r.set() == Some(name)).cloned().collect();
+fn removal(change: &Change, table: &Table, name: &str) -> Edit {
+    let gone: Vec<Rule> = table.rules.iter().filter(|r| r.set() == Some(name)).cloned().collect();
     let displaced =
         before(change).and_then(|b| b.get("displaced")).and_then(Value::as_items).unwrap_or_default();
     let displaced: Vec<&str> = displaced.iter().filter_map(Value::as_str).collect();
-    let mut all = commands("delete", &ours);
-    all.extend(commands("", &Table::from_lines(&displaced, table.keeps).rules));
-    all
+    Edit { gone, new: Table::from_lines(&displaced, table.keeps).rules, at_start: false }
 }
 
 #[cfg(test)]

@@ -411,7 +411,8 @@ pub struct HostView<'a> {
     pub facts: &'a Facts,
     /// What was read there.
     pub answers: &'a Answers,
-    /// Every instance on it that is decided: its kind, what becomes of it, and whether something is done.
+    /// Every instance on it that is decided, in the order of the plan: its kind, what becomes of it, and whether
+    /// something is done.
     pub instances: Vec<HostInstance<'a>>,
 }
 

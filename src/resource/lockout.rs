@@ -1,17 +1,18 @@
 //! Whether what is planned on a host would keep the management connection out. Pure.
 //!
 //! ```text
-//! rules as they are → without what goes, with what comes → default → (client, sshd's ports) let in?
+//! rules as they are ─each change, in the order of the plan→ rules as they will be → default → (client, ports) let in?
 //! ```
 //!
-//! Judged rule by rule, before anything is done; what happens in the meantime is the guards' business.
+//! Judged rule by rule, before anything is done, and after every change: a step that keeps us out fails, whatever the
+//! next one would let in. What others do in the meantime is the guards' business.
 
 use std::net::IpAddr;
 
 use coxswain_model::{Address, Diagnostic, Object, Value};
 
-use super::firewall_rules::{Table, wanted};
-use super::kind::{Action, HostInstance, HostView};
+use super::firewall_rules::{Table, edit};
+use super::kind::{Action, Change, HostInstance, HostView};
 use super::probe::{Probe, read_program};
 use super::reading::{Fields, Got, flag, said, text};
 use super::ufw::{self, Coming, Keeps, Rule};
@@ -43,36 +44,27 @@ pub(super) fn judge(host: &HostView<'_>, asked: &str) -> Vec<(Address, Diagnosti
     }
     let Some((client, server, port)) = connection(&host.facts.ssh_connection) else { return Vec::new() };
     let Some(planned) = Planned::of(host) else { return Vec::new() };
-    if !planned.enabled {
-        return Vec::new();
+    let coming = |port| Coming { client, server, interface: planned.interface.clone(), port };
+    // What is so from one change on is said of that one.
+    let mut turns = planned.turns.iter().filter(|_| planned.is_on_now);
+    let first = turns.find_map(|(address, turn)| Some((address.clone(), turn.keeps_out(&coming(port))?)));
+    if let Some((address, by)) = first {
+        return vec![(address, problem(&coming(port), &by))];
     }
-    let mut problems = Vec::new();
-    let is_unruled = client.to_canonical().is_ipv6() && !planned.has_ipv6;
-    for port in planned.ports(host, port) {
-        let coming = Coming { client, server, interface: planned.interface.clone(), port };
-        let rule = ufw::decides(&planned.rules, &coming).filter(|_| !is_unruled);
-        let lets_in = match rule {
-            Some((_, rule)) => matches!(rule.action.as_str(), "allow" | "limit"),
-            None => planned.incoming == "allow" && !is_unruled,
-        };
-        if lets_in {
-            continue;
-        }
-        let by = match rule {
-            Some((number, rule)) => format!("rule {number} (`{}`{})", rule.shown(), whose(rule)),
-            // Without IPv6, ufw drops all of it, whatever its rules and policies say.
-            None if is_unruled => "it takes no rules for IPv6, and drops what comes by it".to_owned(),
-            None => format!("no rule, and what comes in is met with `{}`", planned.incoming),
-        };
-        let summary = format!("the firewall would keep the management connection out: {by}");
-        let detail = format!(
-            "{client} comes to port {port}/tcp of {server}. Let it in with a rule of `firewall_rules` that stands \
-             before, or say `i_have_console_access = true` in `firewall`."
-        );
-        let at = acting.first().map_or_else(|| host.instances[0].address.clone(), |i| i.address.clone());
-        problems.push((at, Diagnostic::error("locked-out", summary).detail(detail)));
-    }
-    problems
+    let at = acting.iter().map(|i| i.address).min().unwrap_or(host.instances[0].address);
+    let kept_out =
+        |port| Some((at.clone(), problem(&coming(port), &planned.end().keeps_out(&coming(port))?)));
+    planned.ports(host, port).into_iter().filter_map(kept_out).collect()
+}
+
+fn problem(coming: &Coming, by: &str) -> Diagnostic {
+    let Coming { client, server, port, .. } = coming;
+    let detail = format!(
+        "{client} comes to port {port}/tcp of {server}. Let it in with a rule of `firewall_rules` that stands \
+         before, or say `i_have_console_access = true` in `firewall`."
+    );
+    let summary = format!("the firewall would keep the management connection out: {by}");
+    Diagnostic::error("locked-out", summary).detail(detail)
 }
 
 fn whose(rule: &Rule) -> String {
@@ -87,14 +79,60 @@ fn has_console(host: &HostView<'_>) -> bool {
     host.instances.iter().any(says)
 }
 
+/// The firewall at one time.
+#[derive(Clone)]
+struct Turn {
+    enabled: bool,
+    incoming: String,
+    table: Table,
+}
+
+impl Turn {
+    /// What keeps a connection out.
+    fn keeps_out(&self, coming: &Coming) -> Option<String> {
+        let is_unruled = coming.client.to_canonical().is_ipv6() && self.table.keeps == Keeps::V4;
+        match ufw::decides(&self.table.rules, coming).filter(|_| !is_unruled) {
+            _ if !self.enabled => None,
+            Some((_, rule)) if matches!(rule.action.as_str(), "allow" | "limit") => None,
+            Some((number, rule)) => Some(format!("rule {number} (`{}`{})", rule.shown(), whose(rule))),
+            // Without IPv6, ufw drops all of it, whatever its rules and policies say.
+            None if is_unruled => Some("it takes no rules for IPv6, and drops what comes by it".to_owned()),
+            None if self.incoming == "allow" => None,
+            None => Some(format!("no rule, and what comes in is met with `{}`", self.incoming)),
+        }
+    }
+
+    /// After a change of the switch and the policies.
+    fn switch(&mut self, change: &Change) {
+        let off = Object::from([("enabled".into(), Value::from(false))]);
+        let set = match (change.action, &change.before) {
+            (Action::Delete, Some(Some(before))) => Some(before),
+            // What was not there before is switched off.
+            (Action::Delete, Some(None)) => Some(&off),
+            (Action::Delete | Action::Forget, _) => None,
+            _ => change.desired.as_ref(),
+        };
+        let Some(set) = set else { return };
+        self.enabled = flag(set, "enabled").unwrap_or(self.enabled);
+        if let Some(incoming) = text(set, "incoming") {
+            incoming.clone_into(&mut self.incoming);
+        }
+        if let Some(ipv6) = flag(set, "ipv6") {
+            self.table.keeps = if ipv6 { Keeps::Both } else { Keeps::V4 };
+        }
+        if flag(set, "exclusive") == Some(true) {
+            self.table.rules.retain(|r| !super::firewall::is_foreign(r, set));
+        }
+    }
+}
+
 /// The firewall as it will be.
 struct Planned {
-    enabled: bool,
     is_on_now: bool,
-    incoming: String,
-    has_ipv6: bool,
     interface: Option<String>,
-    rules: Vec<Rule>,
+    now: Turn,
+    /// After each change, in the order of the plan.
+    turns: Vec<(Address, Turn)>,
 }
 
 impl Planned {
@@ -121,70 +159,47 @@ impl Planned {
 
     fn of(host: &HostView<'_>) -> Option<Planned> {
         let probe = probe();
-        let now = match said(host.answers, &probe) {
+        let said = match said(host.answers, &probe) {
             Got::Found(said) => Fields::of(said).ok()?,
             Got::NotAsked | Got::Absent | Got::Unknown(_) => return None,
         };
-        let (table, is_on_now) = if now.is("ufw").ok()? {
-            (Table::of(&now).ok()?, now.get("ENABLED") == Some("yes"))
+        let (table, is_on_now) = if said.is("ufw").ok()? {
+            (Table::of(&said).ok()?, said.get("ENABLED") == Some("yes"))
         } else {
             // The package comes in the same run.
             (Table { rules: Vec::new(), keeps: Keeps::Both }, false)
         };
-        let switch = host.instances.iter().find(|i| i.kind == "firewall" && i.acts);
-        let none = Object::new();
-        let set = match switch.map(|i| (i.change.action, i.change)) {
-            // What was not there before is switched off.
-            Some((Action::Delete, change)) => match &change.before {
-                Some(Some(before)) => before.clone(),
-                Some(None) => Object::from([("enabled".into(), Value::from(false))]),
-                None => none,
-            },
-            Some((_, change)) => change.desired.clone().unwrap_or_default(),
-            None => none,
-        };
-        let observed = now.get("DEFAULT_INPUT_POLICY").map_or("deny", super::firewall::policy);
-        let has_ipv6 = flag(&set, "ipv6").unwrap_or(table.keeps == Keeps::Both);
-        let mut rules = planned_rules(host, table);
-        if flag(&set, "exclusive") == Some(true) {
-            rules.retain(|r| !super::firewall::is_foreign(r, &set));
+        let incoming = said.get("DEFAULT_INPUT_POLICY").map_or("deny", super::firewall::policy).to_owned();
+        let now = Turn { enabled: is_on_now, incoming, table };
+        let mut turn = now.clone();
+        let mut turns = Vec::new();
+        for instance in host.instances.iter().filter(|i| i.acts) {
+            match instance.kind {
+                "firewall" => turn.switch(instance.change),
+                "firewall_rules" => {
+                    if let Some(edit) = edit(instance.change, &turn.table) {
+                        edit.apply(&mut turn.table.rules);
+                    }
+                }
+                _ => continue,
+            }
+            turns.push((instance.address.clone(), turn.clone()));
         }
-        Some(Planned {
-            enabled: flag(&set, "enabled").unwrap_or(is_on_now),
-            is_on_now,
-            has_ipv6,
-            incoming: text(&set, "incoming").unwrap_or(observed).to_owned(),
-            interface: now.get("interface").filter(|i| !i.is_empty()).map(str::to_owned),
-            rules,
-        })
+        let interface = said.get("interface").filter(|i| !i.is_empty()).map(str::to_owned);
+        Some(Planned { is_on_now, interface, now, turns })
     }
-}
 
-/// The rules in the order they will have.
-fn planned_rules(host: &HostView<'_>, table: Table) -> Vec<Rule> {
-    let keeps = table.keeps;
-    let mut rules = table.rules;
-    let changes =
-        |i: &&HostInstance<'_>| i.kind == "firewall_rules" && i.acts && i.change.action != Action::Forget;
-    for instance in host.instances.iter().filter(changes) {
-        let Some(name) = text(&instance.change.identity, "name") else { continue };
-        let desired = instance.change.desired.as_ref();
-        let lines = desired.and_then(|d| Some(wanted(name, d.get("rules")?, keeps))).unwrap_or_default();
-        rules.retain(|r| r.set() != Some(name) && !lines.iter().any(|l| l.same_as(r)));
-        if desired.is_some_and(|d| text(d, "place") == Some("start")) {
-            rules.splice(0..0, lines);
-        } else {
-            rules.extend(lines);
-        }
+    /// When all is done.
+    fn end(&self) -> &Turn {
+        self.turns.last().map_or(&self.now, |(_, turn)| turn)
     }
-    rules
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::resource::answer::{Answer, FactsAnswer, SaidAnswer};
-    use crate::resource::kind::{Answers, Change};
+    use crate::resource::kind::Answers;
     use crate::resource::reading::fixture::change;
     use serde_json::json;
 
@@ -231,13 +246,16 @@ mod tests {
         let rules = || ("firewall_rules", change(Action::Delete, json!({ "name": "ssh" })));
         let alone = said_of(SSH, &[rules()]);
         assert_eq!(alone.len(), 1, "{alone:?}");
-        let with_switch = |before| ("firewall", change(Action::Delete, json!({})).was(before));
-        assert_eq!(said_of(SSH, &[rules(), with_switch(json!(null))]), Vec::<String>::new());
-        assert_eq!(said_of(SSH, &[rules(), with_switch(json!({ "enabled": false }))]), Vec::<String>::new());
-        assert_eq!(
-            said_of(SSH, &[rules(), with_switch(json!({ "enabled": true, "incoming": "deny" }))]).len(),
-            1
-        );
+        let switch = |before| ("firewall", change(Action::Delete, json!({})).was(before));
+        // The switch goes before the rules.
+        assert_eq!(said_of(SSH, &[switch(json!(null)), rules()]), Vec::<String>::new());
+        assert_eq!(said_of(SSH, &[switch(json!({ "enabled": false })), rules()]), Vec::<String>::new());
+        assert_eq!(said_of(SSH, &[rules(), switch(json!(null))]).len(), 1, "in between it keeps us out");
+        let on = json!({ "enabled": true, "incoming": "deny" });
+        assert_eq!(said_of(SSH, &[switch(on), rules()]).len(), 1);
+        let displaced = json!({ "displaced": ["allow tcp 22 0.0.0.0/0 any 0.0.0.0/0 in"] });
+        let (kind, gone) = rules();
+        assert_eq!(said_of(SSH, &[(kind, gone.was(displaced))]), Vec::<String>::new(), "a rule comes back");
         let forgotten = ("firewall_rules", change(Action::Forget, json!({ "name": "ssh" })));
         assert_eq!(said_of(SSH, &[forgotten]), Vec::<String>::new());
     }
@@ -270,6 +288,36 @@ mod tests {
         assert_eq!(said_of(&rules, &[firewall(false, "deny")]), Vec::<String>::new());
         let mapped = "::ffff:10.0.2.2 1 ::ffff:10.0.2.15 22";
         assert_eq!(said_to(mapped, &rules, &[firewall(false, "deny")]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn sets_are_judged_in_the_order_of_their_changes() {
+        let set = |name: &str, rules: serde_json::Value, place: &str| {
+            let wanted = json!({ "name": name, "rules": rules, "place": place });
+            ("firewall_rules", change(Action::Create, json!({ "name": name })).wants(wanted))
+        };
+        let lets_in = || set("m", json!([{ "port": "22", "protocol": "tcp" }]), "end");
+        let denies = |place| set("lan", json!([{ "action": "deny", "from": "10.0.0.0/8" }]), place);
+        let none = Vec::<String>::new();
+        assert_eq!(said_of(BY_HAND, &[lets_in(), denies("end")]), none);
+        let old = || ("firewall_rules", change(Action::Delete, json!({ "name": "ssh" })));
+        assert_eq!(said_of(SSH, &[lets_in(), old()]), none);
+        assert_eq!(said_of(SSH, &[old(), lets_in()]).len(), 1, "in between nothing lets us in");
+        assert_eq!(said_of(SSH, &[denies("end"), lets_in(), old()]).len(), 1);
+        assert_eq!(said_of(SSH, &[lets_in(), denies("start")]).len(), 1);
+    }
+
+    #[test]
+    fn rules_that_stay_where_they_are_are_judged_there() {
+        let ssh = json!({ "port": "22", "protocol": "tcp" });
+        let wanted = |rules| {
+            let wanted = json!({ "name": "ssh", "rules": rules, "place": "end" });
+            ("firewall_rules", change(Action::Update, json!({ "name": "ssh" })).wants(wanted))
+        };
+        let deny = format!("{SSH}rule4=deny any any 0.0.0.0/0 any 10.0.0.0/8 in\n");
+        let web = json!({ "port": "443", "protocol": "tcp" });
+        assert_eq!(said_of(&deny, &[wanted(json!([ssh, web]))]), Vec::<String>::new(), "it stays before");
+        assert_eq!(said_of(&deny, &[wanted(json!([web, ssh]))]).len(), 1, "it is added again, behind");
     }
 
     #[test]

@@ -203,6 +203,9 @@ mod tests {
         ) -> Result<Vec<ActDone>, WorldError> {
             panic!("a mock does nothing");
         }
+        async fn knock(&self, _at: &Endpoint) -> Result<(), WorldError> {
+            panic!("a mock is nowhere");
+        }
         async fn disconnect(&self, _at: &Endpoint) {}
     }
 

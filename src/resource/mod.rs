@@ -158,6 +158,7 @@ mod tests {
     #[test]
     fn what_is_not_understood_finds_nothing() {
         for (kind, program) in [
+            ("chrony", "chrony"),
             ("user", "accounts"),
             ("group", "accounts"),
             ("packages", "manual_packages"),

@@ -284,11 +284,13 @@ impl HostKind for NfsExport {
     fn acts(&self, change: &Change, step: &Step) -> Result<Vec<Act>, KindError> {
         let path = required(&change.identity, "path")?;
         let ours = file(path);
-        let export = program!("exportfs", "exportfs -ra").act([ours.as_str(), path]);
+        let export = |rest: &str| program!("exportfs", "exportfs -ra").act([ours.as_str(), path, rest]);
         if step.verb == Verb::Delete {
+            let export = export("gone");
             return Ok(vec![Act::RemoveFile { path: ours, expects: Expect::Anything }, export]);
         }
         let wanted = clients(desired(change)?);
+        let export = export("");
         let directory = Act::MakeDir { path: "/etc/exports.d".into(), permissions: Permissions::default() };
         let write = Act::WriteFile {
             path: ours,

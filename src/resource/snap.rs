@@ -192,8 +192,13 @@ fn removal(name: &str, change: &Change) -> Removal {
     let Some(now) = &change.observed else { return Removal::Nothing };
     let Some(first) = before(change) else { return Removal::Remove };
     let owned = |attr: &str| given(&change.prior, attr).is_some();
+    // A channel has several names.
+    let said = |object: &Object, attr: &str| match text(object, attr) {
+        Some(channel) if attr == "channel" => Some(Value::from(full(channel))),
+        Some(_) | None => given(object, attr).cloned(),
+    };
     let differs =
-        |attr: &str| owned(attr) && given(first, attr).is_some() && first.get(attr) != now.get(attr);
+        |attr: &str| owned(attr) && said(first, attr).is_some() && said(first, attr) != said(now, attr);
     let mut rows = Vec::new();
     if differs("channel")
         && let Some(channel) = text(first, "channel")

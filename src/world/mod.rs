@@ -146,6 +146,17 @@ pub trait World: Send + Sync {
     /// Says that the way to a host leads through this port from now on, and through no other; `None`: as introduced.
     fn reroute(&self, _at: &Endpoint, _port: Option<u16>) {}
 
+    /// The hosts that were reached and whose way leads through this one.
+    fn behind(&self, _at: &Endpoint) -> Vec<Endpoint> {
+        Vec::new()
+    }
+
+    /// Makes a new connection beside the one there is, and lets it go: whether somebody who comes now gets in.
+    ///
+    /// # Errors
+    /// When nobody gets in.
+    async fn knock(&self, at: &Endpoint) -> Result<(), WorldError>;
+
     /// Drops the connection, so that the next call makes a new one.
     async fn disconnect(&self, at: &Endpoint);
 

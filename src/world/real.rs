@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -89,6 +90,8 @@ struct Slot {
     /// The only port that counts, while a step that changes it is confirmed and afterwards.
     port: Mutex<Option<u16>>,
     live: AsyncMutex<Option<Live>>,
+    /// Whether it ever was.
+    was_reached: AtomicBool,
 }
 
 struct Live {
@@ -121,6 +124,7 @@ impl Slot {
             connection: Mutex::new(connection),
             port: Mutex::new(None),
             live: AsyncMutex::new(None),
+            was_reached: AtomicBool::new(false),
         })
     }
     fn connection(&self) -> Option<Connection> {
@@ -257,6 +261,7 @@ impl RealWorld {
                 ssh::start_at_any(&slot.name, connection, only, &control).await?
             }
         };
+        slot.was_reached.store(true, Ordering::Relaxed);
         Ok(Live { shell, made_with: connection, machine_id, used: Instant::now() })
     }
 
@@ -370,6 +375,22 @@ impl World for RealWorld {
         if let Ok(slot) = self.slot(at) {
             *slot.port.lock().unwrap_or_else(PoisonError::into_inner) = port;
         }
+    }
+
+    fn behind(&self, at: &Endpoint) -> Vec<Endpoint> {
+        let Some(way) = self.slot(at).ok().and_then(|slot| slot.connection()) else { return Vec::new() };
+        let hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let leads_here = |slot: &Slot| {
+            slot.was_reached.load(Ordering::Relaxed)
+                && slot.connection().is_some_and(|c| c.leads_through(&way.address))
+        };
+        let found = hosts.iter().filter(|(_, slot)| leads_here(slot));
+        found.map(|(host, _)| Endpoint::Host(Arc::new(host.clone()))).collect()
+    }
+
+    async fn knock(&self, at: &Endpoint) -> Result<(), WorldError> {
+        let slot = self.slot(at)?;
+        self.start(&slot).await.map(drop)
     }
 
     async fn close(&self) {

@@ -90,6 +90,9 @@ pub struct Record {
     pub handle: Option<Json>,
     /// What its removal from the configuration means.
     pub on_destroy: OnDestroy,
+    /// Ports by which its host may have to be reached: a step began that moves sshd there, and its end is not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_ports: Vec<u16>,
 }
 
 impl Record {
@@ -109,6 +112,7 @@ impl Record {
             waiting_on: Vec::new(),
             handle: None,
             on_destroy: OnDestroy::Destroy,
+            other_ports: Vec::new(),
         }
     }
 }

@@ -92,6 +92,21 @@ impl Machines {
             println!("skipped: {why}");
             return None;
         }
+        Some(Machines::start(tier, names))
+    }
+
+    #[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
+    /// The same, where the guests' root has this program too.
+    pub(crate) fn up_with(tier: Tier, names: &[&str], program: &str) -> Option<Machines> {
+        let has = cache().join("root/usr/bin").join(program).exists();
+        if missing(tier).is_none() && !has {
+            println!("skipped: the machines have no `{program}`: tests/lab/README.md says how to make such");
+            return None;
+        }
+        Machines::up(tier, names)
+    }
+
+    fn start(tier: Tier, names: &[&str]) -> Machines {
         // Short: it is a part of names of network interfaces.
         let net = format!("cx{}x{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let run = cache().join("run").join(&net);
@@ -101,7 +116,7 @@ impl Machines {
         args.extend(machines.names.iter().map(String::as_str));
         let started = machines.script("up", &args);
         assert_eq!(started.code, 0, "the machines do not start:\n{}", started.stderr);
-        Some(machines)
+        machines
     }
 
     fn script(&self, name: &str, args: &[&str]) -> Ran {

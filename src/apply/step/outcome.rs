@@ -109,6 +109,23 @@ impl Doing<'_, '_> {
         self.append(Entry::Edit(Edit { why, changes, at: self.now() }))
     }
 
+    /// Writes down, before the step acts, by which port the host may have to be reached after it: a run that ends
+    /// between the change and its note must not lose the host. The intent of an instance that is not in the state
+    /// yet has the port in its record.
+    pub(super) fn note_other_port(&self) -> Result<(), String> {
+        let address = &self.instance.address;
+        let known = self.core.lock().now.instances.get(address).cloned();
+        let (Some(port), Some(mut record)) = (self.planned.step.through_port, known) else { return Ok(()) };
+        if record.other_ports.contains(&port) {
+            return Ok(());
+        }
+        record.other_ports.push(port);
+        let changes = vec![Put::Put { address: address.clone(), record: Box::new(record) }];
+        self.apply_to_now(&changes);
+        let why = format!("{} may make port {port} the way to its host", self.planned.id);
+        self.append(Entry::Edit(Edit { why, changes, at: self.now() }))
+    }
+
     /// Claims the instance holds from now on, where nobody else does.
     fn claims_held(&self, record: &Record) -> Vec<Put> {
         free(record, self.schema, &self.core.lock().now.claims)

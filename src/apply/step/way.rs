@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! gate closed ─look again→ open or too late
-//! arm the host's guard → act under it → a new connection → disarm   (otherwise the host takes the change back itself)
+//! arm the host's guard → act under it → a new connection, and one to hosts behind it → disarm
+//!                                             (otherwise the host takes the change back itself)
 //! reboot → the same machine, another boot id
 //! ```
 //!
@@ -35,6 +36,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 /// Limit on arming and disarming a guard.
 const GUARD_LIMIT: Duration = Duration::from_secs(120);
+/// How many of the hosts behind this one are tried: each try is one more connection here, and firewalls count them.
+const BEHIND_MAX: usize = 3;
 /// How often arming is tried where others arm theirs first.
 const ARM_ATTEMPTS: u32 = 5;
 /// Limit on the wait for the guard of somebody else, besides the seconds it gives.
@@ -250,7 +253,7 @@ impl Doing<'_, '_> {
         let Some(port) = self.planned.step.through_port else {
             self.reach(limit).await?;
             return match guard {
-                Some(guard) => self.disarm(change, &guard).await,
+                Some(guard) => self.confirmed(change, &guard).await,
                 None => Ok(()),
             };
         };
@@ -259,7 +262,7 @@ impl Doing<'_, '_> {
         let reached = self.reach(if guard.is_some() { after } else { limit }).await;
         let Some(guard) = guard else { return reached };
         if reached.is_ok() {
-            return self.disarm(change, &guard).await;
+            return self.confirmed(change, &guard).await;
         }
         world.reroute(&self.endpoint, None);
         self.reach(RECONNECT_LIMIT).await?;
@@ -270,6 +273,31 @@ impl Doing<'_, '_> {
             self.endpoint,
             after.as_secs()
         )))
+    }
+
+    /// The host lets us in; now those who are reached through it must be reached still. Their own connections go on:
+    /// something may be running there.
+    async fn confirmed(&self, change: &Change, guard: &Guard) -> Result<(), KindError> {
+        let world = &self.core.run.world;
+        // Soon enough to take it back before the guard does.
+        let end = tokio::time::Instant::now() + guard.after / 2;
+        for behind in world.behind(&self.endpoint).iter().take(BEHIND_MAX) {
+            let again = async {
+                let mut pause = LOOK_AGAIN;
+                while world.knock(behind).await.is_err() {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            };
+            if tokio::time::timeout_at(end, again).await.is_err() {
+                let so = self.take_back(change, guard).await.so();
+                return Err(KindError::Failed(format!(
+                    "{behind}, the way to which leads through {}, is not reached any more, {so}",
+                    self.endpoint
+                )));
+            }
+        }
+        self.disarm(change, guard).await
     }
 
     /// Makes new connections until one works. A firewall with `limit` rules counts those who knock and keeps out those
@@ -406,6 +434,12 @@ impl World for Guarded<'_> {
     }
     fn reroute(&self, at: &Endpoint, port: Option<u16>) {
         self.world.reroute(at, port);
+    }
+    fn behind(&self, at: &Endpoint) -> Vec<Endpoint> {
+        self.world.behind(at)
+    }
+    async fn knock(&self, at: &Endpoint) -> Result<(), WorldError> {
+        self.world.knock(at).await
     }
     async fn disconnect(&self, at: &Endpoint) {
         self.world.disconnect(at).await;

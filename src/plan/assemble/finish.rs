@@ -83,17 +83,9 @@ pub(super) fn finish(
 
 /// Gives every step its number, in an order in which they can run one after the other.
 fn number(items: &[Item<'_>], edges: &[order::ItemEdge], stages: &[Stage]) -> (Vec<PlannedStep>, Vec<Edge>) {
-    let mut before = vec![0usize; items.len()];
-    let mut after: Vec<Vec<usize>> = vec![Vec::new(); items.len()];
-    for (from, to, _) in edges {
-        before[*to] += 1;
-        after[*from].push(*to);
-    }
-    let mut ready: BTreeSet<(Stage, usize)> =
-        (0..items.len()).filter(|i| before[*i] == 0).map(|i| (stages[i], i)).collect();
     let (mut steps, mut out) = (Vec::new(), BTreeSet::new());
     let mut ends = vec![(0usize, 0usize); items.len()];
-    while let Some((stage, at)) = ready.pop_first() {
+    for at in order::turns(items, edges, stages) {
         let item = &items[at];
         let start = steps.len();
         for (step, claims) in &item.steps {
@@ -104,17 +96,11 @@ fn number(items: &[Item<'_>], edges: &[order::ItemEdge], stages: &[Stage]) -> (V
                 id: format!("{}#{}", item.address, step.name),
                 instance: at,
                 step: with_group(step.clone(), item),
-                stage,
+                stage: stages[at],
                 claims: claims.clone(),
             });
         }
         ends[at] = (start, steps.len().saturating_sub(1).max(start));
-        for to in &after[at] {
-            before[*to] -= 1;
-            if before[*to] == 0 {
-                ready.insert((stages[*to], *to));
-            }
-        }
     }
     for (from, to, why) in edges {
         if !items[*from].steps.is_empty() && !items[*to].steps.is_empty() {

@@ -191,3 +191,29 @@ fn arguments_are_checked() {
         assert_eq!(found(args), [problem]);
     }
 }
+
+#[test]
+fn found_where_it_runs_with_its_configuration() {
+    let found = |text: &str| {
+        let said = Answer::Said(SaidAnswer { code: 0, text: text.into() });
+        HostKind::discover(&Chrony, &Facts::default(), &Answers::from([(probe(), said)]))
+    };
+    let none = HostKind::discover(&Chrony, &Facts::default(), &Answers::new());
+    assert_eq!(none, Discovery::Need(vec![probe()]));
+    assert_eq!(found(SAID), Discovery::Found(vec![Object::new()]));
+    assert_eq!(found("chrony=no\n"), Discovery::Found(Vec::new()));
+    for strange in [
+        SAID.replace("loaded=yes", "loaded=no"),
+        SAID.replace("valid=yes", "valid=no\nerror=a reason"),
+        SAID.replace("valid=yes", "valid=perhaps"),
+    ] {
+        assert!(matches!(found(&strange), Discovery::Unknown(_)), "{strange}");
+    }
+}
+
+#[test]
+fn nobody_who_adopts_asks_for_a_synchronised_clock() {
+    let Observation::Present(seen) = look(json!({}), SAID) else { panic!("nothing is understood") };
+    let shown = HostKind::portray(&Chrony, &seen);
+    assert!(seen.contains_key("synchronised") && !shown.contains_key("synchronised"), "{shown:?}");
+}

@@ -7,6 +7,7 @@ use crate::resource::reading::Fields;
 use crate::resource::ufw::{self, Family, Keeps, Lines, MARK, Rule};
 
 /// What ufw has written down.
+#[derive(Clone)]
 pub(in crate::resource) struct Table {
     pub(in crate::resource) rules: Vec<Rule>,
     pub(in crate::resource) keeps: Keeps,

@@ -19,7 +19,11 @@ if [ -e "$k" ]; then cp -- "$k" "$w/old-key" || exit; fi
 if [ -e "$f" ]; then cp -- "$f" "$w/old-sources" || exit; fi
 rm -f -- "$m"
 put "$w/key" "$k" && put "$w/sources" "$f" || exit
-if [ ! -s "$w/sources" ]; then exit 0; fi
+if [ ! -s "$w/sources" ]; then
+	rm -rf -- "$w"
+	rmdir -- "${m%/*}" "${m%/*/*}" 2>/dev/null
+	exit 0
+fi
 out=$(apt_get -o Dir::Etc::sourcelist="$f" -o Dir::Etc::sourceparts=- -o Apt::Get::List-Cleanup=0 update 2>&1)
 code=$?
 printf '%s\n' "$out"

@@ -85,6 +85,8 @@ echo pending >/run/coxswain-chrony || exit
 		cp -p -- "$d/coxswain.sources" "$w/old-coxswain.sources" && rm -f -- "$d/coxswain.sources" && changed="$changed $d/coxswain.sources"
 	fi && put "$w/main" "$c"
 } || { back; exit 1; }
+# Nothing of it was ours: what runs is let be, unless a run that ended in the middle has left it unread.
+if [ "$3" = drop ] && [ -z "$changed" ] && [ "$m" != pending ]; then back; exit 0; fi
 x=$(cat "$c" /etc/chrony/conf.d/*.conf "$d"/*.sources 2>/dev/null | sha256sum)
 if load "$2"; then
 	printf '%s\n' "${x%% *}" >/run/coxswain-chrony

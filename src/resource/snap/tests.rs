@@ -119,6 +119,12 @@ fn removed_or_given_back() {
     let title = "give the snap helm its channel and hold back";
     let acts = planned(&Snap, &gone(wants()).was(first), &[(title, InPlace)]);
     assert_eq!(words(&acts), ["refresh helm --channel=2/stable", "refresh helm --unhold"]);
+    // The same channel by another name is no reason to restart anything.
+    let full = json!({ "name": "helm", "channel": "3/stable", "hold": true });
+    let mut same = gone(wants()).was(full);
+    same.observed = Some(obj(json!({ "name": "helm", "channel": "3", "hold": true })));
+    let acts = planned(&Snap, &same, &[("leave the snap helm as it is", InPlace)]);
+    assert_eq!(words(&acts), Vec::<String>::new());
 }
 
 #[test]

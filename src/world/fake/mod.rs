@@ -49,6 +49,7 @@ struct State {
     expected: BTreeMap<String, String>,
     faults: BTreeMap<String, VecDeque<Fault>>,
     calls: Vec<String>,
+    introduced: BTreeMap<String, (Arc<HostId>, Connection)>,
 }
 
 /// Hosts as data. Cheap to clone; clones share the model.
@@ -169,6 +170,7 @@ impl World for FakeWorld {
     fn introduce(&self, host: &Arc<HostId>, connection: Connection) {
         let name = host.address.to_string();
         let mut state = self.lock();
+        state.introduced.insert(name.clone(), (Arc::clone(host), connection.clone()));
         match connection.machine_id {
             Some(id) => state.expected.insert(name, id),
             None => state.expected.remove(&name),
@@ -226,6 +228,19 @@ impl World for FakeWorld {
             Some(Fault::Lost(error) | Fault::After(_, error)) => Err(error),
             Some(Fault::Read(_) | Fault::Before(_)) | None => Ok(done),
         }
+    }
+
+    fn behind(&self, at: &Endpoint) -> Vec<Endpoint> {
+        let introduced = &self.lock().introduced;
+        let Some((_, way)) = introduced.get(&name(at)) else { return Vec::new() };
+        let through = introduced.values().filter(|(_, connection)| connection.leads_through(&way.address));
+        through.map(|(host, _)| Endpoint::Host(Arc::clone(host))).collect()
+    }
+
+    async fn knock(&self, at: &Endpoint) -> Result<(), WorldError> {
+        let mut state = self.lock();
+        state.calls.push(format!("{} knock", name(at)));
+        state.reach(at).map(|_| ())
     }
 
     async fn disconnect(&self, at: &Endpoint) {

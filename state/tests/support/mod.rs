@@ -81,6 +81,7 @@ pub(crate) fn sample() -> State {
     keyed.waiting_on = vec!["bob".into()];
     keyed.handle = Some(json!({"n": 1}));
     keyed.on_destroy = OnDestroy::Forbid;
+    keyed.other_ports = vec![22, 2222];
     state.instances.insert(address("module.m[\"a.b\"].file.k[0]"), keyed);
     state.claims.insert(ClaimKey::new("validator_key", "0xab"), Claim::held("u1"));
     state
