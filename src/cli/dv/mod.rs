@@ -17,9 +17,12 @@ pub mod network;
 pub mod p2p;
 
 mod create_enr;
+mod deliver;
 mod enr;
 mod inspect;
 mod layers;
+mod publish;
+mod servers;
 mod settings;
 mod verify;
 mod version;
