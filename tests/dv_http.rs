@@ -668,3 +668,223 @@ fn an_archive_has_everything_and_nothing_else_is_left() {
     assert_eq!(names.len(), 16);
     assert!(!names.iter().any(|name| name.contains("keystore")), "{names:?}");
 }
+
+// ----------------------------------------------------------------------------------------------------- contracts
+
+/// The answers of execution clients, by their paths.
+fn execution(seen: &Seen, calls: usize) -> Reply {
+    let request = seen.json();
+    let result =
+        |result: Json| Reply::ok(&json!({ "jsonrpc": "2.0", "id": request["id"], "result": result }));
+    let answer = |start: &str| result(json!(format!("0x{start}{}", "00".repeat(28))));
+    let path = seen.line.strip_prefix("POST /").unwrap();
+    match (path, request["method"].as_str().unwrap()) {
+        ("silent-before-it-starts", _) => Reply::Text(404, "hunter22".to_owned()),
+        (_, "web3_clientVersion") => result(json!("client/v1")),
+        ("yes", _) => answer("1626ba7e"),
+        ("no", _) => answer("ffffffff"),
+        ("nobody", _) => result(json!("0x")),
+        ("reverts", _) => {
+            let error = json!({ "code": 3, "message": "execution reverted: GS026" });
+            Reply::ok(&json!({ "jsonrpc": "2.0", "id": request["id"], "error": error }))
+        }
+        ("flaky", _) if calls < 3 => Reply::Text(503, "busy".to_owned()),
+        ("flaky", _) => answer("1626ba7e"),
+        ("broken", _) => Reply::Text(503, "busy".to_owned()),
+        ("nonsense", _) => result(json!(7)),
+        ("endless", _) => Reply::Endless,
+        _ => Reply::Text(200, "{}".to_owned()),
+    }
+}
+
+fn execution_clients() -> Server {
+    let calls: Mutex<std::collections::BTreeMap<String, usize>> = Mutex::default();
+    Server::start(move |seen| {
+        let mut calls = calls.lock().unwrap();
+        let count = calls.entry(seen.line.clone()).or_default();
+        *count += 1;
+        execution(seen, *count)
+    })
+}
+
+const CONTRACT: &str = "0x4444444444444444444444444444444444444444";
+
+/// A definition whose creator is a contract with two owners.
+fn definition_of_a_contract(at: &Path) -> Definition {
+    let enrs = records(at);
+    run(&mut coxswain(at, &common(["create", "dkg"], &[&enrs, "--output-dir=d"]))).ok();
+    let file = at.join("d/cluster-definition.json");
+    let mut definition = Definition::parse(&fs::read(&file).unwrap()).unwrap();
+    definition.creator.address = CONTRACT.to_owned();
+    definition.creator.config_signature = vec![7; 130].into();
+    let definition = definition.with_hashes().unwrap();
+    fs::write(at.join("contract.json"), definition.to_json().unwrap()).unwrap();
+    definition
+}
+
+#[test]
+fn contracts_say_whether_they_have_signed() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let definition = definition_of_a_contract(at);
+    let questions = definition.verify(&Networks::default()).unwrap();
+    assert_eq!(questions.len(), 1);
+    let server = execution_clients();
+    let asking = |path: &str| {
+        let endpoint = format!("--execution-client-rpc-endpoint={}/{path}", server.url);
+        create(at, &["--definition-file=contract.json", &endpoint])
+    };
+    for (path, part) in [
+        ("no", "says no"),
+        ("nobody", "there is no contract at 0x4444"),
+        ("reverts", "error 3: execution reverted: GS026"),
+        ("broken", "the answer is 503: busy"),
+        ("nonsense", "no text of bytes in hex"),
+        ("endless", "larger than 65536 bytes"),
+        ("empty", "neither a result nor an error"),
+        ("silent-before-it-starts", "the answer is 404: hunter22"),
+    ] {
+        let ran = asking(path).expect(1);
+        assert!(ran.stderr.contains(part), "{path}: {}", ran.stderr);
+        assert!(!ran.stderr.contains(&format!("/{path}")), "paths of endpoints are keys: {}", ran.stderr);
+        assert!(!at.join("c").exists(), "{path}");
+    }
+    assert_eq!(server.lines().iter().filter(|line| *line == "POST /broken").count(), 4, "bounded");
+    assert_eq!(server.lines().iter().filter(|line| *line == "POST /reverts").count(), 2, "not asked again");
+    let alone = create(at, &["--definition-file=contract.json"]).expect(1);
+    assert!(alone.stderr.contains("creator.config_signature"), "{}", alone.stderr);
+    assert!(alone.stderr.contains("--execution-client-rpc-endpoint"), "{}", alone.stderr);
+    for path in ["yes", "flaky"] {
+        let _ = fs::remove_dir_all(at.join("c"));
+        asking(path).ok();
+    }
+    let seen = server.seen();
+    let asked =
+        seen.iter().find(|seen| seen.line == "POST /yes" && seen.json()["method"] == "eth_call").unwrap();
+    let data = format!("0x{}", hex::encode(questions[0].call_data()));
+    assert_eq!(asked.json()["params"], json!([{ "to": CONTRACT, "data": data }, "latest"]));
+    contracts_are_asked_by_other_commands(at, &server);
+}
+
+fn contracts_are_asked_by_other_commands(at: &Path, server: &Server) {
+    let endpoint = |path: &str| format!("--execution-client-rpc-endpoint={}/{path}", server.url);
+    let (yes, no) = (endpoint("yes"), endpoint("no"));
+    run(&mut coxswain(at, &["verify", "c/node0", "contract.json", &yes])).ok();
+    for (args, part) in
+        [(&["verify", "c/node0", &*no][..], "says no"), (&["verify", "contract.json"], "WRONG")]
+    {
+        let ran = run(&mut coxswain(at, args)).expect(1);
+        assert!(ran.stdout.contains(part), "{}", ran.stdout);
+    }
+    let combine = |more: &[&str]| run(&mut coxswain(at, &[&["combine", "--cluster-dir=c"], more].concat()));
+    combine(&["--output-dir=a", &yes]).ok();
+    for more in [&["--output-dir=b", &*no][..], &["--output-dir=b"]] {
+        let ran = combine(more).expect(1);
+        assert!(ran.stderr.contains("creator.config_signature"), "{}", ran.stderr);
+        assert!(!at.join("b").exists());
+    }
+    let ran = combine(&["--output-dir=b", &no, "--no-verify"]).ok();
+    assert!(ran.stderr.contains("warning") && ran.stderr.contains("says no"), "{}", ran.stderr);
+    // An endpoint that does not answer is told even where there is nothing to ask.
+    let enrs = records(&at.join("d"));
+    let lost = endpoint("silent-before-it-starts");
+    let ran = run(&mut coxswain(at, &common(["create", "dkg"], &[&enrs, "--output-dir=x", &lost]))).expect(1);
+    assert!(ran.stderr.contains("reaching the execution client") && !at.join("x").exists(), "{}", ran.stderr);
+}
+
+// ----------------------------------------------------------------------------------------------------------- TLS
+
+/// A server with a certificate that it made itself; it answers one request after the other with the same text.
+struct TlsServer {
+    url: String,
+    certificate: PathBuf,
+}
+
+impl TlsServer {
+    fn start(dir: &Path, answer: String) -> Option<TlsServer> {
+        use rustls::pki_types::pem::PemObject as _;
+        let (key, certificate) = (dir.join("tls-key.pem"), dir.join("tls.pem"));
+        let mut command = Command::new("openssl");
+        command.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]);
+        command.args(["-days", "2", "-subj", "/CN=made for a test", "-addext", "subjectAltName=DNS:localhost"]);
+        command.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
+        command.arg("-keyout").arg(&key).arg("-out").arg(&certificate);
+        if !command.output().is_ok_and(|made| made.status.success()) {
+            println!("skipped: openssl makes no certificate here");
+            return None;
+        }
+        let chain = vec![rustls::pki_types::CertificateDer::from_pem_file(&certificate).unwrap()];
+        let key = rustls::pki_types::PrivateKeyDer::from_pem_file(&key).unwrap();
+        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .unwrap();
+        let config = std::sync::Arc::new(config);
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("https://localhost:{}/definition", listener.local_addr().unwrap().port());
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                // A client that refuses the certificate hangs up.
+                let _ = answer_tls(stream.unwrap(), &config, &answer);
+            }
+        });
+        Some(TlsServer { url, certificate })
+    }
+}
+
+fn answer_tls(
+    mut stream: std::net::TcpStream,
+    config: &std::sync::Arc<rustls::ServerConfig>,
+    answer: &str,
+) -> std::io::Result<()> {
+    use std::io::{Read as _, Write as _};
+    let mut connection =
+        rustls::ServerConnection::new(std::sync::Arc::clone(config)).map_err(std::io::Error::other)?;
+    let mut tls = rustls::Stream::new(&mut connection, &mut stream);
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        tls.read_exact(&mut byte)?;
+        head.push(byte[0]);
+    }
+    write!(tls, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{answer}", answer.len())?;
+    tls.conn.send_close_notify();
+    tls.flush()
+}
+
+#[test]
+fn certificates_are_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let enrs = records(at);
+    run(&mut coxswain(at, &common(["create", "dkg"], &[&enrs, "--output-dir=d"]))).ok();
+    let text = fs::read_to_string(at.join("d/cluster-definition.json")).unwrap();
+    let Some(server) = TlsServer::start(at, text) else { return };
+    let file = format!("--definition-file={}", server.url);
+    let command = || coxswain(at, &cluster_args(&[&file]));
+    let unknown = run(&mut command()).expect(1);
+    assert!(unknown.stderr.contains("UnknownIssuer"), "{}", unknown.stderr);
+    assert!(!at.join("c").exists());
+    run(command().env("SSL_CERT_FILE", &server.certificate)).ok();
+    // Another name than that of the certificate.
+    let other = file.replace("localhost", "127.0.0.1");
+    let ran = run(coxswain(at, &cluster_args(&[&other])).env("SSL_CERT_FILE", &server.certificate)).expect(1);
+    assert!(ran.stderr.contains("certificate"), "{}", ran.stderr);
+    // Without any authority, HTTP without TLS still works.
+    let empty = at.join("empty");
+    fs::create_dir(&empty).unwrap();
+    fs::write(empty.join("none.pem"), "").unwrap();
+    let none = |command: &mut Command| {
+        command.env("SSL_CERT_FILE", empty.join("none.pem")).env("SSL_CERT_DIR", &empty);
+        run(command)
+    };
+    let plain = Server::start(|_| Reply::Text(404, "nothing".to_owned()));
+    let ran =
+        none(&mut coxswain(at, &cluster_args(&[&format!("--definition-file={}/x", plain.url)]))).expect(1);
+    assert!(ran.stderr.contains("the answer is 404: nothing"), "{}", ran.stderr);
+    let ran = none(&mut command()).expect(1);
+    assert!(ran.stderr.contains("certificate"), "{}", ran.stderr);
+}

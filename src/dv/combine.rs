@@ -58,7 +58,7 @@ pub enum CombineFailure {
         /// Which.
         path: PathBuf,
         /// Why not.
-        source: Unsettled,
+        source: Box<Unsettled>,
     },
     /// Locks of two clusters.
     #[error("{} and {} are of different clusters", first.display(), second.display())]
@@ -117,7 +117,6 @@ pub struct Combined {
 ///
 /// # Errors
 /// [`CombineFailure::Read`], [`CombineFailure::Lock`].
-#[expect(clippy::type_complexity, reason = "a lock, and what its verification says")]
 pub fn read_lock(
     path: &Path,
     networks: &Networks,
@@ -190,7 +189,7 @@ pub async fn find(
             Ok(questions) => contracts
                 .settle(&questions)
                 .await
-                .map_err(|source| CombineFailure::Unsettled { path: path.clone(), source }),
+                .map_err(|source| CombineFailure::Unsettled { path: path.clone(), source: Box::new(source) }),
             Err(source) => Err(CombineFailure::Wrong { path: path.clone(), source }),
         };
         if let Err(failure) = checked {

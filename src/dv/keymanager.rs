@@ -144,50 +144,59 @@ impl Keymanager {
             hidden: &hidden,
             ..self.request(Request::post(&url, body(parcels)))
         };
-        let (why, is_over) = match client.fetch_json::<Statuses>(&request).await {
+        let unlisted = match client.fetch_json::<Statuses>(&request).await {
             Ok(Statuses { data }) if data.len() == parcels.len() => {
                 let data = data.into_iter().map(|status| outcome(status, &request));
                 return self.settled(client, parcels, data.collect()).await;
             }
             Ok(Statuses { data }) => {
-                (format!("it was sent {} keys, and answers for {}", parcels.len(), data.len()), false)
+                let why = format!("it was sent {} keys, and answers for {}", parcels.len(), data.len());
+                Outcome::Unknown(why)
             }
             Err(error) if !error.may_have_arrived() || error.is_refusal() => {
                 return vec![Outcome::Refused(in_full(&error)); parcels.len()];
             }
-            Err(error) => (in_full(&error), error.is_final()),
+            Err(error) if error.is_final() => Outcome::Refused(in_full(&error)),
+            // It may still be at work on them.
+            Err(error) => Outcome::Unknown(in_full(&error)),
         };
-        self.looked_up(client, parcels, &why, is_over).await
+        self.looked_up(client, parcels, unlisted).await
     }
 
-    /// Without a clear answer: what it lists. A key that it does not list has not arrived, unless it may still work on it.
-    async fn looked_up(&self, client: &Client, parcels: &[Parcel], why: &str, is_over: bool) -> Vec<Outcome> {
+    /// Without a clear answer: what it lists, and what becomes of a key that it does not list.
+    async fn looked_up(&self, client: &Client, parcels: &[Parcel], unlisted: Outcome) -> Vec<Outcome> {
         match self.listed(client).await {
             Ok(listed) => {
                 let of = |parcel: &Parcel| match listed.contains(&parcel.public_key) {
                     true => Outcome::Imported,
-                    false if is_over => Outcome::Refused(why.to_owned()),
-                    false => Outcome::Unknown(why.to_owned()),
+                    false => unlisted.clone(),
                 };
                 parcels.iter().map(of).collect()
             }
             Err(error) => {
+                let (Outcome::Refused(why) | Outcome::Unknown(why)) = unlisted else {
+                    return vec![unlisted; parcels.len()];
+                };
                 let why = format!("{why}; and its list of keys: {}", in_full(&error));
                 vec![Outcome::Unknown(why); parcels.len()]
             }
         }
     }
 
-    /// Asks once more about keys of which it said nothing that is known.
+    /// Where not all is well: whether its list says something else than its statuses.
     async fn settled(&self, client: &Client, parcels: &[Parcel], mut outcomes: Vec<Outcome>) -> Vec<Outcome> {
-        if !outcomes.iter().any(|outcome| matches!(outcome, Outcome::Unknown(_))) {
+        if outcomes.iter().all(|outcome| *outcome == Outcome::Imported) {
             return outcomes;
         }
         let Ok(listed) = self.listed(client).await else { return outcomes };
         for (outcome, parcel) in outcomes.iter_mut().zip(parcels) {
-            if matches!(outcome, Outcome::Unknown(_)) && listed.contains(&parcel.public_key) {
-                *outcome = Outcome::Imported;
+            if !listed.contains(&parcel.public_key) {
+                continue;
             }
+            *outcome = match std::mem::replace(outcome, Outcome::Imported) {
+                Outcome::Imported | Outcome::Unknown(_) => Outcome::Imported,
+                Outcome::Refused(why) => Outcome::Unknown(format!("{why}; and yet it lists the key")),
+            };
         }
         outcomes
     }

@@ -146,7 +146,7 @@ impl Run for CreateCluster {
             None => (0..validators).map(|_| SecretKey::generate(&mut rand::rng())).collect(),
         };
         let mut warnings = warnings(&definition);
-        warnings.extend(keymanager_warnings(&keymanagers, self.split_existing_keys));
+        warnings.extend(self.keymanager_warnings(&keymanagers));
         for warning in &warnings {
             cx.terminal.err(&format!("warning: {warning}\n"));
         }
@@ -227,6 +227,32 @@ impl CreateCluster {
             return Err(CliError::other("reading --keymanager-addresses", why, "give one for each node"));
         }
         servers::reach(cx, keymanagers)
+    }
+
+    /// What is seldom meant of keymanagers, and what they are not told.
+    fn keymanager_warnings(&self, keymanagers: &[Keymanager]) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for (node, keymanager) in keymanagers.iter().enumerate() {
+            if keymanager.is_in_the_clear() {
+                let address = http::shown(&keymanager.address);
+                warnings.push(format!(
+                    "keys and token of node {node} go to {address} without encryption (no https)"
+                ));
+            }
+            if keymanagers[..node].iter().any(|other| other.address == keymanager.address) {
+                warnings.push(format!(
+                    "node {node} has the keymanager of another node: it gets more than one share"
+                ));
+            }
+        }
+        if self.split_existing_keys && !keymanagers.is_empty() {
+            warnings.push(
+                "the keymanagers get no history of what these validators have signed: stop every client that has the whole \
+                 keys, and wait two epochs before the cluster signs"
+                    .to_owned(),
+            );
+        }
+        warnings
     }
 
     /// The keys that are there already.
@@ -311,30 +337,6 @@ fn warnings(definition: &Definition) -> Vec<String> {
         definition.threshold,
         definition.operators.len()
     )]
-}
-
-/// What is seldom meant of keymanagers, and what they are not told.
-fn keymanager_warnings(keymanagers: &[Keymanager], is_split: bool) -> Vec<String> {
-    let mut warnings = Vec::new();
-    for (node, keymanager) in keymanagers.iter().enumerate() {
-        if keymanager.is_in_the_clear() {
-            let address = http::shown(&keymanager.address);
-            warnings
-                .push(format!("keys and token of node {node} go to {address} without encryption (no https)"));
-        }
-        if keymanagers[..node].iter().any(|other| other.address == keymanager.address) {
-            warnings
-                .push(format!("node {node} has the keymanager of another node: it gets more than one share"));
-        }
-    }
-    if is_split && !keymanagers.is_empty() {
-        warnings.push(
-            "the keymanagers get no history of what these validators have signed: stop every client that has the whole \
-             keys, and wait two epochs before the cluster signs"
-                .to_owned(),
-        );
-    }
-    warnings
 }
 
 fn explained(error: CreateError) -> CliError {
