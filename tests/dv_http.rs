@@ -368,6 +368,16 @@ impl Keymanagers {
         Server::start(move |seen| all.answer(seen))
     }
 
+    /// The same server as the API and as execution clients.
+    fn start_with_api(import: fn(&str, usize) -> (bool, Reply)) -> Server {
+        let all = Keymanagers { keys: Mutex::default(), import };
+        Server::start(move |seen| match seen.line.as_str() {
+            "POST /yes" | "POST /no" => execution(seen, 1),
+            line if line.contains("/km") => all.answer(seen),
+            _ => Reply::Text(200, "{}".to_owned()),
+        })
+    }
+
     fn answer(&self, seen: &Seen) -> Reply {
         let (method, path) = seen.line.split_once(' ').unwrap();
         let node = path.strip_prefix('/').and_then(|path| path.split('/').next()).unwrap();
@@ -806,7 +816,14 @@ impl TlsServer {
         let (key, certificate) = (dir.join("tls-key.pem"), dir.join("tls.pem"));
         let mut command = Command::new("openssl");
         command.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]);
-        command.args(["-days", "2", "-subj", "/CN=made for a test", "-addext", "subjectAltName=DNS:localhost"]);
+        command.args([
+            "-days",
+            "2",
+            "-subj",
+            "/CN=made for a test",
+            "-addext",
+            "subjectAltName=DNS:localhost",
+        ]);
         command.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
         command.arg("-keyout").arg(&key).arg("-out").arg(&certificate);
         if !command.output().is_ok_and(|made| made.status.success()) {
@@ -867,6 +884,7 @@ fn certificates_are_checked() {
     let command = || coxswain(at, &cluster_args(&[&file]));
     let unknown = run(&mut command()).expect(1);
     assert!(unknown.stderr.contains("UnknownIssuer"), "{}", unknown.stderr);
+    assert!(unknown.stderr.contains("SSL_CERT_FILE"), "{}", unknown.stderr);
     assert!(!at.join("c").exists());
     run(command().env("SSL_CERT_FILE", &server.certificate)).ok();
     // Another name than that of the certificate.
@@ -887,4 +905,89 @@ fn certificates_are_checked() {
     assert!(ran.stderr.contains("the answer is 404: nothing"), "{}", ran.stderr);
     let ran = none(&mut command()).expect(1);
     assert!(ran.stderr.contains("certificate"), "{}", ran.stderr);
+}
+
+// ------------------------------------------------------------------------------------------------ the real program
+
+/// What is sent of a request: where, with which headers that matter, and the order of its members.
+fn sent(seen: &Seen) -> (String, Option<String>, Option<usize>, String) {
+    let content = seen.header("content-type").map(str::to_owned);
+    let authorization = seen.header("authorization").map(str::len);
+    (seen.line.clone(), content, authorization, shape_of(&seen.body))
+}
+
+/// With the real program beside ours: both send the same, and pack the same.
+#[test]
+fn charon_asks_what_we_ask() {
+    let Some(charon) = std::env::var_os("CHARON_BIN") else {
+        println!("skipped: CHARON_BIN does not name a charon");
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let definition = definition_of_a_contract(at);
+    let enrs = records(&at.join("d"));
+    let server = Keymanagers::start_with_api(|_, keys| (true, all_imported(keys)));
+    let keymanagers = keymanager_args(&server.url);
+    let address = format!("--publish-address={}/v1", server.url);
+    let yes = format!("--execution-client-rpc-endpoint={}/yes", server.url);
+    let no = format!("--execution-client-rpc-endpoint={}/no", server.url);
+    let pushed = [&FOUR[..], &[&keymanagers[0], &keymanagers[1], "--publish", &address]].concat();
+    let runs: Vec<(Vec<&str>, i32)> = vec![
+        (cluster_args(&pushed), 0),
+        (cluster_args(&[&FOUR[..], &["--zipped"]].concat()), 0),
+        (common(["create", "dkg"], &[&enrs, "--publish", &address]), 0),
+        (common(["create", "dkg"], &[ADDRESSES, "--publish", &address]), 0),
+        (cluster_args(&["--definition-file=contract.json", &yes]), 0),
+        (cluster_args(&["--definition-file=contract.json", &no]), 1),
+    ];
+    for (args, code) in runs {
+        let mut both = Vec::new();
+        for program in [None, Some(&charon)] {
+            let before = server.seen().len();
+            let mut command = match program {
+                None => coxswain(at, &args),
+                Some(charon) => {
+                    let mut command = Command::new(charon);
+                    command.args(&args).current_dir(at).env_clear().env("HOME", at);
+                    command
+                }
+            };
+            run(&mut command).expect(code);
+            let seen: Vec<Seen> = server.seen().split_off(before);
+            // Ours looks first whether the keymanagers take the tokens.
+            let requests = seen.iter().filter(|s| s.line.starts_with("POST")).map(|s| {
+                match s.line.strip_prefix("POST /yes").or(s.line.strip_prefix("POST /no")) {
+                    // Fields of calls that mean nothing differ.
+                    Some(_) => (s.line.clone(), None, None, call_of(s, &definition)),
+                    None => sent(s),
+                }
+            });
+            let archive = at.join("c/cluster.tar.gz");
+            let packed = if archive.exists() { members(&archive) } else { Vec::new() };
+            // It verifies a definition twice, and asks twice.
+            both.push((requests.collect::<std::collections::BTreeSet<_>>(), packed));
+            if at.join("c").exists() {
+                fs::remove_dir_all(at.join("c")).unwrap();
+            }
+        }
+        assert!(!both[0].0.is_empty() || !both[0].1.is_empty(), "{args:?}");
+        assert_eq!(both[0], both[1], "{args:?}");
+    }
+}
+
+/// The method of a call, and whether it asks what it should.
+fn call_of(seen: &Seen, definition: &Definition) -> String {
+    let request = seen.json();
+    let method = request["method"].as_str().unwrap();
+    if method != "eth_call" {
+        return method.to_owned();
+    }
+    let question = &definition.verify(&Networks::default()).unwrap()[0];
+    let call = &request["params"][0];
+    let data = call["data"].as_str().or(call["input"].as_str()).unwrap();
+    assert_eq!(data, format!("0x{}", hex::encode(question.call_data())));
+    assert!(call["to"].as_str().unwrap().eq_ignore_ascii_case(CONTRACT));
+    assert_eq!(request["params"][1], "latest");
+    method.to_owned()
 }

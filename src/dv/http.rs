@@ -409,13 +409,32 @@ pub fn is_loopback(url: &Url) -> bool {
 }
 
 fn why_not(error: reqwest::Error) -> Why {
-    if error.is_connect() {
+    if is_of_a_certificate(&error) {
+        Why::Certificate(root_cause(error))
+    } else if error.is_connect() {
         Why::Connect(root_cause(error))
     } else if error.is_builder() {
         Why::Client(root_cause(error))
     } else {
         Why::Broken(root_cause(error))
     }
+}
+
+/// Whether it is the server's certificate that is refused.
+fn is_of_a_certificate(error: &reqwest::Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        if matches!(inner.downcast_ref(), Some(rustls::Error::InvalidCertificate(_))) {
+            return true;
+        }
+        // An error of the system's kind does not give what it wraps as its source.
+        let wrapped = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        cause = match wrapped {
+            Some(wrapped) => Some(wrapped),
+            None => inner.source(),
+        };
+    }
+    false
 }
 
 /// The innermost reason. What is around it names layers of libraries, and the URL with all that is in it.

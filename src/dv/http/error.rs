@@ -26,6 +26,9 @@ pub enum Why {
     /// There is no connection: nothing was sent.
     #[error("no connection: {0}")]
     Connect(String),
+    /// The server cannot prove who it is: nothing was sent.
+    #[error("no connection: {0}")]
+    Certificate(String),
     /// It broke off, or is no HTTP.
     #[error("the exchange broke off: {0}")]
     Broken(String),
@@ -53,7 +56,7 @@ impl HttpError {
     #[must_use]
     pub fn may_have_arrived(&self) -> bool {
         match self.why {
-            Why::Client(_) | Why::Connect(_) => false,
+            Why::Client(_) | Why::Connect(_) | Why::Certificate(_) => false,
             Why::Broken(_) | Why::Slow(_) | Why::TooLarge(_) | Why::Status { .. } | Why::Content(_) => true,
         }
     }
@@ -77,7 +80,7 @@ impl HttpError {
         match self.why {
             Why::Connect(_) | Why::Broken(_) | Why::Slow(_) => true,
             Why::Status { status, .. } => status == 429 || status >= 500,
-            Why::Client(_) | Why::TooLarge(_) | Why::Content(_) => false,
+            Why::Client(_) | Why::Certificate(_) | Why::TooLarge(_) | Why::Content(_) => false,
         }
     }
 
@@ -87,6 +90,9 @@ impl HttpError {
         match self.why {
             Why::Client(_) => "check the address, and that this machine has certificates of authorities",
             Why::Connect(_) => "check the address, the network, and that the server runs",
+            Why::Certificate(_) => {
+                "check the address; the certificates of your own authority are read from the file that SSL_CERT_FILE names"
+            }
             Why::Broken(_) | Why::Slow(_) => "check the server, and run the command again",
             Why::TooLarge(_) | Why::Content(_) => "check that the address is that of the right server",
             Why::Status { status: 401 | 403, .. } => "check the token, or what signs the request",
