@@ -15,6 +15,11 @@ use super::network::TestnetArgs;
 /// Largest definition that is read: what a server may send, too.
 const MAX_DEFINITION_BYTES: u64 = 16 << 20;
 
+/// What is not built yet is said, and nothing is done half.
+pub(super) fn not_yet(flag: &str, next: &str) -> CliError {
+    CliError::other(format!("using --{flag}"), "this version cannot do that yet", next)
+}
+
 /// The networks there are, with one of one's own.
 pub(super) fn networks(own: &TestnetArgs) -> Result<Networks, CliError> {
     let given = [
