@@ -214,7 +214,7 @@ fn definitions_become_clusters_and_others_do_not() {
         (vec![enrs.as_str(), "--threshold=2"], "3 is safe"),
         (vec![enrs.as_str(), "--num-validators=0"], "validators"),
         (vec![enrs.as_str(), "--target-gas-limit=0"], "gas limit"),
-        (vec![enrs.as_str(), "--publish"], "cannot do that yet"),
+        (vec![enrs.as_str(), "--publish", "--publish-address=nowhere"], "--publish-address"),
         (vec!["--num-validators=1"], "from 3 to"),
     ] {
         let mut more = more;
@@ -248,7 +248,7 @@ fn what_makes_no_cluster_is_refused_before_anything_is_written() {
         (&["--nodes=4", "--num-validators=1", "--deposit-amounts=1"], "deposit amounts"),
         (&["--nodes=4", "--num-validators=1", "--testnet-name=mine"], "not all four"),
         (&["--nodes=4", "--split-existing-keys"], "only one of"),
-        (&["--nodes=4", "--num-validators=1", "--zipped"], "cannot do that yet"),
+        (&["--nodes=4", "--num-validators=1", "--keymanager-addresses=http://localhost"], "its token"),
     ] {
         let mut more = more.to_vec();
         more.push("--cluster-dir=refused");

@@ -12,6 +12,7 @@ use coxswain_dv_types::json::JsonError;
 use coxswain_dv_types::network::Networks;
 
 use super::LOCK;
+use super::contracts::{Contracts, Unsettled};
 use super::disk::{self, DiskError, Mode};
 use super::keystores::{self, DIRECTORY, KeystoresError, side_by_side};
 
@@ -50,6 +51,14 @@ pub enum CombineFailure {
         path: PathBuf,
         /// What is wrong with it.
         source: Problem,
+    },
+    /// A signature of a lock that no contract confirms.
+    #[error("{}", path.display())]
+    Unsettled {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: Box<Unsettled>,
     },
     /// Locks of two clusters.
     #[error("{} and {} are of different clusters", first.display(), second.display())]
@@ -107,12 +116,11 @@ pub struct Combined {
 /// Reads a lock, and checks it as far as that can be done without asking contracts.
 ///
 /// # Errors
-/// [`CombineFailure::Read`], [`CombineFailure::Lock`], and [`CombineFailure::Wrong`] unless only a warning is asked for.
-pub fn load_lock(
+/// [`CombineFailure::Read`], [`CombineFailure::Lock`].
+pub fn read_lock(
     path: &Path,
     networks: &Networks,
-    unverified: Unverified,
-) -> Result<(Lock, Vec<String>), CombineFailure> {
+) -> Result<(Lock, Result<Vec<ContractQuestion>, Problem>), CombineFailure> {
     let failed = |source| CombineFailure::Read { path: path.to_owned(), source };
     let length = fs::metadata(path).map_err(failed)?.len();
     if length > MAX_LOCK_BYTES {
@@ -122,15 +130,8 @@ pub fn load_lock(
     }
     let text = fs::read(path).map_err(failed)?;
     let lock = Lock::parse(&text).map_err(|source| CombineFailure::Lock { path: path.to_owned(), source })?;
-    let checked = lock.verify(networks).and_then(|questions| match questions.into_iter().next() {
-        None => Ok(()),
-        Some(ContractQuestion { otherwise, .. }) => Err(otherwise),
-    });
-    match (checked, unverified) {
-        (Ok(()), _) => Ok((lock, Vec::new())),
-        (Err(source), Unverified::Refuse) => Err(CombineFailure::Wrong { path: path.to_owned(), source }),
-        (Err(source), Unverified::Warn) => Ok((lock, vec![format!("{}: {source}", path.display())])),
-    }
+    let checked = lock.verify(networks);
+    Ok((lock, checked))
 }
 
 /// Directories with keystores below a directory, in the order of their names.
@@ -150,42 +151,74 @@ fn nodes_below(dir: &Path) -> Result<Vec<PathBuf>, CombineFailure> {
     }
 }
 
-/// Reads the nodes below a directory and combines their keys. Nothing is written.
+/// The nodes below a directory, and the lock they have.
+#[derive(Debug)]
+pub struct Nodes {
+    lock: Lock,
+    dirs: Vec<PathBuf>,
+    warnings: Vec<String>,
+}
+
+/// Finds the nodes below a directory and checks their locks. No keystore is opened.
 ///
 /// # Errors
 /// [`CombineFailure`].
-pub fn combine(
+pub async fn find(
     cluster_dir: &Path,
     networks: &Networks,
     unverified: Unverified,
-) -> Result<Combined, CombineFailure> {
-    let nodes = nodes_below(cluster_dir)?;
+    contracts: &Contracts,
+) -> Result<Nodes, CombineFailure> {
+    let dirs = nodes_below(cluster_dir)?;
     let mut warnings = Vec::new();
+    let mut warn = |failure: CombineFailure| {
+        let source = std::error::Error::source(&failure).map(|why| format!(": {why}"));
+        match unverified {
+            Unverified::Refuse => Err(failure),
+            Unverified::Warn => {
+                warnings.push(format!("{failure}{}", source.unwrap_or_default()));
+                Ok(())
+            }
+        }
+    };
     let mut lock: Option<Lock> = None;
-    for node in &nodes {
+    for node in &dirs {
         let path = node.join(LOCK);
-        let (found, wrong) = load_lock(&path, networks, unverified)?;
-        warnings.extend(wrong);
+        let (found, checked) = read_lock(&path, networks)?;
+        let checked = match checked {
+            Ok(questions) => contracts
+                .settle(&questions)
+                .await
+                .map_err(|source| CombineFailure::Unsettled { path: path.clone(), source: Box::new(source) }),
+            Err(source) => Err(CombineFailure::Wrong { path: path.clone(), source }),
+        };
+        if let Err(failure) = checked {
+            warn(failure)?;
+        }
         match &lock {
             Some(first) if first.lock_hash != found.lock_hash => {
-                let (first, second) = (nodes[0].join(LOCK), path);
-                if unverified == Unverified::Refuse {
-                    return Err(CombineFailure::Different { first, second });
-                }
-                warnings.push(CombineFailure::Different { first, second }.to_string());
+                warn(CombineFailure::Different { first: dirs[0].join(LOCK), second: path })?;
             }
             Some(_) => {}
             None => lock = Some(found),
         }
     }
-    let lock = lock.expect("there is a node");
-    let keys = nodes.iter().map(|node| {
+    Ok(Nodes { lock: lock.expect("there is a node"), dirs, warnings })
+}
+
+/// Opens the keystores of the nodes and combines their keys. Nothing is written.
+///
+/// # Errors
+/// [`CombineFailure::Keystores`], [`CombineFailure::Combine`].
+pub fn combine(nodes: Nodes) -> Result<Combined, CombineFailure> {
+    let Nodes { lock, dirs, warnings } = nodes;
+    let keys = dirs.iter().map(|node| {
         let secrets = keystores::load_sequence(&node.join(DIRECTORY))?;
         Ok(NodeKeys { from: node.display().to_string(), secrets })
     });
     let keys: Vec<NodeKeys> = keys.collect::<Result<_, KeystoresError>>()?;
     let secrets = coxswain_dv_cluster::combine(&lock, &keys)?;
-    Ok(Combined { lock, nodes, warnings, secrets })
+    Ok(Combined { lock, nodes: dirs, warnings, secrets })
 }
 
 /// What is done with keystores that are in the way.

@@ -122,12 +122,24 @@ fn refused<'p>(doing: &'static str, path: &'p Path) -> impl FnOnce(io::Error) ->
 /// # Errors
 /// [`DiskError`]; no temporary file is left.
 pub fn create(path: &Path, mode: Mode, content: &[u8]) -> Result<(), DiskError> {
+    create_with(path, mode, |file| file.write_all(content))
+}
+
+/// As [`create`], for content that is written piece by piece.
+///
+/// # Errors
+/// [`DiskError`]; no temporary file is left.
+pub fn create_with(
+    path: &Path,
+    mode: Mode,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> Result<(), DiskError> {
     let exists = || DiskError::Exists { path: path.to_owned() };
     // The rename would say it too; this says it before anything is written. A link that leads nowhere counts.
     if path.symlink_metadata().is_ok() {
         return Err(exists());
     }
-    let part = Part::written(path, mode, content)?;
+    let part = Part::written_with(path, mode, write)?;
     match place(&part.path, path) {
         Ok(()) => sync_placed(path),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(exists()),
@@ -201,10 +213,18 @@ struct Part {
 impl Part {
     /// A temporary file beside `target` with all of the content, on the disk.
     fn written(target: &Path, mode: Mode, content: &[u8]) -> Result<Part, DiskError> {
+        Part::written_with(target, mode, |file| file.write_all(content))
+    }
+
+    fn written_with(
+        target: &Path,
+        mode: Mode,
+        write: impl FnOnce(&mut File) -> io::Result<()>,
+    ) -> Result<Part, DiskError> {
         let (part, mut file) = Part::open(target).map_err(refused("making a file beside", target))?;
         file.set_permissions(Permissions::from_mode(mode.bits()))
             .map_err(refused("setting the mode of", target))?;
-        file.write_all(content).and_then(|()| file.sync_all()).map_err(refused("writing", target))?;
+        write(&mut file).and_then(|()| file.sync_all()).map_err(refused("writing", target))?;
         Ok(part)
     }
 
@@ -255,7 +275,8 @@ fn directory_of(path: &Path) -> &Path {
     }
 }
 
-fn sync_directory(dir: &Path) -> io::Result<()> {
+/// Makes durable what was made, renamed and removed in a directory.
+pub(super) fn sync_directory(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 

@@ -10,6 +10,8 @@
 //! - A server makes this process wait, or hold bytes, without a limit.
 //! - What is secret goes to another server than the one that was named.
 
+mod error;
+
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -17,6 +19,8 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::redirect::{Attempt, Policy};
 use url::{Host, Url};
 use zeroize::Zeroizing;
+
+pub use self::error::{HttpError, Why};
 
 /// What a request may take if nothing else is said: Obol's API, definitions.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
@@ -147,9 +151,16 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// What a server says, for an error: short, and without the secrets of this request.
-    fn excerpt(&self, body: &[u8]) -> String {
-        let mut text = String::from_utf8_lossy(body).split_whitespace().collect::<Vec<_>>().join(" ");
+    /// The error of an answer that is taken for a refusal.
+    #[must_use]
+    pub fn refused(&self, answer: &Answer) -> HttpError {
+        self.failed(Why::Status { status: answer.status, excerpt: answer.excerpt.clone() })
+    }
+
+    /// What a server says, without the secrets of this request.
+    #[must_use]
+    pub fn without_secrets(&self, text: &str) -> String {
+        let mut text = text.to_owned();
         let token = self.authorization.map(|value| value.strip_prefix("Bearer ").unwrap_or(value));
         let url = self.url;
         let path = url.path_segments().filter(|_| self.shown == Shown::Origin).into_iter().flatten();
@@ -161,6 +172,13 @@ impl<'a> Request<'a> {
                 text = text.replace(secret, "(hidden)");
             }
         }
+        text
+    }
+
+    /// The same for an error: short, and in one line.
+    fn excerpt(&self, body: &[u8]) -> String {
+        let text = self.without_secrets(&String::from_utf8_lossy(body));
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         match text.char_indices().nth(MAX_EXCERPT_CHARS) {
             Some((end, _)) => format!("{}…", &text[..end]),
             None => text,
@@ -196,74 +214,6 @@ pub enum Sent {
     AlreadyThere,
 }
 
-/// A request that came to nothing; its message says which, its source why.
-#[derive(Debug, thiserror::Error)]
-#[error("{} {url}", method.name())]
-pub struct HttpError {
-    /// What was asked.
-    pub method: Method,
-    /// Of whom, as it may be shown.
-    pub url: String,
-    /// Why nothing came of it.
-    #[source]
-    pub why: Why,
-}
-
-/// Why a request came to nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum Why {
-    /// No client could be made.
-    #[error("{0}")]
-    Client(String),
-    /// There is no connection: nothing was sent.
-    #[error("no connection: {0}")]
-    Connect(String),
-    /// It broke off, or is no HTTP.
-    #[error("the exchange broke off: {0}")]
-    Broken(String),
-    /// Time is up.
-    #[error("no whole answer within {} s", _0.as_secs_f32())]
-    Slow(Duration),
-    /// More than is read.
-    #[error("the answer is larger than {0} bytes")]
-    TooLarge(usize),
-    /// The server says no.
-    #[error("the answer is {status}{}{}", if excerpt.is_empty() { "" } else { ": " }, excerpt)]
-    Status {
-        /// Its status.
-        status: u16,
-        /// The beginning of what it says.
-        excerpt: String,
-    },
-    /// Not what is expected.
-    #[error("the answer is not understood: {0}")]
-    Content(String),
-}
-
-impl HttpError {
-    /// Whether the server may have got the request, and done it.
-    #[must_use]
-    pub fn may_have_arrived(&self) -> bool {
-        match self.why {
-            Why::Client(_) | Why::Connect(_) => false,
-            Why::Broken(_) | Why::Slow(_) | Why::TooLarge(_) | Why::Status { .. } | Why::Content(_) => true,
-        }
-    }
-
-    /// What to do about it.
-    #[must_use]
-    pub fn next(&self) -> &'static str {
-        match self.why {
-            Why::Client(_) => "check the address, and that this machine has certificates of authorities",
-            Why::Connect(_) => "check the address, the network, and that the server runs",
-            Why::Broken(_) | Why::Slow(_) => "check the server, and run the command again",
-            Why::TooLarge(_) | Why::Content(_) => "check that the address is that of the right server",
-            Why::Status { status: 401 | 403, .. } => "check the token, or what signs the request",
-            Why::Status { .. } => "check the address, and what the server says",
-        }
-    }
-}
-
 /// Reads a URL of a server; only `http` and `https` are.
 ///
 /// # Errors
@@ -289,7 +239,7 @@ pub fn install_tls() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// The edge to HTTP. Connections are kept as long as it lives.
+/// The edge to HTTP. Connections are kept as long as it lives, which is within one runtime.
 #[derive(Debug, Default)]
 pub struct Client {
     /// By [`Redirects`]: three that never use a proxy, and three that may.
@@ -321,7 +271,7 @@ impl Client {
     /// [`HttpError`], [`Why::Status`] among them.
     pub async fn fetch(&self, request: &Request<'_>) -> Result<Vec<u8>, HttpError> {
         let answer = self.send(request).await?;
-        if answer.is_success() { Ok(answer.body) } else { Err(refused(request, answer)) }
+        if answer.is_success() { Ok(answer.body) } else { Err(request.refused(&answer)) }
     }
 
     /// As [`Client::fetch`]; nothing where the server says that there is nothing (404).
@@ -333,7 +283,7 @@ impl Client {
         match answer.status {
             404 => Ok(None),
             _ if answer.is_success() => Ok(Some(answer.body)),
-            _ => Err(refused(request, answer)),
+            _ => Err(request.refused(&answer)),
         }
     }
 
@@ -346,7 +296,7 @@ impl Client {
         match answer.status {
             409 => Ok(Sent::AlreadyThere),
             _ if answer.is_success() => Ok(Sent::New),
-            _ => Err(refused(request, answer)),
+            _ => Err(request.refused(&answer)),
         }
     }
 
@@ -443,10 +393,6 @@ impl Client {
     }
 }
 
-fn refused(request: &Request<'_>, answer: Answer) -> HttpError {
-    request.failed(Why::Status { status: answer.status, excerpt: answer.excerpt })
-}
-
 /// What cannot be read as what it should be. The reason repeats pieces of the text.
 fn not_understood(request: &Request<'_>, error: &serde_json::Error) -> HttpError {
     request.failed(Why::Content(request.excerpt(error.to_string().as_bytes())))
@@ -457,8 +403,9 @@ fn repeat(attempt: Attempt<'_>) -> reqwest::redirect::Action {
     if is_repeated { Policy::limited(MAX_REDIRECTS).redirect(attempt) } else { attempt.stop() }
 }
 
-/// Whether a proxy could not reach it, and must not see it.
-fn is_loopback(url: &Url) -> bool {
+/// Whether it is on this machine: a proxy could not reach it, and must not see it.
+#[must_use]
+pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -468,13 +415,32 @@ fn is_loopback(url: &Url) -> bool {
 }
 
 fn why_not(error: reqwest::Error) -> Why {
-    if error.is_connect() {
+    if is_of_a_certificate(&error) {
+        Why::Certificate(root_cause(error))
+    } else if error.is_connect() {
         Why::Connect(root_cause(error))
     } else if error.is_builder() {
         Why::Client(root_cause(error))
     } else {
         Why::Broken(root_cause(error))
     }
+}
+
+/// Whether it is the server's certificate that is refused.
+fn is_of_a_certificate(error: &reqwest::Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        if matches!(inner.downcast_ref(), Some(rustls::Error::InvalidCertificate(_))) {
+            return true;
+        }
+        // An error of the system's kind does not give what it wraps as its source.
+        let wrapped = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        cause = match wrapped {
+            Some(wrapped) => Some(wrapped),
+            None => inner.source(),
+        };
+    }
+    false
 }
 
 /// The innermost reason. What is around it names layers of libraries, and the URL with all that is in it.

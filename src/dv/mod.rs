@@ -10,13 +10,17 @@
 //!
 //! What files mean is read and written in the crates `dv-*`; here is only the edge. Commands are in `cli::dv`.
 
+pub mod archive;
 pub mod claim;
 pub mod combine;
+pub mod contracts;
 pub mod create;
+pub mod delivery;
 pub mod disk;
 pub mod dkg;
 pub mod http;
 pub mod key;
+pub mod keymanager;
 pub mod keystores;
 pub mod obol_api;
 pub mod relays;

@@ -103,6 +103,20 @@ impl Staging {
         place_all(&whole, &self.target)?;
         Ok(())
     }
+
+    /// Takes entries away from the directory, and removes them with everything in them: all are gone from their places
+    /// before any is removed. For what is elsewhere by then.
+    ///
+    /// # Errors
+    /// [`DiskError`]; what is not taken away yet stays.
+    pub fn take_away(self, names: &[String]) -> Result<(), DiskError> {
+        for name in names {
+            let place = self.target.join(name);
+            fs::rename(&place, self.path.join(name)).map_err(refused("taking away", &place))?;
+        }
+        sync(&self.target)?;
+        fs::remove_dir_all(&self.path).map_err(refused("removing", &self.path))
+    }
 }
 
 impl Drop for Staging {

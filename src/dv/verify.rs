@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 
 use coxswain_dv_crypto::bls::{self, PublicKey, Signature};
 use coxswain_dv_keystore as keystore;
-use coxswain_dv_types::cluster::{ContractQuestion, Definition, Lock, Problem};
+use coxswain_dv_types::cluster::{ContractQuestion, Definition, Lock};
 use coxswain_dv_types::deposit;
 use coxswain_dv_types::network::Networks;
 use serde_json::Value as Json;
 
+use super::contracts::Contracts;
 use super::keystores::{self, DIRECTORY};
 use super::{LOCK, key};
 
@@ -27,15 +28,36 @@ pub struct Finding {
     pub kind: &'static str,
     /// What is wrong with it, and where; nothing where it is fine.
     pub problems: Vec<String>,
+    /// Signatures that only contracts can explain: problems, until they are asked.
+    pub questions: Vec<ContractQuestion>,
 }
 
 impl Finding {
     fn of(path: &Path, kind: &'static str, checked: Result<(), String>) -> Finding {
-        Finding { path: path.to_owned(), kind, problems: checked.err().into_iter().collect() }
+        Finding::asking(path, kind, checked.map(|()| Vec::new()))
+    }
+
+    fn asking(path: &Path, kind: &'static str, checked: Result<Vec<ContractQuestion>, String>) -> Finding {
+        let (questions, problems) = match checked {
+            Ok(questions) => (questions, Vec::new()),
+            Err(problem) => (Vec::new(), vec![problem]),
+        };
+        Finding { path: path.to_owned(), kind, problems, questions }
+    }
+}
+
+/// Answers what is open, or makes problems of it.
+pub async fn settle(findings: &mut [Finding], contracts: &Contracts) {
+    for finding in findings {
+        let questions = std::mem::take(&mut finding.questions);
+        if let Err(unsettled) = contracts.settle(&questions).await {
+            finding.problems.push(unsettled.to_string());
+        }
     }
 }
 
 /// Looks at a file, or at a node's directory with everything in it. Nothing of a key or a password is in what comes back.
+/// What contracts must be asked is left to [`settle`].
 ///
 /// # Errors
 /// It cannot be read at all.
@@ -91,10 +113,10 @@ fn file(path: &Path, bytes: &[u8], networks: &Networks) -> Finding {
         ),
         Some(Json::Array(_)) => Finding::of(path, "deposits", deposits(bytes, networks).map(drop)),
         Some(_) if has("cluster_definition") => {
-            Finding::of(path, "lock of a cluster", lock(bytes, networks).map(drop))
+            Finding::asking(path, "lock of a cluster", lock(bytes, networks).map(|(_, questions)| questions))
         }
         Some(_) if has("definition_hash") => {
-            Finding::of(path, "definition of a cluster", definition(bytes, networks))
+            Finding::asking(path, "definition of a cluster", definition(bytes, networks))
         }
         Some(_) if has("crypto") => {
             Finding::of(path, "keystore", keystore::parse(bytes).map(drop).map_err(|e| in_full(&e)))
@@ -107,24 +129,15 @@ fn file(path: &Path, bytes: &[u8], networks: &Networks) -> Finding {
     }
 }
 
-/// Signatures of contracts cannot be checked without an execution client: they are problems.
-fn settled(questions: Result<Vec<ContractQuestion>, Problem>) -> Result<(), String> {
-    let questions = questions.map_err(|problem| problem.to_string())?;
-    match questions.first() {
-        None => Ok(()),
-        Some(question) => Err(question.otherwise.to_string()),
-    }
-}
-
-fn definition(bytes: &[u8], networks: &Networks) -> Result<(), String> {
+fn definition(bytes: &[u8], networks: &Networks) -> Result<Vec<ContractQuestion>, String> {
     let definition = Definition::parse(bytes).map_err(|e| e.to_string())?;
-    settled(definition.verify(networks))
+    definition.verify(networks).map_err(|problem| problem.to_string())
 }
 
-fn lock(bytes: &[u8], networks: &Networks) -> Result<Lock, String> {
+fn lock(bytes: &[u8], networks: &Networks) -> Result<(Lock, Vec<ContractQuestion>), String> {
     let lock = Lock::parse(bytes).map_err(|e| e.to_string())?;
-    settled(lock.verify(networks))?;
-    Ok(lock)
+    let questions = lock.verify(networks).map_err(|problem| problem.to_string())?;
+    Ok((lock, questions))
 }
 
 /// Deposits by the launchpad's rules: roots, network, amount, signature. Gives back their keys.
@@ -162,12 +175,11 @@ fn node_directory(dir: &Path, networks: &Networks) -> io::Result<Vec<Finding>> {
         Ok(bytes) => lock(&bytes, networks),
         Err(error) => Err(format!("it cannot be read: {error}")),
     };
-    findings.push(Finding::of(
-        &lock_path,
-        "lock of a cluster",
-        found.as_ref().map(drop).map_err(Clone::clone),
-    ));
-    let lock = found.ok();
+    let (lock, checked) = match found {
+        Ok((lock, questions)) => (Some(lock), Ok(questions)),
+        Err(why) => (None, Err(why)),
+    };
+    findings.push(Finding::asking(&lock_path, "lock of a cluster", checked));
 
     let key_path = dir.join(key::FILE);
     let identity = key::load(&key_path);

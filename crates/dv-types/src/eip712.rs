@@ -12,9 +12,9 @@ use crate::cluster::TypedText;
 const DOMAIN: [Field<'_>; 2] =
     [Field { name: "name", value: Value::Text("Obol") }, Field { name: "version", value: Value::Text("1") }];
 /// The terms that are agreed to before a cluster is published, as the service names them.
-const TERMS_HASH: &str = "0xd33721644e8f3afab1495a74abe3523cec12d48b8da6cb760972492ca3f1a273";
+pub const TERMS_HASH: &str = "0xd33721644e8f3afab1495a74abe3523cec12d48b8da6cb760972492ca3f1a273";
 /// Their version.
-const TERMS_VERSION: u64 = 1;
+pub const TERMS_VERSION: u64 = 1;
 
 /// A value of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

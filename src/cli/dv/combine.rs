@@ -8,7 +8,7 @@ use super::super::error::CliError;
 use super::super::progress::Spinner;
 use super::super::{Cx, Exit, Format, Run};
 use super::network::TestnetArgs;
-use super::settings;
+use super::{servers, settings};
 use crate::dv::combine::{self, CombineFailure, InTheWay, Unverified};
 
 /// Combine the shares of a cluster's nodes to the validators' whole keys
@@ -41,16 +41,16 @@ pub struct Combine {
 
 impl Run for Combine {
     fn run(self, cx: &Cx) -> Result<Exit, CliError> {
-        if !self.execution_client_rpc_endpoint.is_empty() {
-            return Err(settings::not_yet(
-                "execution-client-rpc-endpoint",
-                "use --no-verify if you trust the lock",
-            ));
-        }
         let networks = settings::networks(&self.testnet)?;
         let unverified = if self.no_verify { Unverified::Warn } else { Unverified::Refuse };
+        let contracts = servers::contracts(cx, &self.execution_client_rpc_endpoint)?;
+        let dir = cx.root.join(&self.cluster_dir);
+        let nodes = cx.block_on(async {
+            let found = combine::find(&dir, &networks, unverified, &contracts).await;
+            found.map_err(explained)
+        })?;
         let spinner = Spinner::new(cx, "opening keystores");
-        let combined = combine::combine(&cx.root.join(&self.cluster_dir), &networks, unverified);
+        let combined = combine::combine(nodes);
         drop(spinner);
         let combined = combined.map_err(explained)?;
         for warning in &combined.warnings {
@@ -106,6 +106,10 @@ fn explained(failure: CombineFailure) -> CliError {
             source,
             "take the lock of another node; --no-verify uses it as it is",
         ),
+        CombineFailure::Unsettled { path, source } => {
+            let next = source.next();
+            CliError::other(format!("checking the lock {}", path.display()), source, next)
+        }
         other => match why {
             Some(why) => CliError::other(other.to_string(), why, "mend it and run the command again"),
             None => CliError::other("combining", other, "nothing was written"),

@@ -1,22 +1,29 @@
 //! Flags of `create cluster`: the directories of all nodes, made in one place.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::super::render::json;
 use coxswain_dv_crypto::bls::SecretKey;
 use coxswain_dv_keystore::Cost;
-use coxswain_dv_types::cluster::{self, Definition, LowThreshold, Operator};
+use coxswain_dv_types::cluster::{self, Creator, Definition, LowThreshold, Operator};
 use coxswain_dv_types::deposit::Rewards;
 use coxswain_dv_types::network::{Network, Networks};
 
 use super::super::error::CliError;
 use super::super::progress::Spinner;
 use super::super::{Cx, Exit, Format, Run};
+use super::deliver::{Delivery, Orders};
 use super::network::TestnetArgs;
+use super::servers;
 use super::settings::{self, Flags};
 use crate::dv::create::{self, Cluster, CreateError, Created};
+use crate::dv::disk::DiskError;
+use crate::dv::http;
+use crate::dv::keymanager::Keymanager;
 use crate::dv::keystores::{self, KeystoresError};
 
+/// What `--zipped` makes.
+const ARCHIVE: &str = "cluster.tar.gz";
 /// Networks on which keys protect something.
 const NETWORKS_OF_VALUE: &[&str] = &["mainnet", "gnosis"];
 
@@ -41,7 +48,7 @@ pub struct CreateCluster {
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     pub consensus_protocol: String,
     /// A definition, as a file or URL, in place of the flags that describe the cluster
-    #[arg(long, value_name = "FILE", default_value = "", hide_default_value = true)]
+    #[arg(long, value_name = "FILE|URL", default_value = "", hide_default_value = true)]
     pub definition_file: String,
     /// Amounts of deposits in whole ETH
     #[arg(long, value_name = "ETH")]
@@ -97,7 +104,7 @@ pub struct CreateCluster {
     /// Where withdrawals go: one address for all validators, or one for each
     #[arg(long, value_name = "ADDRESS")]
     pub withdrawal_addresses: Vec<String>,
-    /// Pack everything into one archive
+    /// Pack the directories into one archive, cluster.tar.gz
     #[arg(long)]
     pub zipped: bool,
 }
@@ -106,15 +113,12 @@ impl Run for CreateCluster {
     fn run(self, cx: &Cx) -> Result<Exit, CliError> {
         self.check_flags()?;
         let networks = settings::networks(&self.testnet)?;
+        let keymanagers = servers::keymanagers(&self.keymanager_addresses, &self.keymanager_auth_tokens)?;
+        let api = if self.publish { Some(servers::api(&self.publish_address)?) } else { None };
+        let contracts = servers::contracts(cx, &self.execution_client_rpc_endpoint)?;
         let given = match self.definition_file.as_str() {
             "" => None,
-            file if file.starts_with("http://") || file.starts_with("https://") => {
-                return Err(settings::not_yet(
-                    "definition-file with a URL",
-                    "fetch the file and give its path",
-                ));
-            }
-            file => Some(settings::read_definition(&cx.root.join(file), &networks)?),
+            source => Some(servers::definition(cx, source, &networks, &contracts)?),
         };
         let existing = self.existing(cx, given.as_ref())?;
         let definition = match given {
@@ -123,6 +127,8 @@ impl Run for CreateCluster {
         };
         let network = of(&definition, &networks)?;
         self.check_definition(&definition, network)?;
+        let target = cx.root.join(&self.cluster_dir);
+        self.check_places(cx, &target, definition.operators.len(), &keymanagers)?;
         let validators = definition.validators.len();
         let registered_at = match existing {
             Some(_) => u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or(network.genesis_time),
@@ -139,7 +145,8 @@ impl Run for CreateCluster {
             Some(secrets) => secrets,
             None => (0..validators).map(|_| SecretKey::generate(&mut rand::rng())).collect(),
         };
-        let warnings = warnings(&definition);
+        let mut warnings = warnings(&definition);
+        warnings.extend(self.keymanager_warnings(&keymanagers));
         for warning in &warnings {
             cx.terminal.err(&format!("warning: {warning}\n"));
         }
@@ -147,33 +154,25 @@ impl Run for CreateCluster {
         let cluster =
             Cluster { definition, network, networks: &networks, secrets: &secrets, registered_at, cost };
         let spinner = Spinner::new(cx, "making keystores");
-        let created = create::create(&cx.root.join(&self.cluster_dir), cluster, &|_, _| {});
+        let created = create::create(&target, cluster, &|_, _| {});
         drop(spinner);
         let created = created.map_err(explained)?;
+        let orders =
+            Orders { keymanagers: &keymanagers, api: api.as_ref(), archive: self.zipped.then_some(ARCHIVE) };
+        let delivery = Delivery::carry_out(cx, &target, &created.nodes, &created.lock, &orders)?;
+        warnings.extend_from_slice(&delivery.warnings);
         cx.terminal.out(&match cx.format {
-            Format::Json => as_json(&created, &warnings),
-            Format::Text => as_text(&created),
+            Format::Json => as_json(&created, &delivery, &warnings),
+            Format::Text => as_text(&created, &delivery),
         });
-        Ok(Exit::Done)
+        delivery.end(cx)
     }
 }
 
 impl CreateCluster {
-    /// Combinations of flags that mean nothing, and what cannot be done yet.
+    /// Combinations of flags that mean nothing.
     fn check_flags(&self) -> Result<(), CliError> {
         let wrong = |what: &str, why: &str, next: &str| Err(CliError::other(what, why, next));
-        if self.publish {
-            return Err(settings::not_yet("publish", "leave it away and publish the lock by hand"));
-        }
-        if !self.keymanager_addresses.is_empty() || !self.keymanager_auth_tokens.is_empty() {
-            return Err(settings::not_yet("keymanager-addresses", "write keystores and import them by hand"));
-        }
-        if self.zipped {
-            return Err(settings::not_yet("zipped", "pack the directories with tar"));
-        }
-        if !self.execution_client_rpc_endpoint.is_empty() {
-            return Err(settings::not_yet("execution-client-rpc-endpoint", "leave it away"));
-        }
         if self.split_existing_keys == self.split_keys_dir.is_empty() {
             return wrong(
                 "splitting keys",
@@ -208,6 +207,54 @@ impl CreateCluster {
         Ok(())
     }
 
+    /// Whether there is room for what is made, before any of it is: on the disk and at the keymanagers.
+    fn check_places(
+        &self,
+        cx: &Cx,
+        target: &Path,
+        nodes: usize,
+        keymanagers: &[Keymanager],
+    ) -> Result<(), CliError> {
+        let archive = target.join(ARCHIVE);
+        if self.zipped && archive.symlink_metadata().is_ok() {
+            return Err(DiskError::Exists { path: archive }.into());
+        }
+        if keymanagers.is_empty() {
+            return Ok(());
+        }
+        if keymanagers.len() != nodes {
+            let why = format!("there are {} for {nodes} nodes", keymanagers.len());
+            return Err(CliError::other("reading --keymanager-addresses", why, "give one for each node"));
+        }
+        servers::reach(cx, keymanagers)
+    }
+
+    /// What is seldom meant of keymanagers, and what they are not told.
+    fn keymanager_warnings(&self, keymanagers: &[Keymanager]) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for (node, keymanager) in keymanagers.iter().enumerate() {
+            if keymanager.is_in_the_clear() {
+                let address = http::shown(&keymanager.address);
+                warnings.push(format!(
+                    "keys and token of node {node} go to {address} without encryption (no https)"
+                ));
+            }
+            if keymanagers[..node].iter().any(|other| other.address == keymanager.address) {
+                warnings.push(format!(
+                    "node {node} has the keymanager of another node: it gets more than one share"
+                ));
+            }
+        }
+        if self.split_existing_keys && !keymanagers.is_empty() {
+            warnings.push(
+                "the keymanagers get no history of what these validators have signed: stop every client that has the whole \
+                 keys, and wait two epochs before the cluster signs"
+                    .to_owned(),
+            );
+        }
+        warnings
+    }
+
     /// The keys that are there already.
     fn existing(&self, cx: &Cx, given: Option<&Definition>) -> Result<Option<Vec<SecretKey>>, CliError> {
         if !self.split_existing_keys {
@@ -240,6 +287,7 @@ impl CreateCluster {
             return Err(CliError::other("reading --nodes", why, "see --help"));
         }
         let flags = Flags {
+            creator: Creator::default(),
             name: &self.name,
             threshold: self.threshold,
             validators,
@@ -326,13 +374,14 @@ impl From<KeystoresError> for CliError {
     }
 }
 
-fn as_json(created: &Created, warnings: &[String]) -> String {
+fn as_json(created: &Created, delivery: &Delivery, warnings: &[String]) -> String {
     let definition = &created.lock.definition;
     json::pretty(&serde_json::json!({
         "document": "coxswain.dv_cluster",
         "format": 1,
         "nodes": created.nodes,
         "deposit_files": created.deposits,
+        "delivery": delivery.as_json(),
         "lock_hash": format!("0x{}", hex::encode(&*created.lock.lock_hash)),
         "threshold": definition.threshold,
         "validators": created.lock.validators.iter().map(|v| format!("0x{}", hex::encode(&*v.public_key))).collect::<Vec<_>>(),
@@ -340,19 +389,41 @@ fn as_json(created: &Created, warnings: &[String]) -> String {
     }))
 }
 
-fn as_text(created: &Created) -> String {
+fn as_text(created: &Created, delivery: &Delivery) -> String {
     let definition = &created.lock.definition;
     let (first, last) = (&created.nodes[0], &created.nodes[created.nodes.len() - 1]);
+    let places = match &delivery.archive {
+        Some(archive) => format!("packed into {}", archive.display()),
+        None => format!("{} to {}", first.display(), last.display()),
+    };
+    let page = match &delivery.page {
+        Some(page) => format!("Published  {page}\n"),
+        None => String::new(),
+    };
+    let keys = match (delivery.keymanagers.is_empty(), delivery.is_delivered(), &delivery.archive) {
+        (true, _, None) => {
+            "These directories together are the whole keys: keep a\n\
+             copy offline, and remove them here when every node has its own."
+        }
+        (true, _, Some(_)) => {
+            "The archive has the whole keys in it, and there is no\n\
+             other copy: keep it offline, and away from every node."
+        }
+        (false, true, _) => {
+            "The keys of the validators are in the\n\
+             keymanagers of the nodes and nowhere else: keep copies of those."
+        }
+        (false, false, _) => {
+            "Some keys of the validators are still in\nthese directories: read what follows."
+        }
+    };
     format!(
-        "Made {} nodes with {} validators, of which any {} nodes can sign: {} to {}\n\
-         Lock hash  0x{}\n\n\
-         Give each node its directory, and no two nodes the same one. These directories together are the whole keys: keep a\n\
-         copy offline, and remove them here when every node has its own. To deposit, use {} of any node.\n",
+        "Made {} nodes with {} validators, of which any {} nodes can sign: {places}\n\
+         Lock hash  0x{}\n{page}\n\
+         Give each node its directory, and no two nodes the same one. {keys} To deposit, use {} of any node.\n",
         created.nodes.len(),
         created.lock.validators.len(),
         definition.threshold,
-        first.display(),
-        last.display(),
         hex::encode(&*created.lock.lock_hash),
         created.deposits.join(" or ")
     )

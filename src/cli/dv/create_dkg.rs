@@ -3,13 +3,16 @@
 use std::path::PathBuf;
 
 use super::super::render::json;
-use coxswain_dv_types::cluster::Operator;
+use coxswain_dv_crypto::k1::{Address, IdentityKey};
+use coxswain_dv_types::cluster::{Creator, Definition, Operator};
 use coxswain_dv_types::deposit::Rewards;
+use coxswain_dv_types::network::Network;
 
 use super::super::error::CliError;
 use super::super::{Cx, Exit, Format, Run};
 use super::network::TestnetArgs;
 use super::settings::{self, Flags};
+use super::{publish, servers};
 use crate::dv::disk::{self, Mode};
 
 /// The file that is written.
@@ -23,7 +26,8 @@ const FILE: &str = "cluster-definition.json";
         --operator-enrs enr:-A…,enr:-B…,enr:-C…,enr:-D… \\\n      \
         --fee-recipient-addresses 0x388C818CA8B9251b393131C08a736A67ccB19297 \\\n      \
         --withdrawal-addresses 0x388C818CA8B9251b393131C08a736A67ccB19297\n\n\
-        Each operator prints its line `enr:…` with `enr`. Give the file to all operators."
+        Each operator prints its line `enr:…` with `enr`. Give the file to all operators.\n\
+        With --publish the API has it instead, and operators that are named by their addresses sign it there."
 )]
 pub struct CreateDkg {
     /// Withdrawal credentials that compound (0x02)
@@ -84,23 +88,56 @@ pub struct CreateDkg {
 
 impl Run for CreateDkg {
     fn run(self, cx: &Cx) -> Result<Exit, CliError> {
-        if self.publish || !self.operator_addresses.is_empty() {
-            return Err(settings::not_yet(
-                "publish",
-                "give --operator-enrs, and hand the file to the operators",
-            ));
-        }
-        if !self.execution_client_rpc_endpoint.is_empty() {
-            return Err(settings::not_yet("execution-client-rpc-endpoint", "leave it away"));
-        }
+        self.check_flags()?;
         let networks = settings::networks(&self.testnet)?;
         let network = settings::network(&networks, &self.testnet, &self.network)?;
-        let operators = self
-            .operator_enrs
-            .iter()
-            .map(|enr| Operator { enr: enr.clone(), ..Operator::default() })
-            .collect();
+        let api = if self.publish { Some(servers::api(&self.publish_address)?) } else { None };
+        // Nothing in a new definition is signed by a contract; that the endpoint answers is what charon checks, too.
+        servers::contracts(cx, &self.execution_client_rpc_endpoint)?;
+        let creator = api.map(|api| (api, IdentityKey::generate(&mut rand::rng())));
+        let definition = self.definition(network, creator.as_ref().map(|(_, key)| key))?;
+        match creator {
+            Some((api, key)) => publish::publish(cx, &api, &key, definition, network),
+            None => self.write(cx, &definition),
+        }
+    }
+}
+
+impl CreateDkg {
+    /// Combinations of flags that mean nothing.
+    fn check_flags(&self) -> Result<(), CliError> {
+        if self.operator_addresses.is_empty() {
+            return Ok(());
+        }
+        let what = "reading --operator-addresses";
+        if !self.publish {
+            let next = "add --publish, or give --operator-enrs and hand the file to the operators";
+            return Err(CliError::other(what, "operators with addresses need --publish to sign", next));
+        }
+        if !self.operator_enrs.is_empty() {
+            let why = "--operator-enrs is given as well";
+            return Err(CliError::other(what, why, "name operators by their addresses or by their records"));
+        }
+        Ok(())
+    }
+
+    fn operators(&self) -> Result<Vec<Operator>, CliError> {
+        let addresses = self.operator_addresses.iter().enumerate().map(|(position, text)| {
+            let address = Address::parse(text).map_err(|e| {
+                let what = format!("reading --operator-addresses, number {position}");
+                CliError::other(what, e, "give the address of each operator's wallet")
+            })?;
+            Ok(Operator { address: address.to_string(), ..Operator::default() })
+        });
+        let records =
+            self.operator_enrs.iter().map(|enr| Ok(Operator { enr: enr.clone(), ..Operator::default() }));
+        addresses.chain(records).collect()
+    }
+
+    fn definition(&self, network: &Network, creator: Option<&IdentityKey>) -> Result<Definition, CliError> {
+        let address = creator.map(|key| key.public().address().to_string());
         let flags = Flags {
+            creator: Creator { address: address.unwrap_or_default(), ..Creator::default() },
             name: &self.name,
             threshold: self.threshold,
             validators: settings::count("num-validators", self.num_validators)?,
@@ -112,8 +149,14 @@ impl Run for CreateDkg {
             target_gas_limit: self.target_gas_limit,
             rewards: if self.compounding { Rewards::Compounding } else { Rewards::PaidOut },
         };
-        let definition = settings::new_definition(&flags, operators, network)?;
-        definition.nodes().map_err(settings::refused("reading --operator-enrs"))?;
+        let definition = settings::new_definition(&flags, self.operators()?, network)?;
+        if self.operator_addresses.is_empty() {
+            definition.nodes().map_err(settings::refused("reading --operator-enrs"))?;
+        }
+        Ok(definition)
+    }
+
+    fn write(&self, cx: &Cx, definition: &Definition) -> Result<Exit, CliError> {
         let text = definition.to_json().map_err(|e| {
             CliError::other("writing the definition", e, "shorten what is too long and run the command again")
         })?;

@@ -11,16 +11,19 @@
 pub mod combine;
 pub mod create_cluster;
 pub mod create_dkg;
+pub mod dkg;
 pub mod forms;
 pub mod logging;
 pub mod network;
 pub mod p2p;
 
 mod create_enr;
-pub mod dkg;
+mod deliver;
 mod enr;
 mod inspect;
 mod layers;
+mod publish;
+mod servers;
 mod settings;
 mod verify;
 mod version;

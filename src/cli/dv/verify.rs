@@ -6,7 +6,7 @@ use super::super::error::CliError;
 use super::super::render::{clean, json};
 use super::super::{Cx, Exit, Format, Run};
 use super::network::TestnetArgs;
-use super::settings;
+use super::{servers, settings};
 use crate::dv::verify::{self, Finding};
 
 /// Check files of a cluster: hashes, signatures, keys, and that those of a node belong together
@@ -15,10 +15,13 @@ use crate::dv::verify::{self, Finding};
     name = "verify",
     after_help = "Examples:\n  coxswain dv verify .charon\n  coxswain dv verify cluster-definition.json deposit-data.json --json\n\n\
         Takes locks, definitions, keystores and deposits, and directories of nodes, whose keystores are opened with the passwords\n\
-        beside them and compared with the lock. Exits 1 when anything is wrong. Signatures of contracts cannot be checked yet,\n\
-        and count as wrong."
+        beside them and compared with the lock. Exits 1 when anything is wrong. Signatures of contracts count as wrong unless\n\
+        --execution-client-rpc-endpoint names somebody to ask."
 )]
 pub(super) struct Verify {
+    /// An endpoint of the execution layer, for operators whose signatures a contract checks
+    #[arg(long, value_name = "URL", default_value = "", hide_default_value = true)]
+    execution_client_rpc_endpoint: String,
     /// Files, or directories of nodes
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
@@ -30,6 +33,7 @@ pub(super) struct Verify {
 impl Run for Verify {
     fn run(self, cx: &Cx) -> Result<Exit, CliError> {
         let networks = settings::networks(&self.testnet)?;
+        let contracts = servers::contracts(cx, &self.execution_client_rpc_endpoint)?;
         let mut findings = Vec::new();
         for file in &self.files {
             let path = cx.root.join(file);
@@ -41,6 +45,10 @@ impl Run for Verify {
                 )
             })?);
         }
+        cx.block_on(async {
+            verify::settle(&mut findings, &contracts).await;
+            Ok(())
+        })?;
         let is_fine = findings.iter().all(|finding| finding.problems.is_empty());
         cx.terminal.out(&match cx.format {
             Format::Json => json::pretty(&serde_json::json!({
