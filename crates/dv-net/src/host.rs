@@ -20,6 +20,7 @@ use libp2p::swarm::StreamProtocol;
 use libp2p::{Multiaddr, PeerId, Stream};
 use tokio::sync::{mpsc, watch};
 
+pub(crate) use driver::{IDENTIFY, MAX_STREAMS, keypair};
 pub use incoming::{Incoming, Reply};
 pub use relays::{MAX_ANSWER_BYTES, RelaySource, Resolve, ResolveError};
 

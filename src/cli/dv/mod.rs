@@ -20,6 +20,7 @@ mod create_enr;
 mod enr;
 mod inspect;
 mod layers;
+mod relay;
 mod settings;
 mod verify;
 mod version;
@@ -63,6 +64,7 @@ pub static COMMANDS: &[Row] = &[
     Row::within::<create_enr::CreateEnr>("create"),
     Row::of::<enr::Enr>(),
     Row::of::<inspect::Inspect>(),
+    Row::of::<relay::Relay>(),
     Row::of::<verify::Verify>(),
     Row::of::<version::Version>(),
 ];
