@@ -6,6 +6,7 @@
 //! key file ─key→ identity
 //! key file ─claim→ held: no second node of this key runs      (the rules: dv-types, keylock)
 //! servers ─http→ answers, bounded in time and size             (where what is: obol_api)
+//! router ─serve→ a server of ours, bounded in connections and time   (relay)
 //! ```
 //!
 //! What files mean is read and written in the crates `dv-*`; here is only the edge. Commands are in `cli::dv`.
@@ -23,7 +24,9 @@ pub mod key;
 pub mod keymanager;
 pub mod keystores;
 pub mod obol_api;
+pub mod relay;
 pub mod relays;
+pub mod serve;
 pub mod staging;
 pub mod verify;
 

@@ -218,3 +218,29 @@ fn secrets_go_where_they_belong() {
         }
     }
 }
+
+/// A message that never arrives, and of which nobody is told: every wait has an end, and names who it waited for.
+#[test]
+fn every_wait_ends() {
+    let keys = keys(3);
+    let definition = definition(Version::newest(), &keys, 1);
+    for protocol in [
+        protocol::BROADCAST_2_SIG.id,
+        protocol::BROADCAST_2_MSG.id,
+        protocol::FROST_SHARES.id,
+        protocol::PARSIGEX.id,
+    ] {
+        let mut world = World::new(2, &definition, &keys);
+        world.middle = Box::new(move |seen| match seen.from == 1 && seen.protocol == protocol {
+            true => Fate::Lost,
+            false => Fate::Arrives,
+        });
+        let (ends, _) = world.run();
+        for (place, end) in ends.iter().enumerate() {
+            let Some(End::Failed(failure)) = end else { panic!("{protocol}: node {place}: {end:?}") };
+            let text = failure.to_string();
+            let is_named = place == 1 || text.contains("node 1") || text.contains("node 2 (by share index)");
+            assert!(is_named, "{protocol}: node {place} names nobody: {text}");
+        }
+    }
+}

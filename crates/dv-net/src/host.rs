@@ -21,6 +21,7 @@ use libp2p::{Multiaddr, PeerId, Stream};
 use tokio::sync::{mpsc, watch};
 use zeroize::Zeroizing;
 
+pub(crate) use driver::{IDENTIFY, MAX_STREAMS, keypair};
 pub use incoming::{Incoming, Reply};
 pub use relays::{MAX_ANSWER_BYTES, RelaySource, Resolve, ResolveError};
 

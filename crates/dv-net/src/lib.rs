@@ -6,6 +6,7 @@
 //!  ├ circuit  connections through relays
 //!  ├ gate     who may be connected
 //!  └ streams  streams of every protocol
+//! relay   a host through which others meet
 //! frame     messages on a stream
 //! ```
 //!
@@ -24,6 +25,8 @@ mod host;
 mod peers;
 mod protocol;
 mod streams;
+
+pub mod relay;
 
 pub use circuit::message::CircuitError;
 pub use frame::{FrameError, finish, read_report, write_report};

@@ -1,6 +1,8 @@
 //! Node records: EIP-778, "v4" identities. A record's text is kept as it was read: written anew, it would lose what we
 //! do not know, and with it its signature.
 
+use std::net::Ipv4Addr;
+
 use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use coxswain_dv_crypto::k1::{IdentityKey, IdentityPublic, K1Error, SIGNATURE_RS_LEN, keccak256, verify64};
@@ -52,6 +54,14 @@ pub struct Enr {
 /// The record of a key: nothing but identity and key, number 0.
 pub fn record(key: &IdentityKey) -> Enr {
     record_with(key, &[])
+}
+
+/// The record of a key that says where its node is, number 0.
+pub fn record_at(key: &IdentityKey, ip: Ipv4Addr, tcp: u16, udp: u16) -> Enr {
+    // Numbers have no leading zeros (EIP-778), and none at all is 0.
+    let bytes =
+        |port: u16| -> Vec<u8> { port.to_be_bytes().into_iter().skip_while(|byte| *byte == 0).collect() };
+    record_with(key, &[("ip", &ip.octets()), ("tcp", &bytes(tcp)), ("udp", &bytes(udp))])
 }
 
 /// The record of a key, with more pairs; they stand in the order of their names.
@@ -242,6 +252,8 @@ mod tests {
         let more = record_with(&key, &[("udp", &[0x23, 0x28]), ("ip", &[1, 2, 3, 4]), ("tcp", &[80])]);
         assert_eq!(parse(more.text()), Ok(more.clone()));
         assert_eq!((more.number("tcp"), more.number("udp")), (Some(80), Some(9000)));
+        let there = record_at(&key, Ipv4Addr::new(1, 2, 3, 4), 80, 9000);
+        assert_eq!(there, more);
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod enr;
 mod inspect;
 mod layers;
 mod publish;
+mod relay;
 mod servers;
 mod settings;
 mod verify;
@@ -68,6 +69,7 @@ pub static COMMANDS: &[Row] = &[
     Row::of::<dkg::DkgCommand>(),
     Row::of::<enr::Enr>(),
     Row::of::<inspect::Inspect>(),
+    Row::of::<relay::Relay>(),
     Row::of::<verify::Verify>(),
     Row::of::<version::Version>(),
 ];

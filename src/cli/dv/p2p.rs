@@ -114,6 +114,13 @@ async fn listen(flag: &str, given: &[String]) -> Result<Vec<SocketAddr>, CliErro
     Ok(found)
 }
 
+/// Where a server listens: `IP:PORT`, `HOST:PORT`, or `:PORT` for all addresses of IPv4.
+pub(super) async fn socket(flag: &str, text: &str) -> Result<SocketAddr, CliError> {
+    let text = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.to_owned() };
+    let found = listen(flag, &[text]).await?;
+    Ok(found[0])
+}
+
 /// The address of a name, of IPv4 before IPv6.
 async fn look_up(name: &str, port: u16) -> std::io::Result<SocketAddr> {
     let all: Vec<SocketAddr> = tokio::net::lookup_host((name, port)).await?.collect();

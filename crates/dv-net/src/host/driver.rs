@@ -27,7 +27,7 @@ use crate::protocol::Protocol;
 use crate::streams::{self, Inbound, Open, OpenError};
 
 /// Streams of one connection. go-libp2p has no limit; more than this many the library cannot hold.
-const MAX_STREAMS: usize = 4096;
+pub(crate) const MAX_STREAMS: usize = 4096;
 /// Streams of one connection that may be negotiated at once; more would wait where only 256 have room.
 const MAX_NEGOTIATING: usize = 1024;
 /// A connection on which nothing happens stays: peers are few, and meant to be there.
@@ -35,7 +35,7 @@ const IDLE: Duration = Duration::from_secs(365 * 24 * 3600);
 /// go's servers end a stream of pings after 10 s of silence.
 const PING: Duration = Duration::from_secs(5);
 /// What everyone on this network says in identify.
-const IDENTIFY: &str = "ipfs/0.1.0";
+pub(crate) const IDENTIFY: &str = "ipfs/0.1.0";
 /// How long asking a relay may take.
 const RELAY_LIMIT: Duration = Duration::from_secs(60);
 /// Resolved relays that wait for the swarm.
@@ -96,7 +96,7 @@ fn transport(key: &Keypair) -> Result<(Boxed<(PeerId, StreamMuxerBox)>, circuit:
     Ok((transport, ends))
 }
 
-fn keypair(key: &coxswain_dv_crypto::k1::IdentityKey) -> Result<Keypair, StartError> {
+pub(crate) fn keypair(key: &coxswain_dv_crypto::k1::IdentityKey) -> Result<Keypair, StartError> {
     let mut bytes = key.to_bytes();
     let secret =
         libp2p::identity::secp256k1::SecretKey::try_from_bytes(&mut *bytes).map_err(StartError::Key)?;

@@ -1,6 +1,6 @@
-//! Hosts that echo, and relays.
+//! Hosts that echo, and relays: ours, and charon's where there is one.
 
-#![expect(unreachable_pub, reason = "a test includes it")]
+#![allow(dead_code, clippy::allow_attributes, reason = "each test uses some of it")]
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -9,13 +9,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use coxswain_dv_crypto::k1::IdentityKey;
+use coxswain_dv_net::relay::{self, Private, Relay};
 use coxswain_dv_net::{
     Incoming, Kind, Network, Protocol, RelaySource, Resolve, ResolveError, Settings, peer_id, start,
 };
+use coxswain_dv_wire::message;
+use coxswain_dv_wire::peerinfo::PeerInfo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// A protocol whose answer is the message.
-pub const ECHO: Protocol = Protocol {
+pub(crate) const ECHO: Protocol = Protocol {
     id: "/coxswain/test/echo/1.0.0",
     kind: Kind::Answered,
     max_bytes: 1 << 20,
@@ -23,18 +26,30 @@ pub const ECHO: Protocol = Protocol {
     send: Duration::from_secs(15),
 };
 
+/// What a relay asks.
+pub(crate) const PEERINFO: Protocol = Protocol {
+    id: coxswain_dv_wire::protocol::PEERINFO.id,
+    kind: Kind::Message,
+    max_bytes: 1 << 20,
+    receive: Duration::from_secs(5),
+    send: Duration::from_secs(7),
+};
+/// The hash of the cluster of all hosts here, and what is shown of it.
+pub(crate) const LOCK_HASH: [u8; 32] = [0xc5; 32];
+pub(crate) const CLUSTER: &str = "c5c5c5c";
+
 /// Fails the test where the work takes longer.
-pub async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> T {
     tokio::time::timeout(limit, work).await.expect("the work takes too long")
 }
 
 /// New keys.
-pub fn keys(count: usize) -> Vec<[u8; 32]> {
+pub(crate) fn keys(count: usize) -> Vec<[u8; 32]> {
     (0..count).map(|_| *IdentityKey::generate(&mut rand::rng()).to_bytes()).collect()
 }
 
 /// A plain GET, without TLS: enough for a relay on this machine.
-pub struct PlainHttp;
+pub(crate) struct PlainHttp;
 
 #[async_trait]
 impl Resolve for PlainHttp {
@@ -51,14 +66,14 @@ impl Resolve for PlainHttp {
     }
 }
 
-/// A host that answers [`ECHO`].
-pub struct Host {
-    pub network: Network,
+/// A host that answers [`ECHO`] and [`PEERINFO`].
+pub(crate) struct Host {
+    pub(crate) network: Network,
 }
 
 impl Host {
     /// The host of one key among all.
-    pub fn start(key: &[u8; 32], all: &[[u8; 32]], relay: &str) -> Host {
+    pub(crate) fn start(key: &[u8; 32], all: &[[u8; 32]], relay: &str) -> Host {
         let of = |key: &[u8; 32]| IdentityKey::from_bytes(key).unwrap();
         let settings = Settings {
             key: of(key),
@@ -68,13 +83,14 @@ impl Host {
             resolve: Arc::new(PlainHttp),
             listen: Vec::new(),
             external: Vec::new(),
-            protocols: vec![ECHO],
+            protocols: vec![ECHO, PEERINFO],
         };
         let (network, mut incoming) = start(settings).unwrap();
         tokio::spawn(async move {
             while let Some(event) = incoming.recv().await {
-                if let Incoming::Message { bytes, reply, .. } = event {
-                    reply.send(bytes.to_vec());
+                if let Incoming::Message { protocol, bytes, reply, .. } = event {
+                    let info = PeerInfo { lock_hash: LOCK_HASH.to_vec(), ..PeerInfo::default() };
+                    reply.send(if protocol == ECHO.id { bytes.to_vec() } else { message::encode(&info) });
                 }
             }
         });
@@ -82,10 +98,45 @@ impl Host {
     }
 }
 
+/// Fails unless each of two hosts reaches the other.
+pub(crate) async fn meet(a: &Host, b: &Host) {
+    for (from, to) in [(a, b), (b, a)] {
+        let answer = from.network.request(to.network.me(), &ECHO, b"hello").await.expect("an answer");
+        assert_eq!(answer, b"hello");
+    }
+}
+
+/// A relay of ours in this process, and the address that nodes are given of it.
+pub(crate) struct OurRelay {
+    pub(crate) relay: Relay,
+    pub(crate) address: String,
+}
+
+/// Starts a relay of ours at a port.
+pub(crate) async fn our_relay(
+    key: &[u8; 32],
+    port: u16,
+    max_connections: u32,
+    max_reservations: usize,
+) -> OurRelay {
+    let settings = relay::Settings {
+        key: IdentityKey::from_bytes(key).unwrap(),
+        agent: "coxswain/test".into(),
+        listen: vec![format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap()],
+        external: Vec::new(),
+        private: Private::Tell,
+        max_connections,
+        max_reservations,
+    };
+    let relay = relay::start(settings).unwrap();
+    let address = format!("/ip4/127.0.0.1/tcp/{port}/p2p/{}", relay.me());
+    OurRelay { relay, address }
+}
+
 /// A relay of charon, ended with the value.
-pub struct CharonRelay {
+pub(crate) struct CharonRelay {
     process: Child,
-    pub url: String,
+    pub(crate) url: String,
     _dir: tempfile::TempDir,
 }
 
@@ -97,7 +148,7 @@ impl Drop for CharonRelay {
 }
 
 /// Starts charon's relay, where there is a charon.
-pub async fn charon_relay() -> Option<CharonRelay> {
+pub(crate) async fn charon_relay() -> Option<CharonRelay> {
     let Some(charon) = std::env::var_os("CHARON_BIN") else {
         println!("skipped: CHARON_BIN names no charon");
         return None;
@@ -133,6 +184,7 @@ pub async fn charon_relay() -> Option<CharonRelay> {
     Some(CharonRelay { process, url, _dir: dir })
 }
 
-fn free_port() -> u16 {
+/// A port that nobody listens on.
+pub(crate) fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
