@@ -287,7 +287,7 @@ const CAST_LIES: &[Lie] = &[
         },
         "in the message twice",
     ),
-    ("a validator in place of another", |m| Some(casts(m)?[0].key.validator = 1), "in the message twice"),
+    ("a validator in place of another", |m| Some(casts(m)?[0].key.validator = 1), "not in the message"),
     ("a validator too many", |m| Some(casts(m)?[0].key.validator = 3), "only 3 validators"),
     ("from another", |m| Some(casts(m)?[0].key.source += 1), "from the node with share index 3"),
     ("for one", |m| Some(casts(m)?[0].key.target = 1), "for share index 1, not for 0"),
