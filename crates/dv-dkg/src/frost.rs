@@ -20,6 +20,7 @@
 mod error;
 mod job;
 mod message;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -33,6 +34,7 @@ use crate::KeyShare;
 pub use error::{Fault, FrostError, Kind, ParameterError};
 pub use job::{Job, Outcome};
 pub use message::{Cast, EntryKey, Round1, Round2Cast, Share};
+pub use wire::{casts_message, round2_message, shares_message};
 
 use job::{Dealing, Work};
 use message::{Entry as _, NO_TARGET, in_order, index_of};
@@ -241,7 +243,7 @@ impl Frost {
     }
 
     fn take_casts(&mut self, from: u64, casts: Vec<Cast>) -> Result<Vec<Effect>, FrostError> {
-        let (validators, threshold) = (self.parameters.validators, self.parameters.threshold.into());
+        let (validators, threshold) = (self.parameters.validators, usize::from(self.parameters.threshold));
         let Peer::Open { casts: place, .. } = self.peer(from)? else { return Ok(Vec::new()) };
         if place.is_some() {
             return Ok(Vec::new());
