@@ -14,10 +14,8 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use coxswain_dv_crypto::bls::{Commitments, KnowledgeProof, Polynomial, PublicKey, SecretKey};
-use coxswain_dv_dkg::KeyShare;
-use coxswain_dv_dkg::frost::{
-    Cast, Effect, EntryKey, Event, Frost, Job, Parameters, Round1, Round2Cast, Share,
-};
+use coxswain_dv_dkg::frost::{Cast, Effect, EntryKey, Event, Frost, Job, Round1, Round2Cast, Share};
+use coxswain_dv_dkg::{KeyShare, Parameters};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 

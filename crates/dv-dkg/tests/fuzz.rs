@@ -7,9 +7,8 @@ mod mutate;
 use std::sync::OnceLock;
 
 use coxswain_dv_crypto::bls::KnowledgeProof;
-use coxswain_dv_dkg::frost::{
-    Cast, Effect, EntryKey, Event, Frost, FrostError, Parameters, Round1, Round2Cast, Share,
-};
+use coxswain_dv_dkg::Parameters;
+use coxswain_dv_dkg::frost::{Cast, Effect, EntryKey, Event, Frost, FrostError, Round1, Round2Cast, Share};
 use mutate::mutate;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
