@@ -32,6 +32,8 @@ pub const SIGNATURE_LEN: usize = G2::LEN;
 
 /// Domain separation tag of the proof-of-possession scheme.
 const TAG: &[u8] = b"BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_";
+/// Domain separation tag of the basic scheme, under which nodes of a Pedersen ceremony sign what they say.
+const BASIC_TAG: &[u8] = b"BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_NUL_";
 
 /// What an error is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -203,6 +205,20 @@ impl SecretKey {
         Signature(G2::hash(message, TAG).times_secret(&self.0))
     }
 
+    /// Signs a message under the basic scheme: no signature of Ethereum's, and none becomes one.
+    #[must_use]
+    pub fn sign_basic(&self, message: &[u8]) -> Signature {
+        Signature(G2::hash(message, BASIC_TAG).times_secret(&self.0))
+    }
+
+    /// The secret that two keys have in common: this one times the other's public key, compressed (Diffie-Hellman).
+    /// Constant time in the key.
+    #[must_use]
+    pub fn agree(&self, other: &PublicKey) -> Zeroizing<[u8; PUBLIC_LEN]> {
+        let points = ffi::Sum::finish(&[ffi::Sum::times_secret(&other.0, &self.0)]);
+        Zeroizing::new(points.first().map_or([0; PUBLIC_LEN], |point| point.to_bytes()))
+    }
+
     /// The sum of keys, as a ceremony adds up the shares that one node got.
     ///
     /// # Errors
@@ -339,8 +355,18 @@ ordered_by_bytes!(Signature);
 /// Whether the signature is this key's over this message.
 #[must_use]
 pub fn verify(public: &PublicKey, message: &[u8], signature: &Signature) -> bool {
+    verify_tagged(public, message, signature, TAG)
+}
+
+/// The same under the basic scheme.
+#[must_use]
+pub fn verify_basic(public: &PublicKey, message: &[u8], signature: &Signature) -> bool {
+    verify_tagged(public, message, signature, BASIC_TAG)
+}
+
+fn verify_tagged(public: &PublicKey, message: &[u8], signature: &Signature, tag: &[u8]) -> bool {
     // No key signs infinity; without this line it would only be one more pairing that is not equal.
-    !signature.0.is_infinity() && ffi::pairings_equal([(public.0, G2::hash(message, TAG))], &signature.0)
+    !signature.0.is_infinity() && ffi::pairings_equal([(public.0, G2::hash(message, tag))], &signature.0)
 }
 
 /// The sum of signatures.

@@ -14,18 +14,17 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use coxswain_dv_crypto::bls::{Commitments, KnowledgeProof, Polynomial, PublicKey, SecretKey};
-use coxswain_dv_dkg::KeyShare;
-use coxswain_dv_dkg::frost::{
-    Cast, Effect, EntryKey, Event, Frost, Job, Parameters, Round1, Round2Cast, Share,
-};
+use coxswain_dv_dkg::frost::{Cast, Effect, EntryKey, Event, Frost, Job, Round1, Round2Cast, Share};
+use coxswain_dv_dkg::{KeyShare, Parameters};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
 /// Nodes, threshold, validators.
 const CEREMONIES: [(u64, u64, usize); 5] =
     [(4, 3, 1), (4, 3, 100), (4, 3, 1_000), (7, 5, 1_000), (10, 7, 1_000)];
-/// Turns of each.
-const TURNS: usize = 3;
+/// Turns of each: as many as make so many validators, and at least so many.
+const VALIDATORS_IN_ALL: usize = 500;
+const LEAST_TURNS: usize = 3;
 
 /// What all others send to node 1.
 struct Heard {
@@ -140,7 +139,7 @@ fn ceremony(nodes: u64, threshold: u64, validators: usize) {
     let mut lines: Vec<[f64; 5]> = Vec::new();
     // What honest others say in round 2 is what a first pass gives.
     heard.round2 = agree(nodes, &plain_pass(nodes, threshold, validators, &heard).1);
-    for _ in 0..TURNS {
+    for _ in 0..LEAST_TURNS.max(VALIDATORS_IN_ALL / validators) {
         let mut times = [Duration::ZERO; 3];
         let start = Instant::now();
         let (machine, own) = Frost::new(parameters(1), &mut StdRng::seed_from_u64(9)).expect("a machine");

@@ -24,13 +24,14 @@ mod message;
 use std::collections::BTreeMap;
 use std::mem;
 
-use coxswain_dv_crypto::bls::{KnowledgeProof, MAX_SHARES, Polynomial, SecretKey, commit_and_prove};
+use coxswain_dv_crypto::bls::{KnowledgeProof, Polynomial, SecretKey, commit_and_prove};
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use crate::KeyShare;
 
-pub use error::{Fault, FrostError, Kind, ParameterError};
+pub use crate::parameters::{MAX_VALIDATORS, ParameterError, Parameters};
+pub use error::{Fault, FrostError, Kind};
 pub use job::{Job, Outcome};
 pub use message::{Cast, EntryKey, Round1, Round2Cast, Share};
 
@@ -40,60 +41,6 @@ use message::{Entry as _, NO_TARGET, in_order, index_of};
 /// The proof of knowledge is bound to no ceremony: charon's text of the ceremony is no number to its library, which
 /// then takes zero.
 const CONTEXT: u8 = 0;
-
-/// Most validators of one ceremony: those that a definition may hold.
-pub const MAX_VALIDATORS: usize = 65_536;
-
-/// What all nodes agreed on, and who we are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Parameters {
-    nodes: u8,
-    threshold: u8,
-    share_index: u8,
-    validators: usize,
-}
-
-impl Parameters {
-    /// Checks that such a ceremony can be.
-    ///
-    /// # Errors
-    /// The threshold is not from 2 to the number of nodes, the index not from 1 to it, or there are no validators or
-    /// more than [`MAX_VALIDATORS`].
-    pub fn new(
-        nodes: u64,
-        threshold: u64,
-        share_index: u64,
-        validators: usize,
-    ) -> Result<Self, ParameterError> {
-        let small = |number: u64| u8::try_from(number).ok();
-        let threshold_is_good = (2..=nodes).contains(&threshold) && nodes <= MAX_SHARES;
-        let (Some(nodes_small), Some(threshold_small), true) =
-            (small(nodes), small(threshold), threshold_is_good)
-        else {
-            return Err(ParameterError::Threshold { nodes, threshold });
-        };
-        if !(1..=nodes).contains(&share_index) {
-            return Err(ParameterError::ShareIndex { nodes, share_index });
-        }
-        if !(1..=MAX_VALIDATORS).contains(&validators) {
-            return Err(ParameterError::Validators { validators });
-        }
-        let share_index = small(share_index).unwrap_or(nodes_small);
-        Ok(Self { nodes: nodes_small, threshold: threshold_small, share_index, validators })
-    }
-
-    /// Our own share index.
-    #[must_use]
-    pub fn share_index(&self) -> u64 {
-        self.share_index.into()
-    }
-
-    /// The share indices of all others, ascending.
-    pub fn peers(&self) -> impl Iterator<Item = u64> + use<> {
-        let own = self.share_index;
-        (1..=self.nodes).filter(move |index| *index != own).map(u64::from)
-    }
-}
 
 /// What the driver tells. Who sent a message is what the connection says, as a share index from 1.
 #[derive(Debug)]
@@ -241,7 +188,7 @@ impl Frost {
     }
 
     fn take_casts(&mut self, from: u64, casts: Vec<Cast>) -> Result<Vec<Effect>, FrostError> {
-        let (validators, threshold) = (self.parameters.validators, self.parameters.threshold.into());
+        let (validators, threshold) = (self.parameters.validators, usize::from(self.parameters.threshold));
         let Peer::Open { casts: place, .. } = self.peer(from)? else { return Ok(Vec::new()) };
         if place.is_some() {
             return Ok(Vec::new());

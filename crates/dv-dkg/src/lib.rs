@@ -23,6 +23,9 @@ pub mod exchange;
 pub mod frost;
 mod frost_messages;
 mod keys;
+mod parameters;
+pub mod pedersen;
 pub mod sync;
 
 pub use keys::KeyShare;
+pub use parameters::{MAX_VALIDATORS, ParameterError, Parameters};

@@ -11,11 +11,10 @@ mod vectors;
 use std::collections::BTreeMap;
 
 use coxswain_dv_crypto::bls::{KnowledgeProof, Polynomial, SecretKey};
-use coxswain_dv_dkg::KeyShare;
 use coxswain_dv_dkg::frost::{
-    Cast, Effect, EntryKey, Event, Fault, Frost, FrostError, Kind, ParameterError, Parameters, Round1,
-    Round2Cast, Share,
+    Cast, Effect, EntryKey, Event, Fault, Frost, FrostError, Kind, Round1, Round2Cast, Share,
 };
+use coxswain_dv_dkg::{KeyShare, ParameterError, Parameters};
 use network::{End, Message, Network, check_keys};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -220,35 +219,35 @@ fn round2(message: &mut Message) -> Option<&mut Vec<Round2Cast>> {
 const CAST_LIES: &[Lie] = &[
     (
         "another response",
-        |m| Some(casts(m)?[1].proof.response[31] ^= 1),
+        |m| casts(m).map(|m| m[1].proof.response[31] ^= 1),
         "proof of knowledge does not verify",
     ),
     (
         "a response that is no number",
-        |m| Some(casts(m)?[1].proof.response = [0xff; 32]),
+        |m| casts(m).map(|m| m[1].proof.response = [0xff; 32]),
         "a proof of knowledge is out of range",
     ),
     (
         "another challenge",
-        |m| Some(casts(m)?[0].proof.challenge[31] ^= 1),
+        |m| casts(m).map(|m| m[0].proof.challenge[31] ^= 1),
         "proof of knowledge does not verify",
     ),
     (
         "a challenge that is no number",
-        |m| Some(casts(m)?[0].proof.challenge = [0xff; 32]),
+        |m| casts(m).map(|m| m[0].proof.challenge = [0xff; 32]),
         "a proof of knowledge is out of range",
     ),
     (
         "no challenge",
-        |m| Some(casts(m)?[2].proof.challenge = [0; 32]),
+        |m| casts(m).map(|m| m[2].proof.challenge = [0; 32]),
         "a proof of knowledge is out of range",
     ),
     (
         "another secret",
-        |m| Some(casts(m)?[1].commitments[0] = another_point()),
+        |m| casts(m).map(|m| m[1].commitments[0] = another_point()),
         "proof of knowledge does not verify",
     ),
-    ("another slope", |m| Some(casts(m)?[1].commitments[1] = another_point()), "the share does not fit"),
+    ("another slope", |m| casts(m).map(|m| m[1].commitments[1] = another_point()), "the share does not fit"),
     (
         "an infinite commitment",
         |m| {
@@ -259,7 +258,11 @@ const CAST_LIES: &[Lie] = &[
         },
         "is the point at infinity",
     ),
-    ("a commitment that is no point", |m| Some(casts(m)?[1].commitments[1] = [0xff; 48]), "is not canonical"),
+    (
+        "a commitment that is no point",
+        |m| casts(m).map(|m| m[1].commitments[1] = [0xff; 48]),
+        "is not canonical",
+    ),
     (
         "a commitment outside the subgroup",
         |m| {
@@ -274,23 +277,23 @@ const CAST_LIES: &[Lie] = &[
     ("a commitment too few", |m| casts(m)?[1].commitments.pop().map(drop), "commitments, and the threshold"),
     (
         "a commitment too many",
-        |m| Some(casts(m)?[1].commitments.push(another_point())),
+        |m| casts(m).map(|m| m[1].commitments.push(another_point())),
         "commitments, and the threshold",
     ),
     ("a validator too few", |m| casts(m)?.pop().map(drop), "not in the message"),
-    ("nothing", |m| Some(casts(m)?.clear()), "not in the message"),
+    ("nothing", |m| casts(m).map(|m| m.clear()), "not in the message"),
     (
         "a validator twice",
         |m| {
             let first = casts(m)?[0].clone();
-            Some(casts(m)?.push(first))
+            casts(m).map(|m| m.push(first))
         },
         "in the message twice",
     ),
-    ("a validator in place of another", |m| Some(casts(m)?[0].key.validator = 1), "in the message twice"),
-    ("a validator too many", |m| Some(casts(m)?[0].key.validator = 3), "only 3 validators"),
-    ("from another", |m| Some(casts(m)?[0].key.source += 1), "from the node with share index 3"),
-    ("for one", |m| Some(casts(m)?[0].key.target = 1), "for share index 1, not for 0"),
+    ("a validator in place of another", |m| casts(m).map(|m| m[0].key.validator = 1), "not in the message"),
+    ("a validator too many", |m| casts(m).map(|m| m[0].key.validator = 3), "only 3 validators"),
+    ("from another", |m| casts(m).map(|m| m[0].key.source += 1), "from the node with share index 3"),
+    ("for one", |m| casts(m).map(|m| m[0].key.target = 1), "for share index 1, not for 0"),
     (
         "two validators mixed up",
         |m| {
@@ -303,24 +306,28 @@ const CAST_LIES: &[Lie] = &[
 ];
 
 const SHARE_LIES: &[Lie] = &[
-    ("another share", |m| Some(shares(m)?[1].value[31] ^= 1), "the share does not fit"),
-    ("a share that is no number", |m| Some(*shares(m)?[1].value = [0xff; 32]), "secret key is out of range"),
-    ("no share", |m| Some(*shares(m)?[1].value = [0; 32]), "secret key is out of range"),
-    ("the share of another index", |m| Some(shares(m)?[0].id += 1), "is that of index"),
-    ("for another", |m| Some(shares(m)?[0].key.target += 1), "it is for share index"),
-    ("for all", |m| Some(shares(m)?[0].key.target = 0), "it is for share index 0"),
-    ("from another", |m| Some(shares(m)?[0].key.source += 1), "from the node with share index 3"),
+    ("another share", |m| shares(m).map(|m| m[1].value[31] ^= 1), "the share does not fit"),
+    (
+        "a share that is no number",
+        |m| shares(m).map(|m| *m[1].value = [0xff; 32]),
+        "secret key is out of range",
+    ),
+    ("no share", |m| shares(m).map(|m| *m[1].value = [0; 32]), "secret key is out of range"),
+    ("the share of another index", |m| shares(m).map(|m| m[0].id += 1), "is that of index"),
+    ("for another", |m| shares(m).map(|m| m[0].key.target += 1), "it is for share index"),
+    ("for all", |m| shares(m).map(|m| m[0].key.target = 0), "it is for share index 0"),
+    ("from another", |m| shares(m).map(|m| m[0].key.source += 1), "from the node with share index 3"),
     ("a validator too few", |m| shares(m)?.pop().map(drop), "not in the message"),
-    ("nothing", |m| Some(shares(m)?.clear()), "not in the message"),
+    ("nothing", |m| shares(m).map(|m| m.clear()), "not in the message"),
     (
         "a validator twice",
         |m| {
             let first = shares(m)?[0].clone();
-            Some(shares(m)?.push(first))
+            shares(m).map(|m| m.push(first))
         },
         "in the message twice",
     ),
-    ("a validator too many", |m| Some(shares(m)?[0].key.validator = u32::MAX), "only 3 validators"),
+    ("a validator too many", |m| shares(m).map(|m| m[0].key.validator = u32::MAX), "only 3 validators"),
     (
         "two validators mixed up",
         |m| {
@@ -333,8 +340,8 @@ const SHARE_LIES: &[Lie] = &[
 ];
 
 const ROUND2_LIES: &[Lie] = &[
-    ("another key", |m| Some(round2(m)?[1].verification_key = another_point()), "not the sum"),
-    ("a key that is no point", |m| Some(round2(m)?[1].verification_key = [0; 48]), "not the sum"),
+    ("another key", |m| round2(m).map(|m| m[1].verification_key = another_point()), "not the sum"),
+    ("a key that is no point", |m| round2(m).map(|m| m[1].verification_key = [0; 48]), "not the sum"),
     (
         "the key of another validator",
         |m| {
@@ -346,12 +353,12 @@ const ROUND2_LIES: &[Lie] = &[
     ),
     (
         "another public share",
-        |m| Some(round2(m)?[2].public_share = another_point()),
+        |m| round2(m).map(|m| m[2].public_share = another_point()),
         "public share does not fit",
     ),
     (
         "a public share that is no point",
-        |m| Some(round2(m)?[2].public_share = [0xff; 48]),
+        |m| round2(m).map(|m| m[2].public_share = [0xff; 48]),
         "public share does not fit",
     ),
     (
@@ -364,18 +371,18 @@ const ROUND2_LIES: &[Lie] = &[
         "public share does not fit",
     ),
     ("a validator too few", |m| round2(m)?.pop().map(drop), "not in the message"),
-    ("nothing", |m| Some(round2(m)?.clear()), "not in the message"),
+    ("nothing", |m| round2(m).map(|m| m.clear()), "not in the message"),
     (
         "a validator twice",
         |m| {
             let first = round2(m)?[0].clone();
-            Some(round2(m)?.push(first))
+            round2(m).map(|m| m.push(first))
         },
         "in the message twice",
     ),
-    ("a validator too many", |m| Some(round2(m)?[0].key.validator = 7), "only 3 validators"),
-    ("from another", |m| Some(round2(m)?[0].key.source += 1), "from the node with share index 3"),
-    ("for one", |m| Some(round2(m)?[0].key.target = 2), "for share index 2, not for 0"),
+    ("a validator too many", |m| round2(m).map(|m| m[0].key.validator = 7), "only 3 validators"),
+    ("from another", |m| round2(m).map(|m| m[0].key.source += 1), "from the node with share index 3"),
+    ("for one", |m| round2(m).map(|m| m[0].key.target = 2), "for share index 2, not for 0"),
 ];
 
 const LIAR: u64 = 2;
@@ -487,8 +494,8 @@ fn who_is_late_is_named_with_what_is_missing() {
     assert_eq!(error, FrostError::Late { missing });
     assert_eq!(
         error.to_string(),
-        "no longer waiting for the shares of round 1 of node 2 (by share index), the commitments of round 1 of \
-         node 3 (by share index), the shares of round 1 of node 3 (by share index)"
+        "no longer waiting for the shares of round 1 of node 1, the commitments of round 1 of node 2, the shares of \
+         round 1 of node 2"
     );
     let shares = Event::Shares { from: *from, shares: round1.shares[&1].clone() };
     assert_eq!(machine.step(shares).expect_err("it stays so"), error);

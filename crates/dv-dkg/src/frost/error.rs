@@ -4,38 +4,6 @@ use std::fmt;
 
 use coxswain_dv_crypto::bls::BlsError;
 
-use super::MAX_VALIDATORS;
-
-/// Why there can be no such ceremony.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ParameterError {
-    /// Fewer than two make no threshold, and nodes are numbered with a byte.
-    #[error(
-        "{nodes} nodes with threshold {threshold}: the threshold is from 2 to the number of nodes, and that at most 255"
-    )]
-    Threshold {
-        /// Number of nodes.
-        nodes: u64,
-        /// Shares that sign.
-        threshold: u64,
-    },
-    /// We are none of them.
-    #[error("share index {share_index} is none of 1 to {nodes}")]
-    ShareIndex {
-        /// Number of nodes.
-        nodes: u64,
-        /// Ours.
-        share_index: u64,
-    },
-    /// None, or too many.
-    #[error("a ceremony makes from 1 to {MAX_VALIDATORS} validators, not {validators}")]
-    Validators {
-        /// How many were asked for.
-        validators: usize,
-    },
-}
-
 /// A kind of message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
@@ -66,10 +34,6 @@ pub enum Number {
     Commitment,
     /// A share.
     Share,
-    /// The validator's key.
-    VerificationKey,
-    /// A public share.
-    PublicShare,
 }
 
 impl fmt::Display for Number {
@@ -78,8 +42,6 @@ impl fmt::Display for Number {
             Self::Proof => "proof of knowledge",
             Self::Commitment => "commitment",
             Self::Share => "share",
-            Self::VerificationKey => "validator key",
-            Self::PublicShare => "public share",
         })
     }
 }
@@ -152,12 +114,12 @@ pub enum Fault {
     PublicShare,
 }
 
-/// Why a ceremony cannot go on.
+/// Why a ceremony cannot go on. Fields have share indices, from 1; texts have places, from 0, as all texts about nodes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrostError {
     /// A peer sent what must not be: it is broken, or lies.
-    #[error("node {from} (by share index): {kind}{}: {fault}", of_validator(*validator))]
+    #[error("node {}: {kind}{}: {fault}", place(*from), of_validator(*validator))]
     Peer {
         /// Its share index.
         from: u64,
@@ -209,6 +171,11 @@ impl FrostError {
     }
 }
 
+/// Nodes are named by their places, which count from 0.
+fn place(share_index: u64) -> u64 {
+    share_index.saturating_sub(1)
+}
+
 fn of_validator(validator: Option<u32>) -> String {
     validator.map(|validator| format!(", validator {validator}")).unwrap_or_default()
 }
@@ -217,6 +184,6 @@ fn list(missing: &[(u64, Kind)]) -> String {
     if missing.is_empty() {
         return "this node's own work".to_owned();
     }
-    let one = |(index, kind): &(u64, Kind)| format!("{kind} of node {index} (by share index)");
+    let one = |(index, kind): &(u64, Kind)| format!("{kind} of node {}", place(*index));
     missing.iter().map(one).collect::<Vec<_>>().join(", ")
 }

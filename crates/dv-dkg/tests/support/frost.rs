@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use coxswain_dv_crypto::bls::{SecretKey, recover_secret};
-use coxswain_dv_dkg::KeyShare;
-use coxswain_dv_dkg::frost::{Cast, Effect, Event, Frost, FrostError, Job, Parameters, Round2Cast, Share};
+use coxswain_dv_dkg::frost::{Cast, Effect, Event, Frost, FrostError, Job, Round2Cast, Share};
+use coxswain_dv_dkg::{KeyShare, Parameters};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 

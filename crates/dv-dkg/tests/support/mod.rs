@@ -1,6 +1,4 @@
-//! What tests of ceremonies share: generators, hexadecimal text, and a network in memory.
-
-#![expect(dead_code, reason = "each test uses its part")]
+//! What tests of ceremonies share: a generator that is known, and hexadecimal text.
 
 use std::convert::Infallible;
 
