@@ -4,11 +4,17 @@
 #[path = "../../../tests/support/mutate.rs"]
 mod mutate;
 
+use std::collections::VecDeque;
 use std::sync::OnceLock;
 
-use coxswain_dv_crypto::bls::KnowledgeProof;
+use coxswain_dv_crypto::bls::{KnowledgeProof, PublicKey};
 use coxswain_dv_dkg::Parameters;
 use coxswain_dv_dkg::frost::{Cast, Effect, EntryKey, Event, Frost, FrostError, Round1, Round2Cast, Share};
+use coxswain_dv_dkg::pedersen::{self, AnyBundle, Pedersen};
+use coxswain_dv_wire::message::{decode, encode};
+use coxswain_dv_wire::pedersen::{
+    NodePubKeyMessage, PedersenDealBundle, PedersenResponseBundle, ValidatorPubKeyShareMessage,
+};
 use mutate::mutate;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -180,6 +186,137 @@ fn frost_messages() {
         match result {
             Ok(is_done) => assert!(is_done && is_same, "keys came of a damaged message"),
             Err(error) => assert!(!is_same && error.culprit() == Some(2), "{error}"),
+        }
+    });
+}
+
+// -------------------------------------------------------------------------------------------------------- Pedersen
+
+/// The kinds of messages of a Pedersen ceremony.
+#[derive(Clone, Copy, Debug)]
+enum Said {
+    NodeKey,
+    Deals,
+    Responses,
+    ShareKey,
+}
+
+/// What came to node 0 of a ceremony of three, as it was on the wire, in its order; and the key.
+struct PedersenSample {
+    heard: Vec<(u32, Said, Vec<u8>)>,
+    key: PublicKey,
+}
+
+const SESSION: [u8; 32] = [6; 32];
+
+fn pedersen(index: u32) -> (Pedersen, pedersen::NodeKey, StdRng) {
+    let parameters = Parameters::new(3, 2, u64::from(index) + 1, 1).expect("parameters");
+    let mut rng = StdRng::seed_from_u64(100 + u64::from(index));
+    let (machine, key, _) = Pedersen::new(parameters, SESSION, &mut rng);
+    (machine, key, rng)
+}
+
+/// The event of bytes from the wire, if they are one.
+fn read(from: u32, said: Said, bytes: &[u8]) -> Option<pedersen::Event> {
+    const LIMIT: usize = 4096;
+    match said {
+        Said::NodeKey => {
+            let message: NodePubKeyMessage = decode(bytes, LIMIT).ok()?;
+            pedersen::Event::node_key(from, &message).ok()?
+        }
+        Said::Deals => pedersen::Event::deals(from, &decode::<PedersenDealBundle>(bytes, LIMIT).ok()?),
+        Said::Responses => {
+            pedersen::Event::responses(from, &decode::<PedersenResponseBundle>(bytes, LIMIT).ok()?)
+        }
+        Said::ShareKey => {
+            pedersen::Event::share_key(from, &decode::<ValidatorPubKeyShareMessage>(bytes, LIMIT).ok()?)
+        }
+    }
+}
+
+/// What an effect puts on the wire.
+fn written(effect: &pedersen::Effect) -> Option<(Said, Vec<u8>)> {
+    match effect {
+        pedersen::Effect::SendBundle(AnyBundle::Deals(signed)) => {
+            Some((Said::Deals, encode(&PedersenDealBundle::from(signed))))
+        }
+        pedersen::Effect::SendBundle(AnyBundle::Responses(signed)) => {
+            Some((Said::Responses, encode(&PedersenResponseBundle::from(signed))))
+        }
+        pedersen::Effect::SendShareKey(key) => {
+            Some((Said::ShareKey, encode(&ValidatorPubKeyShareMessage::from(key))))
+        }
+        pedersen::Effect::SendBundle(AnyBundle::Justifications(_))
+        | pedersen::Effect::Wait(_)
+        | pedersen::Effect::Done(_) => None,
+    }
+}
+
+fn pedersen_sample() -> &'static PedersenSample {
+    static SAMPLE: OnceLock<PedersenSample> = OnceLock::new();
+    SAMPLE.get_or_init(|| {
+        let mut nodes = Vec::new();
+        let mut queue = VecDeque::new();
+        for index in 0..3 {
+            let (machine, key, rng) = pedersen(index);
+            nodes.push((machine, rng));
+            queue.push_back((index, Said::NodeKey, encode(&NodePubKeyMessage::from(&key))));
+        }
+        let (mut heard, mut key) = (Vec::new(), None);
+        while let Some((from, said, bytes)) = queue.pop_front() {
+            for to in (0..3).filter(|to| *to != from) {
+                if to == 0 {
+                    heard.push((from, said, bytes.clone()));
+                }
+                let (machine, rng) = &mut nodes[usize::try_from(to).expect("small")];
+                let event = read(from, said, &bytes).expect("all are honest");
+                for effect in machine.step(event, rng).expect("all are honest") {
+                    if let pedersen::Effect::Done(keys) = &effect {
+                        key = Some(keys[0].public);
+                    }
+                    queue.extend(written(&effect).map(|(said, bytes)| (to, said, bytes)));
+                }
+            }
+        }
+        PedersenSample { heard, key: key.expect("it ends") }
+    })
+}
+
+/// The key that node 0 ends with, after what it heard and after all its time.
+fn run_pedersen(heard: &[(u32, Said, Vec<u8>)]) -> Option<PublicKey> {
+    let (mut machine, _, mut rng) = pedersen(0);
+    let mut waits = VecDeque::from([pedersen::Wait::NodeKeys]);
+    let mut key = None;
+    let messages = heard.iter().filter_map(|(from, said, bytes)| read(*from, *said, bytes));
+    let mut events: VecDeque<pedersen::Event> = messages.collect();
+    while let Some(event) = events.pop_front().or_else(|| waits.pop_front().map(pedersen::Event::PhaseOver)) {
+        for effect in machine.step(event, &mut rng).ok()? {
+            match effect {
+                pedersen::Effect::Wait(wait) => waits.push_back(wait),
+                pedersen::Effect::Done(keys) => {
+                    assert_eq!(keys[0].secret.public(), keys[0].public_shares[0]);
+                    key = Some(keys[0].public);
+                }
+                pedersen::Effect::SendBundle(_) | pedersen::Effect::SendShareKey(_) => {}
+            }
+        }
+    }
+    key
+}
+
+#[test]
+fn pedersen_messages() {
+    let sample = pedersen_sample();
+    assert_eq!(run_pedersen(&sample.heard), Some(sample.key), "the sample is a ceremony");
+    bolero::check!().with_max_len(64).for_each(|script: &[u8]| {
+        let (which, script) = script.split_first().unwrap_or((&0, &[]));
+        let mut heard = sample.heard.clone();
+        let which = usize::from(*which) % heard.len();
+        heard[which].2 = mutate(&sample.heard[which].2, script, &["\0", "\u{1}", "\u{12}"]);
+        let is_same = heard[which].2 == sample.heard[which].2;
+        match run_pedersen(&heard) {
+            Some(key) => assert_eq!(key, sample.key, "another key came of a damaged message"),
+            None => assert!(!is_same, "nothing was damaged"),
         }
     });
 }

@@ -18,7 +18,10 @@ use coxswain_dv_dkg::pedersen::{
     AnyBundle, Effect, Event, Node, NodeKey, Pedersen, PedersenError, ShareKey, Wait, ecies, nonce,
 };
 use coxswain_dv_dkg::{KeyShare, Parameters};
-use coxswain_dv_wire::pedersen::{NodePubKeyMessage, PedersenDealBundle};
+use coxswain_dv_wire::message::encode;
+use coxswain_dv_wire::pedersen::{
+    NodePubKeyMessage, PedersenDealBundle, PedersenResponseBundle, ValidatorPubKeyShareMessage,
+};
 use network::{Lie, Network, deals, justifications, responses};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -638,6 +641,34 @@ fn who_goes_away_after_a_run_is_named() {
     for (index, end) in ends.into_iter().filter(|(index, _)| *index != LIAR) {
         let expected = PedersenError::Late { wait: Wait::ShareKeys { run: 0 }, missing: vec![LIAR] };
         assert_eq!(end, Err(expected), "node {index}");
+    }
+}
+
+#[test]
+fn no_message_holds_a_secret() {
+    let said = std::cell::RefCell::new(Vec::new());
+    let hand = |_: u32, _: u32, message: Message| {
+        said.borrow_mut().push(match &message {
+            Message::NodeKey(key) => encode(&NodePubKeyMessage::from(key)),
+            Message::ShareKey(key) => encode(&ValidatorPubKeyShareMessage::from(key)),
+            Message::Bundle(AnyBundle::Deals(signed)) => encode(&PedersenDealBundle::from(signed)),
+            Message::Bundle(AnyBundle::Responses(signed)) => encode(&PedersenResponseBundle::from(signed)),
+            Message::Bundle(AnyBundle::Justifications(_)) => panic!("nobody complains"),
+        });
+        vec![message]
+    };
+    let ends = Ceremony::new(4, 3, 2, 12, &hand).run(&hand);
+    let mut secrets: Vec<SecretKey> =
+        (0..4).map(|node| SecretKey::generate(&mut key_generator(12, node))).collect();
+    secrets.extend(ends.values().flatten().flatten().map(|key| key.secret.clone()));
+    assert_eq!(secrets.len(), 4 + 4 * 2);
+    for secret in secrets {
+        let secret = secret.to_bytes();
+        let text = hex::encode(secret.as_slice());
+        assert!(!format!("{ends:?}").contains(&text), "a secret is shown");
+        for bytes in said.borrow().iter() {
+            assert!(!bytes.windows(secret.len()).any(|window| window == secret.as_slice()));
+        }
     }
 }
 
