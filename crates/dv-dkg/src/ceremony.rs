@@ -15,6 +15,7 @@
 
 mod flow;
 mod job;
+mod keygen;
 mod lock;
 mod messages;
 mod trouble;
@@ -29,10 +30,13 @@ use coxswain_dv_crypto::k1::{IdentityKey, IdentityPublic, SIGNATURE_LEN};
 use coxswain_dv_types::Root;
 use coxswain_dv_types::cluster::{Definition, Lock};
 use coxswain_dv_types::network::{Network, Networks};
-use coxswain_dv_wire::broadcast::{BroadcastVersion, FROST_ROUND1, FROST_ROUND2, NODE_SIGNATURE};
+use coxswain_dv_wire::broadcast::{
+    BroadcastVersion, FROST_ROUND1, FROST_ROUND2, NODE_SIGNATURE, PEDERSEN_KEYS,
+};
 use coxswain_dv_wire::frost::{FrostRound1Casts, FrostRound2Casts};
 use coxswain_dv_wire::message::WireMessage as _;
 use coxswain_dv_wire::node_sig::MsgNodeSig;
+use coxswain_dv_wire::pedersen::NodePubKeyMessage;
 use coxswain_dv_wire::protocol::Protocol;
 use coxswain_dv_wire::sync::{MsgSync, MsgSyncResponse};
 use coxswain_dv_wire::version::Minor;
@@ -44,15 +48,20 @@ pub use trouble::Failure;
 use crate::KeyShare;
 use crate::broadcast::{Broadcasts, Names};
 use crate::exchange::{Exchange, Kind};
-use crate::frost::{self, Frost, ParameterError, Round1};
+use crate::{ParameterError, Parameters};
+
 use crate::sync::Sync;
+use keygen::Keygen;
 
 /// What is broadcast in a ceremony.
 const NAMES: Names = &[
     (FROST_ROUND1, FrostRound1Casts::NAME),
     (FROST_ROUND2, FrostRound2Casts::NAME),
     (NODE_SIGNATURE, MsgNodeSig::NAME),
+    (PEDERSEN_KEYS, NodePubKeyMessage::NAME),
 ];
+/// How a definition names Pedersen.
+const PEDERSEN: &str = "pedersen";
 /// What each validator adds to a limit, on each node: what a slow machine needs for its signatures.
 const PER_VALIDATOR: Duration = Duration::from_millis(20);
 
@@ -116,6 +125,8 @@ pub enum Tag {
     Shares,
     /// Partial signatures.
     Partials(Kind),
+    /// Anything of Pedersen, by its number.
+    Pedersen(u64),
 }
 
 /// What happened. Nodes are named by their place among the operators.
@@ -270,10 +281,8 @@ pub struct Ceremony {
     sync: Sync,
     broadcasts: Broadcasts,
     exchange: Exchange,
-    frost: Option<Frost>,
-    round1: Option<Round1>,
-    /// What came before our own part of FROST was dealt.
-    early: Vec<frost::Event>,
+    parameters: Parameters,
+    keygen: Keygen,
     keys: Option<Arc<[KeyShare]>>,
     /// What validators of the new cluster have signed.
     signatures: BTreeMap<Kind, Vec<Signature>>,
@@ -303,7 +312,8 @@ impl Ceremony {
             settings;
         let (count, validators) = (nodes.len(), definition.validators.len());
         let share_index = me as u64 + 1;
-        let parameters = frost::Parameters::new(count as u64, definition.threshold, share_index, validators)?;
+        let is_pedersen = definition.dkg_algorithm == PEDERSEN;
+        let parameters = Parameters::new(count as u64, definition.threshold, share_index, validators)?;
         let amounts = flow::amounts(&definition);
         let hash = definition.definition_hash.to_vec();
         let more = PER_VALIDATOR * u32::try_from(count * validators).unwrap_or(u32::MAX);
@@ -311,9 +321,8 @@ impl Ceremony {
             sync: Sync::new(me, &hash, version, &nodes),
             broadcasts: Broadcasts::new((me, key.clone()), nodes.clone(), (broadcast, &hash), NAMES),
             exchange: Exchange::new(me, count, validators, amounts.len()),
-            frost: None,
-            round1: None,
-            early: Vec::new(),
+            parameters,
+            keygen: if is_pedersen { Keygen::pedersen() } else { Keygen::frost() },
             keys: None,
             signatures: BTreeMap::new(),
             roots: Vec::new(),
@@ -336,11 +345,11 @@ impl Ceremony {
             verify,
             amounts,
         };
-        // Dealing needs nobody else, and a while.
-        let first = vec![
-            Effect::Report { step: 0, leaving: false },
-            Effect::Compute(Job(job::Work::Deal(parameters))),
-        ];
+        let mut first = vec![Effect::Report { step: 0, leaving: false }];
+        if !is_pedersen {
+            // Dealing needs nobody else, and a while.
+            first.push(Effect::Compute(Job(job::Work::Deal(parameters))));
+        }
         Ok((ceremony, first))
     }
 
@@ -356,7 +365,8 @@ impl Ceremony {
     /// When to come back with [`Event::Tick`] at the latest.
     #[must_use]
     pub fn due(&self) -> Option<Duration> {
-        (self.stage != Stage::Over).then_some(self.deadline)
+        let deadline = (self.stage != Stage::Over).then_some(self.deadline);
+        deadline.into_iter().chain(self.keygen.due()).min()
     }
 
     fn fail(&mut self, failure: Failure) {
@@ -366,9 +376,7 @@ impl Ceremony {
         }
         self.stage = Stage::Over;
         // No key stays behind in a machine that will not use it.
-        self.frost = None;
-        self.round1 = None;
-        self.early.clear();
+        self.keygen = Keygen::Over;
         self.keys = None;
     }
 }

@@ -12,7 +12,7 @@ use coxswain_dv_wire::broadcast::BCastMessage;
 use coxswain_dv_wire::protocol;
 use coxswain_dv_wire::version::Minor;
 
-use world::{End, Fate, World, definition, keys};
+use world::{End, Fate, World, definition, definition_by, keys};
 
 fn outcomes(ends: Vec<Option<End>>) -> Vec<Outcome> {
     let done = ends.into_iter().map(|end| match end {
@@ -66,6 +66,41 @@ fn every_version_that_a_ceremony_takes() {
     }
 }
 
+#[test]
+fn pedersen_where_the_definition_says_so() {
+    for (nodes, validators) in [(3, 1), (4, 3), (7, 1)] {
+        let keys = keys(nodes);
+        let definition = definition_by("pedersen", &keys, validators);
+        for seed in 0..3 {
+            let (ends, ..) = World::new(seed, &definition, &keys).run();
+            check_agree(&outcomes(ends), definition.threshold as usize);
+        }
+    }
+}
+
+/// A node that does nothing wrong and goes away: nobody has keys that others do not have.
+#[test]
+fn pedersen_ends_for_all_when_a_node_leaves() {
+    let keys = keys(4);
+    let definition = definition_by("pedersen", &keys, 2);
+    for seed in SEEDS {
+        let mut world = World::new(seed, &definition, &keys);
+        world.leaves = Some((1, 1 + (seed as usize * 5) % 40));
+        let (ends, wire) = world.run();
+        let sent = wire.iter().filter(|(from, ..)| *from == 1).count();
+        let kinds: Vec<&str> =
+            wire.iter().filter(|(from, ..)| *from == 1).map(|(.., protocol, _)| *protocol).collect();
+        assert!(
+            ends[1].is_none(),
+            "seed {seed}: node 1 sent only {sent} messages and is still there {kinds:?}"
+        );
+        for (place, end) in ends.iter().enumerate().filter(|(place, _)| *place != 1) {
+            let Some(End::Failed(failure)) = end else { panic!("seed {seed}: node {place} went on alone") };
+            assert!(failure.to_string().contains("node 1"), "seed {seed}: node {place}: {failure}");
+        }
+    }
+}
+
 /// Schedules; a longer run has more of them, and none was found that fails.
 const SEEDS: std::ops::Range<u64> = 0..12;
 
@@ -90,9 +125,7 @@ fn a_node_that_leaves_ends_it_for_all() {
         world.leaves = Some((leaver, 1 + (seed as usize * 7) % 30));
         let (ends, ..) = world.run();
         for (place, end) in ends.iter().enumerate().filter(|(place, _)| *place != leaver) {
-            let Some(End::Failed(failure)) = end else {
-                panic!("seed {seed}: node {place} went on alone: {end:?}")
-            };
+            let Some(End::Failed(failure)) = end else { panic!("seed {seed}: node {place} went on alone") };
             let text = failure.to_string();
             let named = failure.places();
             assert!(

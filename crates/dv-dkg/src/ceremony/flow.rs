@@ -3,6 +3,7 @@
 use coxswain_dv_types::cluster::{Definition, Deposits};
 use coxswain_dv_types::deposit::{self, GWEI};
 
+use super::keygen::Keygen;
 use super::{Ceremony, Effect, Failure, Progress, Stage};
 use crate::exchange::Kind;
 use crate::frost;
@@ -129,7 +130,7 @@ impl Ceremony {
 
     fn late(&mut self) -> Failure {
         if self.stage == Stage::Keys
-            && let Some(machine) = &mut self.frost
+            && let Keygen::Frost { machine, .. } = &mut self.keygen
             && let Err(error) = machine.step(frost::Event::PhaseOver)
         {
             return error.into();

@@ -14,9 +14,11 @@ use coxswain_dv_types::network::Networks;
 use rand_core::CryptoRng;
 
 use super::Outcome;
-use crate::KeyShare;
+use super::keygen::Stepped;
 use crate::exchange::{Kind, Partials};
 use crate::frost::{self, Frost, FrostError, Round1};
+use crate::pedersen::{self, NodeKey, Pedersen, PedersenError};
+use crate::{KeyShare, Parameters};
 
 /// Why work on keys and signatures came to nothing. Places count from 0.
 #[derive(Debug, thiserror::Error)]
@@ -68,8 +70,11 @@ pub(super) struct Combine {
 
 #[derive(Debug)]
 pub(super) enum Work {
-    Deal(frost::Parameters),
+    Deal(Parameters),
     Frost(Box<frost::Job>),
+    /// Begins Pedersen.
+    Meet(Parameters, Root),
+    Pedersen(Box<Pedersen>, Box<pedersen::Event>),
     Sign {
         kind: Kind,
         keys: Arc<[KeyShare]>,
@@ -93,6 +98,8 @@ pub struct Job(pub(super) Work);
 pub(super) enum Finding {
     Dealt(Box<(Frost, Round1)>),
     Frost(Box<frost::Outcome>),
+    Met(Box<Pedersen>, NodeKey, pedersen::Effect),
+    Pedersen(Stepped),
     Signed { kind: Kind, partials: Partials, roots: Vec<Root> },
     Combined { kind: Kind, signatures: Vec<Signature> },
     Checked(Box<Outcome>),
@@ -101,7 +108,14 @@ pub(super) enum Finding {
 #[derive(Debug)]
 pub(super) enum Trouble {
     Frost(FrostError),
+    Pedersen(PedersenError),
     Work(WorkError),
+}
+
+impl From<PedersenError> for Trouble {
+    fn from(error: PedersenError) -> Trouble {
+        Trouble::Pedersen(error)
+    }
 }
 
 impl From<FrostError> for Trouble {
@@ -129,6 +143,14 @@ impl Job {
                 .map(|dealt| Finding::Dealt(Box::new(dealt)))
                 .map_err(Trouble::from),
             Work::Frost(job) => Ok(Finding::Frost(Box::new(job.compute(rng)))),
+            Work::Meet(parameters, session) => {
+                let (machine, key, first) = Pedersen::new(parameters, session, rng);
+                Ok(Finding::Met(Box::new(machine), key, first))
+            }
+            Work::Pedersen(mut machine, event) => machine
+                .step(*event, rng)
+                .map(|effects| Finding::Pedersen((machine, effects)))
+                .map_err(Trouble::from),
             Work::Sign { kind, keys, roots } => {
                 let partials = sign(&keys, &roots);
                 Ok(Finding::Signed { kind, partials, roots })

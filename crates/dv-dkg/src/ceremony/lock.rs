@@ -8,33 +8,33 @@ use coxswain_dv_types::Root;
 use coxswain_dv_types::cluster::{BuilderRegistration, Deposit, DistributedValidator, Lock};
 use coxswain_dv_types::deposit::{self, DepositData, DepositMessage};
 use coxswain_dv_types::registration::{Registration, SignedRegistration};
-use coxswain_dv_wire::broadcast::{FROST_ROUND1, NODE_SIGNATURE};
+use coxswain_dv_wire::broadcast::NODE_SIGNATURE;
 use coxswain_dv_wire::message;
 use coxswain_dv_wire::node_sig::MsgNodeSig;
 use coxswain_dv_wire::protocol;
 use coxswain_dv_wire::well_known::Any;
 
 use super::job::{Combine, Finding, Trouble, Work, WorkError};
-use super::{Ceremony, Effect, Failure, Job, Output, Stage, Tag};
+use super::{Ceremony, Effect, Failure, Job, Output, Tag};
 use crate::exchange::Kind;
 use crate::frost;
-use crate::frost_messages as messages;
 
 impl Ceremony {
     pub(super) fn computed(&mut self, output: Output) -> Result<(), Failure> {
         match output.0 {
             Err(Trouble::Frost(error)) => Err(error.into()),
+            Err(Trouble::Pedersen(error)) => Err(error.into()),
             Err(Trouble::Work(error)) => Err(error.into()),
             Ok(Finding::Dealt(dealt)) => {
                 let (machine, round1) = *dealt;
-                self.frost = Some(machine);
-                self.round1 = Some(round1);
-                for event in std::mem::take(&mut self.early) {
-                    self.frost_event(event)?;
-                }
-                if self.stage == Stage::Keys {
-                    self.deal();
-                }
+                self.dealt(Box::new(machine), round1)
+            }
+            Ok(Finding::Met(machine, key, first)) => {
+                self.met(machine, &key, first);
+                Ok(())
+            }
+            Ok(Finding::Pedersen(stepped)) => {
+                self.stepped(stepped);
                 Ok(())
             }
             Ok(Finding::Frost(outcome)) => self.frost_event(frost::Event::Computed(*outcome)),
@@ -56,19 +56,6 @@ impl Ceremony {
                 self.effects.push(Effect::Store(outcome));
                 Ok(())
             }
-        }
-    }
-
-    /// The first round goes out.
-    pub(super) fn deal(&mut self) {
-        let Some(round1) = self.round1.take() else { return };
-        self.broadcast(FROST_ROUND1, Any::pack(&messages::casts(&round1.casts)));
-        for (index, shares) in &round1.shares {
-            let Some(to) = usize::try_from(*index).ok().and_then(|index| index.checked_sub(1)) else {
-                continue;
-            };
-            let bytes = message::encode(&messages::shares(shares));
-            self.send(to, &protocol::FROST_SHARES, bytes, Tag::Shares);
         }
     }
 

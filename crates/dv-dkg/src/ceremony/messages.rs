@@ -1,23 +1,35 @@
 //! What comes in from peers, and what goes out to them.
 
 use coxswain_dv_wire::broadcast::{
-    BCastMessage, BCastSigRequest, BCastSigResponse, FROST_ROUND1, FROST_ROUND2,
+    BCastMessage, BCastSigRequest, BCastSigResponse, FROST_ROUND1, FROST_ROUND2, PEDERSEN_KEYS,
 };
 use coxswain_dv_wire::frost::{FrostRound1Casts, FrostRound1P2P, FrostRound2Casts};
 use coxswain_dv_wire::message::{self, WireMessage};
 use coxswain_dv_wire::node_sig::MsgNodeSig;
 use coxswain_dv_wire::parsigex::ParSigExMsg;
+use coxswain_dv_wire::pedersen::{
+    NodePubKeyMessage, PedersenDealBundle, PedersenJustificationBundle, PedersenResponseBundle,
+    ValidatorPubKeyShareMessage,
+};
 use coxswain_dv_wire::protocol::{self, Protocol};
 use coxswain_dv_wire::sync::MsgSyncResponse;
 use coxswain_dv_wire::well_known::Any;
 use zeroize::Zeroizing;
 
 use super::flow::STORED;
-use super::job::Work;
-use super::{Ceremony, Effect, Event, Failure, Job, Stage, Tag, Token};
+use super::{Ceremony, Effect, Event, Failure, Stage, Tag, Token};
 use crate::broadcast::Outgoing;
 use crate::frost;
 use crate::frost_messages as messages;
+use crate::pedersen;
+
+/// What Pedersen says directly.
+static PEDERSEN_PROTOCOLS: [Protocol; 4] = [
+    protocol::PEDERSEN_DEALS,
+    protocol::PEDERSEN_RESPONSES,
+    protocol::PEDERSEN_JUSTIFICATIONS,
+    protocol::PEDERSEN_SHARES,
+];
 
 fn share_index(place: usize) -> u64 {
     place as u64 + 1
@@ -65,6 +77,7 @@ impl Ceremony {
                     Tag::Ask(id) | Tag::Tell(id) => format!("the broadcast {id}"),
                     Tag::Shares => "its shares".to_owned(),
                     Tag::Partials(kind) => format!("signatures of {kind}"),
+                    Tag::Pedersen(_) => "what is dealt".to_owned(),
                 };
                 Err(Failure::NotDelivered { place: to, what, why })
             }
@@ -74,7 +87,10 @@ impl Ceremony {
                 Ok(())
             }
             Event::Stored(Err(why)) => Err(Failure::Store(why)),
-            Event::Tick => Ok(()),
+            Event::Tick => {
+                self.waits_over();
+                Ok(())
+            }
         }
     }
 
@@ -104,9 +120,39 @@ impl Ceremony {
                 messages::read_shares(&message).map_err(|source| Failure::Length { place: from, source })?;
             return self.frost_event(frost::Event::Shares { from: share_index(from), shares });
         }
+        if let Some(known) = PEDERSEN_PROTOCOLS.iter().find(|known| known.id == protocol) {
+            // Whatever comes of it, it was taken.
+            self.effects.push(Effect::Answer { token, bytes: Vec::new() });
+            return self.take_pedersen(from, known, bytes);
+        }
         if protocol == protocol::PARSIGEX.id {
             let message: ParSigExMsg = read(from, &protocol::PARSIGEX, bytes)?;
             self.exchange.take(from, message)?;
+        }
+        Ok(())
+    }
+
+    fn take_pedersen(
+        &mut self,
+        from: usize,
+        protocol: &'static Protocol,
+        bytes: &[u8],
+    ) -> Result<(), Failure> {
+        let place = u32::try_from(from).unwrap_or(u32::MAX);
+        let event = if protocol.id == protocol::PEDERSEN_DEALS.id {
+            pedersen::Event::deals(place, &read::<PedersenDealBundle>(from, protocol, bytes)?)
+        } else if protocol.id == protocol::PEDERSEN_RESPONSES.id {
+            pedersen::Event::responses(place, &read::<PedersenResponseBundle>(from, protocol, bytes)?)
+        } else if protocol.id == protocol::PEDERSEN_JUSTIFICATIONS.id {
+            pedersen::Event::justifications(
+                place,
+                &read::<PedersenJustificationBundle>(from, protocol, bytes)?,
+            )
+        } else {
+            pedersen::Event::share_key(place, &read::<ValidatorPubKeyShareMessage>(from, protocol, bytes)?)
+        };
+        if let Some(event) = event {
+            self.pedersen_event(event);
         }
         Ok(())
     }
@@ -124,6 +170,14 @@ impl Ceremony {
             let casts = messages::read_round2(&message).map_err(length)?;
             return self.frost_event(frost::Event::Round2 { from: index, casts });
         }
+        if id == PEDERSEN_KEYS {
+            let message: NodePubKeyMessage = unpack(from, id, content)?;
+            let place = u32::try_from(from).unwrap_or(u32::MAX);
+            if let Some(event) = pedersen::Event::node_key(place, &message)? {
+                self.pedersen_event(event);
+            }
+            return Ok(());
+        }
         let message: MsgNodeSig = unpack(from, id, content)?;
         let wrong = Failure::NodeSignature { place: from };
         let signature = message.signature.as_slice().try_into();
@@ -134,25 +188,6 @@ impl Ceremony {
             }
             _ => Err(wrong),
         }
-    }
-
-    pub(super) fn frost_event(&mut self, event: frost::Event) -> Result<(), Failure> {
-        let Some(machine) = &mut self.frost else {
-            self.early.push(event);
-            return Ok(());
-        };
-        for effect in machine.step(event)? {
-            match effect {
-                frost::Effect::Compute(job) => {
-                    self.effects.push(Effect::Compute(Job(Work::Frost(Box::new(job)))));
-                }
-                frost::Effect::BroadcastRound2(casts) => {
-                    self.broadcast(FROST_ROUND2, Any::pack(&messages::round2(&casts)));
-                }
-                frost::Effect::Done(keys) => self.keys = Some(keys.into()),
-            }
-        }
-        Ok(())
     }
 
     pub(super) fn send(&mut self, to: usize, protocol: &'static Protocol, bytes: Vec<u8>, tag: Tag) {
@@ -190,7 +225,7 @@ impl Ceremony {
             Tag::Tell(id) => {
                 self.broadcasts.taken(to, id);
             }
-            Tag::Shares | Tag::Partials(_) => {}
+            Tag::Shares | Tag::Partials(_) | Tag::Pedersen(_) => {}
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use crate::broadcast::BroadcastError;
 use crate::exchange::ExchangeError;
 use crate::frost::FrostError;
 use crate::frost_messages::Length;
+use crate::pedersen::PedersenError;
 use crate::sync::SyncError;
 
 /// See the module.
@@ -24,6 +25,9 @@ pub enum Failure {
     /// Keys.
     #[error(transparent)]
     Frost(#[from] FrostError),
+    /// Keys by Pedersen.
+    #[error(transparent)]
+    Pedersen(#[from] PedersenError),
     /// Partial signatures.
     #[error(transparent)]
     Exchange(#[from] ExchangeError),
@@ -116,6 +120,12 @@ impl Failure {
                 .and_then(|index| usize::try_from(index).ok()?.checked_sub(1))
                 .into_iter()
                 .collect(),
+            Failure::Pedersen(PedersenError::Late { missing, .. }) => {
+                missing.iter().filter_map(|place| usize::try_from(*place).ok()).collect()
+            }
+            Failure::Pedersen(error) => {
+                error.culprit().and_then(|place| usize::try_from(place).ok()).into_iter().collect()
+            }
             Failure::Work(_) | Failure::Store(_) => Vec::new(),
         }
     }

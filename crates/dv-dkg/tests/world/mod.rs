@@ -39,6 +39,14 @@ pub fn hoodi() -> Network {
 }
 
 pub fn definition(version: &'static Version, keys: &[IdentityKey], validators: usize) -> Definition {
+    make(version, "default", keys, validators)
+}
+
+pub fn definition_by(algorithm: &str, keys: &[IdentityKey], validators: usize) -> Definition {
+    make(Version::newest(), algorithm, keys, validators)
+}
+
+fn make(version: &'static Version, algorithm: &str, keys: &[IdentityKey], validators: usize) -> Definition {
     let address = "0x388C818CA8B9251b393131C08a736A67ccB19297";
     let operator =
         |key: &IdentityKey| Operator { enr: enr::record(key).text().to_owned(), ..Operator::default() };
@@ -54,7 +62,7 @@ pub fn definition(version: &'static Version, keys: &[IdentityKey], validators: u
             ValidatorAddresses { fee_recipient: address.into(), withdrawal: address.into() };
             validators
         ],
-        dkg_algorithm: "default".into(),
+        dkg_algorithm: algorithm.into(),
         deposit_amounts: Vec::new(),
         consensus_protocol: String::new(),
         target_gas_limit: if version.has_gas_limit { 60_000_000 } else { 0 },
@@ -281,8 +289,9 @@ impl<'h> World<'h> {
                 }
                 self.count += 1;
                 let token = self.count;
+                let kind = protocol::find(protocol).expect("a protocol").kind;
                 let is_answered =
-                    protocol == protocol::BROADCAST_2_SIG.id || protocol == protocol::BROADCAST_2_MSG.id;
+                    matches!(kind, protocol::Kind::RequestResponse | protocol::Kind::OneWayAnswered);
                 if is_answered {
                     self.tokens.insert((to, token), Waiting::Message { from, tag });
                 } else {
