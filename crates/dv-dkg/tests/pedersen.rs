@@ -288,6 +288,7 @@ const LIES: &[(&str, Liar, bool)] = &[
         |_, _, b| (!matches!(b, AnyBundle::Responses(_))).then_some(b).into_iter().collect(),
         false,
     ),
+    ("an empty response", |_, key, b| vec![responses(key, b, |r| r.responses.clear())], false),
     ("a response about nobody", |_, key, b| vec![responses(key, b, |r| r.responses[0].0 = 99)], false),
     ("a response of another run", |_, key, b| vec![responses(key, b, |r| r.session[0] ^= 1)], false),
 ];
@@ -588,6 +589,35 @@ fn who_says_two_things_in_time_is_as_if_silent() {
     let [RunEffect::SendResponses(said)] = effects.as_slice() else { panic!("{effects:?}") };
     let expected = vec![(0, Verdict::Good), (LIAR, Verdict::Complaint), (2, Verdict::Good)];
     assert_eq!(said.bundle.responses, expected);
+}
+
+/// What a holder says of dealers that there are counts, though it is shut out for what it says of others; so dealers
+/// that it praises need not justify themselves.
+#[test]
+fn words_about_nobody_do_not_unsay_the_rest() {
+    let mut rng = StdRng::seed_from_u64(6);
+    let keys: Vec<SecretKey> = (0..3).map(|_| SecretKey::generate(&mut rng)).collect();
+    let nodes: Vec<Node> = (0..).zip(&keys).map(|(index, key)| Node { index, key: key.public() }).collect();
+    let mut begin = |own: u32| {
+        let parameters = RunParameters { nodes: nodes.clone(), own, threshold: 2, session: [1; 32] };
+        Run::new(parameters, &keys[usize::try_from(own).expect("small")], &mut rng).expect("a machine")
+    };
+    let (mut node, _) = begin(0);
+    let mut effects = Vec::new();
+    for other in [1, 2] {
+        effects.append(&mut node.take_deals(begin(other).1).expect("fine"));
+    }
+    assert!(matches!(effects.as_slice(), [RunEffect::SendResponses(_)]));
+    let all_good = [0, 1, 2].map(|dealer| (dealer, Verdict::Good));
+    for (holder, said) in
+        [(1, [all_good.to_vec(), vec![(99, Verdict::Good)]].concat()), (2, all_good.to_vec())]
+    {
+        let bundle = Responses { holder, responses: said, session: [1; 32] };
+        let key = &keys[usize::try_from(holder).expect("small")];
+        effects = node.take_responses(Signed::new(bundle, key)).expect("fine");
+    }
+    let [RunEffect::Done(dealt)] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!(dealt.dealers, [0, 2]);
 }
 
 #[test]

@@ -364,13 +364,18 @@ impl Run {
             if holder == self.parameters.own {
                 continue;
             }
-            let knows_dealers = bundle.responses.iter().all(|(dealer, _)| self.node(*dealer).is_some());
-            if bundle.session != self.parameters.session || !knows_dealers {
+            if bundle.session != self.parameters.session {
                 self.bad_holders.insert(holder);
                 continue;
             }
-            heard.insert(holder);
             for (dealer, verdict) in bundle.responses {
+                // Who speaks of a dealer that is none is shut out, and what it says of others still counts: all nodes
+                // must reckon alike, whoever made them.
+                if self.node(dealer).is_none() {
+                    self.bad_holders.insert(holder);
+                    continue;
+                }
+                heard.insert(holder);
                 match verdict {
                     Verdict::Good => drop(self.content.insert((dealer, holder))),
                     Verdict::Complaint => drop(self.content.remove(&(dealer, holder))),
