@@ -482,20 +482,74 @@ fn keys_go_to_keymanagers_and_nowhere_else() {
         let ours = seen[4].json()["keystores"][0].as_str().unwrap().to_owned();
         assert!(!ours.contains('\n') && !ours.contains(": "), "as compact as theirs: {ours}");
     }
-    // Keys that were there already have a history, which is not sent along.
+}
+
+/// Keys that were there already have a past, which each node gets for its shares.
+#[test]
+fn the_history_of_keys_goes_with_their_shares() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
     run(&mut coxswain(at, &cluster_args(&["--nodes=4", "--num-validators=2", "--cluster-dir=old"]))).ok();
     run(&mut coxswain(at, &["combine", "--cluster-dir=old", "--output-dir=keys"])).ok();
+    let whole = lock_of(&at.join("old/node0"));
+    let key = |position: usize| hex::encode(&*whole.validators[position].public_key);
+    let root = format!("0x{}", "ab".repeat(32));
+    let history = |data: Json| {
+        let metadata = json!({ "interchange_format_version": "5", "genesis_validators_root": root });
+        fs::write(at.join("history.json"), json!({ "metadata": metadata, "data": data }).to_string())
+            .unwrap();
+    };
+    let signed = json!({ "source_epoch": "7", "target_epoch": "8", "signing_root": root });
+    let entry = |pubkey: String, block: &str| json!({ "pubkey": pubkey, "signed_blocks": [{ "slot": block }], "signed_attestations": [signed] });
+    let server = Keymanagers::start(|_, keys| (true, all_imported(keys)));
     let args = keymanager_args(&server.url);
-    let split = [
-        "--split-existing-keys",
-        "--split-keys-dir=keys",
-        "--nodes=4",
-        "--cluster-dir=new",
-        &args[0],
-        &args[1],
-    ];
-    let ran = create(at, &split).ok();
-    assert!(ran.stderr.contains("no history"), "{}", ran.stderr);
+    let split = |more: &[&str]| {
+        let split = ["--split-existing-keys", "--split-keys-dir=keys", "--nodes=4", &args[0], &args[1]];
+        create(at, &[&split[..], more].concat())
+    };
+    let file = "--slashing-protection-file=history.json";
+
+    history(json!([
+        entry(key(0), "300"),
+        entry(format!("0x{}", key(1)).to_uppercase().replace("0X", "0x"), "400")
+    ]));
+    let ran = split(&[file]).ok();
+    assert!(!ran.stderr.contains("warning"), "{}", ran.stderr);
+    let lock = lock_of(&at.join("c/node0"));
+    let posts: Vec<Seen> = server.seen().into_iter().filter(|seen| seen.line.starts_with("POST")).collect();
+    for (node, request) in posts.iter().enumerate() {
+        let text = request.json()["slashing_protection"].as_str().unwrap().to_owned();
+        let file = at.join(format!("c/node{node}/slashing-protection.json"));
+        assert_eq!(text, fs::read_to_string(file).unwrap());
+        let sent: Json = serde_json::from_str(&text).unwrap();
+        assert_eq!(sent["metadata"]["genesis_validators_root"], root.as_str());
+        for validator in &lock.validators {
+            let slot = if hex::encode(&*validator.public_key) == key(0) { "300" } else { "400" };
+            let share = format!("0x{}", hex::encode(&*validator.public_shares[node]));
+            let entries: Vec<&Json> = sent["data"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|entry| entry["pubkey"] == share.as_str())
+                .collect();
+            assert_eq!(entries, [&entry(share.clone(), slot)]);
+        }
+        assert_eq!(sent["data"].as_array().unwrap().len(), 2);
+    }
+    // What is not known is told, before keys leave.
+    for (data, more, part) in [
+        (json!([]), &["--cluster-dir=e"][..], "nothing says what the keys have signed"),
+        (json!([entry(key(0), "1")]), &["--cluster-dir=f", file], "nothing of 1 of 2 keys"),
+    ] {
+        history(data);
+        let ran = split(more).ok();
+        assert!(ran.stderr.contains(part) && ran.stderr.contains("two epochs"), "{}", ran.stderr);
+    }
+    history(json!([entry("0x12".to_owned(), "1")]));
+    let ran = split(&["--cluster-dir=g", file]).expect(1);
+    assert!(ran.stderr.contains("data[0].pubkey"), "{}", ran.stderr);
+    let ran = create(at, &[&FOUR[..], &["--cluster-dir=g", file]].concat()).expect(1);
+    assert!(ran.stderr.contains("new keys have signed nothing") && !at.join("g").exists(), "{}", ran.stderr);
 }
 
 #[test]
