@@ -49,6 +49,14 @@ pub struct Created {
     pub deposits: Vec<String>,
 }
 
+impl Created {
+    /// The names of the directories.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        (0..self.nodes.len()).map(name_of).collect()
+    }
+}
+
 /// Why no cluster was made.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {

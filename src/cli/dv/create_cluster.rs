@@ -12,7 +12,7 @@ use coxswain_dv_types::network::{Network, Networks};
 use super::super::error::CliError;
 use super::super::progress::Spinner;
 use super::super::{Cx, Exit, Format, Run};
-use super::deliver::{Delivery, Orders};
+use super::deliver::{Delivery, Orders, Packing};
 use super::network::TestnetArgs;
 use super::servers;
 use super::settings::{self, Flags};
@@ -170,8 +170,11 @@ impl Run for CreateCluster {
         let created = create::create(&target, cluster, &|_, _| {});
         drop(spinner);
         let created = created.map_err(explained)?;
-        let orders =
-            Orders { keymanagers: &keymanagers, api: api.as_ref(), archive: self.zipped.then_some(ARCHIVE) };
+        let orders = Orders {
+            keymanagers: &keymanagers,
+            publish: api.as_ref().map(|api| (api, http::TIMEOUT)),
+            archive: self.zipped.then(|| Packing { name: ARCHIVE, entries: created.names() }),
+        };
         let delivery = Delivery::carry_out(cx, &target, &created.nodes, &created.lock, &orders)?;
         warnings.extend_from_slice(&delivery.warnings);
         cx.terminal.out(&match cx.format {
