@@ -482,20 +482,74 @@ fn keys_go_to_keymanagers_and_nowhere_else() {
         let ours = seen[4].json()["keystores"][0].as_str().unwrap().to_owned();
         assert!(!ours.contains('\n') && !ours.contains(": "), "as compact as theirs: {ours}");
     }
-    // Keys that were there already have a history, which is not sent along.
+}
+
+/// Keys that were there already have a past, which each node gets for its shares.
+#[test]
+fn the_history_of_keys_goes_with_their_shares() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
     run(&mut coxswain(at, &cluster_args(&["--nodes=4", "--num-validators=2", "--cluster-dir=old"]))).ok();
     run(&mut coxswain(at, &["combine", "--cluster-dir=old", "--output-dir=keys"])).ok();
+    let whole = lock_of(&at.join("old/node0"));
+    let key = |position: usize| hex::encode(&*whole.validators[position].public_key);
+    let root = format!("0x{}", "ab".repeat(32));
+    let history = |data: Json| {
+        let metadata = json!({ "interchange_format_version": "5", "genesis_validators_root": root });
+        fs::write(at.join("history.json"), json!({ "metadata": metadata, "data": data }).to_string())
+            .unwrap();
+    };
+    let signed = json!({ "source_epoch": "7", "target_epoch": "8", "signing_root": root });
+    let entry = |pubkey: String, block: &str| json!({ "pubkey": pubkey, "signed_blocks": [{ "slot": block }], "signed_attestations": [signed] });
+    let server = Keymanagers::start(|_, keys| (true, all_imported(keys)));
     let args = keymanager_args(&server.url);
-    let split = [
-        "--split-existing-keys",
-        "--split-keys-dir=keys",
-        "--nodes=4",
-        "--cluster-dir=new",
-        &args[0],
-        &args[1],
-    ];
-    let ran = create(at, &split).ok();
-    assert!(ran.stderr.contains("no history"), "{}", ran.stderr);
+    let split = |more: &[&str]| {
+        let split = ["--split-existing-keys", "--split-keys-dir=keys", "--nodes=4", &args[0], &args[1]];
+        create(at, &[&split[..], more].concat())
+    };
+    let file = "--slashing-protection-file=history.json";
+
+    history(json!([
+        entry(key(0), "300"),
+        entry(format!("0x{}", key(1)).to_uppercase().replace("0X", "0x"), "400")
+    ]));
+    let ran = split(&[file]).ok();
+    assert!(!ran.stderr.contains("warning"), "{}", ran.stderr);
+    let lock = lock_of(&at.join("c/node0"));
+    let posts: Vec<Seen> = server.seen().into_iter().filter(|seen| seen.line.starts_with("POST")).collect();
+    for (node, request) in posts.iter().enumerate() {
+        let text = request.json()["slashing_protection"].as_str().unwrap().to_owned();
+        let file = at.join(format!("c/node{node}/slashing-protection.json"));
+        assert_eq!(text, fs::read_to_string(file).unwrap());
+        let sent: Json = serde_json::from_str(&text).unwrap();
+        assert_eq!(sent["metadata"]["genesis_validators_root"], root.as_str());
+        for validator in &lock.validators {
+            let slot = if hex::encode(&*validator.public_key) == key(0) { "300" } else { "400" };
+            let share = format!("0x{}", hex::encode(&*validator.public_shares[node]));
+            let entries: Vec<&Json> = sent["data"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|entry| entry["pubkey"] == share.as_str())
+                .collect();
+            assert_eq!(entries, [&entry(share.clone(), slot)]);
+        }
+        assert_eq!(sent["data"].as_array().unwrap().len(), 2);
+    }
+    // What is not known is told, before keys leave.
+    for (data, more, part) in [
+        (json!([]), &["--cluster-dir=e"][..], "nothing says what the keys have signed"),
+        (json!([entry(key(0), "1")]), &["--cluster-dir=f", file], "nothing of 1 of 2 keys"),
+    ] {
+        history(data);
+        let ran = split(more).ok();
+        assert!(ran.stderr.contains(part) && ran.stderr.contains("two epochs"), "{}", ran.stderr);
+    }
+    history(json!([entry("0x12".to_owned(), "1")]));
+    let ran = split(&["--cluster-dir=g", file]).expect(1);
+    assert!(ran.stderr.contains("data[0].pubkey"), "{}", ran.stderr);
+    let ran = create(at, &[&FOUR[..], &["--cluster-dir=g", file]].concat()).expect(1);
+    assert!(ran.stderr.contains("new keys have signed nothing") && !at.join("g").exists(), "{}", ran.stderr);
 }
 
 #[test]
@@ -800,6 +854,120 @@ fn contracts_are_asked_by_other_commands(at: &Path, server: &Server) {
     let lost = endpoint("silent-before-it-starts");
     let ran = run(&mut coxswain(at, &common(["create", "dkg"], &[&enrs, "--output-dir=x", &lost]))).expect(1);
     assert!(ran.stderr.contains("reaching the execution client") && !at.join("x").exists(), "{}", ran.stderr);
+}
+
+// ------------------------------------------------------------------------------------------------------ ceremonies
+
+/// A process that ends with the test.
+struct Running(std::process::Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A relay of ours; its address.
+fn relay(at: &Path) -> (Running, String) {
+    let address = nobody();
+    let http = address.strip_prefix("http://").unwrap().to_owned();
+    let tcp = nobody().strip_prefix("http://").unwrap().to_owned();
+    let args = [
+        "--data-dir=relay",
+        "--p2p-external-ip=127.0.0.1",
+        "--http-address",
+        &http,
+        "--p2p-tcp-address",
+        &tcp,
+    ];
+    let mut command = coxswain(at, &[&["relay"], &args[..]].concat());
+    let log = fs::File::create(at.join("relay.log")).unwrap();
+    command.stdout(log.try_clone().unwrap()).stderr(log);
+    let mut running = Running(command.spawn().unwrap());
+    while std::net::TcpStream::connect(&http).is_err() {
+        let ended = running.0.try_wait().unwrap();
+        assert!(ended.is_none(), "{}", fs::read_to_string(at.join("relay.log")).unwrap());
+        std::thread::yield_now();
+    }
+    (running, address)
+}
+
+/// Four nodes that take their definition from a server: one packs, one has a keymanager, one has a keymanager that refuses,
+/// one publishes.
+#[test]
+fn a_ceremony_uses_its_servers() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let enrs = records(at);
+    run(&mut coxswain(at, &common(["create", "dkg"], &[&enrs, "--output-dir=d"]))).ok();
+    let definition = fs::read_to_string(at.join("d/cluster-definition.json")).unwrap();
+    let source = Server::start(move |_| Reply::Text(200, definition.clone()));
+    let server = Keymanagers::start_with_api(|node, keys| match node {
+        "km1" => (true, all_imported(keys)),
+        _ => (false, Reply::ok(&json!({ "data": [{ "status": "error", "message": "it is full" }] }))),
+    });
+    let (_relay, relay) = relay(at);
+    let keymanager = |node: usize| {
+        let address = format!("--keymanager-address={}/km{node}", server.url);
+        vec![address, format!("--keymanager-auth-token=token-of-km{node}")]
+    };
+    let own = [
+        vec!["--zipped".to_owned()],
+        keymanager(1),
+        keymanager(2),
+        vec!["--publish".to_owned(), format!("--publish-address={}/v1", server.url)],
+    ];
+    let nodes: Vec<std::thread::JoinHandle<Ran>> = own
+        .into_iter()
+        .enumerate()
+        .map(|(node, own)| {
+            let mut args =
+                vec!["dkg".to_owned(), format!("--data-dir=op{node}"), "--shutdown-delay=1s".to_owned()];
+            args.extend([format!("--definition-file={}/x", source.url), format!("--p2p-relays={relay}")]);
+            args.extend(own);
+            let args: Vec<&str> = args.iter().map(String::as_str).collect();
+            let mut command = coxswain(at, &args);
+            std::thread::spawn(move || run(&mut command))
+        })
+        .collect();
+    let ran: Vec<Ran> = nodes.into_iter().map(|node| node.join().unwrap()).collect();
+    for (ran, code) in ran.iter().zip([0, 0, 1, 0]) {
+        ran.clone().expect(code);
+    }
+    assert_eq!(names(&at.join("op0")), ["charon-enr-private-key.lock", "dkg.tar.gz"]);
+    let packed: Vec<String> = members(&at.join("op0/dkg.tar.gz")).into_iter().map(|(name, _)| name).collect();
+    let files =
+        ["charon-enr-private-key", "cluster-lock.json", "deposit-data-1eth.json", "deposit-data.json"];
+    let keys = ["validator_keys/keystore-0.json", "validator_keys/keystore-0.txt"];
+    assert_eq!(packed, [&files[..], &keys].concat());
+    let lock = lock_of(&at.join("op1"));
+    assert!(!at.join("op1/validator_keys").exists());
+    assert!(ran[1].stdout.contains("1 keys are in the keymanager"), "{}", ran[1].stdout);
+    let seen = server.seen();
+    let of = |line: &str| seen.iter().find(|seen| seen.line == line).unwrap();
+    let share = hex::encode(&*lock.validators[0].public_shares[1]);
+    assert_eq!(opened(of("POST /km1/eth/v1/keystores")), [share]);
+    assert_eq!(names(&at.join("op2/validator_keys")), ["keystore-0.json", "keystore-0.txt"]);
+    assert!(
+        ran[2].stderr.contains("keystore-0.json was not imported: error: it is full"),
+        "{}",
+        ran[2].stderr
+    );
+    assert_eq!(Lock::parse(&of("POST /lock").body).unwrap(), lock);
+    assert!(ran[3].stdout.contains("/launchpad"), "{}", ran[3].stdout);
+    // Before the ceremony: who does not answer, and what is in the way.
+    for (more, part) in [
+        (format!("--keymanager-address={}", nobody()), "there are 1 --keymanager-addresses and 0"),
+        ("--definition-file=http://localhost:1/x".to_owned(), "no connection"),
+    ] {
+        let ran = run(&mut coxswain(
+            at,
+            &["dkg", "--data-dir=op3", "--definition-file=d/cluster-definition.json", &more],
+        ));
+        assert!(ran.clone().expect(1).stderr.contains(part), "{}", ran.stderr);
+    }
 }
 
 // ----------------------------------------------------------------------------------------------------------- TLS

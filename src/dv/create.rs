@@ -15,6 +15,7 @@ use coxswain_dv_types::hash::HashError;
 use coxswain_dv_types::network::{Network, Networks};
 
 use super::disk::{DiskError, Mode};
+use super::history::{self, History};
 use super::keystores::{DIRECTORY, side_by_side};
 use super::staging::Staging;
 use super::{LOCK, key};
@@ -33,6 +34,8 @@ pub struct Cluster<'a> {
     pub registered_at: u64,
     /// Of keystores.
     pub cost: Cost,
+    /// What the whole keys have signed, where they are not new.
+    pub history: Option<&'a History>,
 }
 
 /// What was made.
@@ -44,6 +47,14 @@ pub struct Created {
     pub nodes: Vec<PathBuf>,
     /// Names of the deposit files in each of them.
     pub deposits: Vec<String>,
+}
+
+impl Created {
+    /// The names of the directories.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        (0..self.nodes.len()).map(name_of).collect()
+    }
 }
 
 /// Why no cluster was made.
@@ -107,7 +118,7 @@ pub fn create(
     cluster: Cluster<'_>,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Created, CreateError> {
-    let Cluster { definition, network, networks, secrets, registered_at, cost } = cluster;
+    let Cluster { definition, network, networks, secrets, registered_at, cost, history } = cluster;
     let (count, threshold) = (definition.operators.len(), definition.threshold);
     let (staging, finished) = Staging::begin(target)?;
     if !finished.is_empty() {
@@ -131,6 +142,10 @@ pub fn create(
             staging.file(&format!("{dir}/{}", file.name), Mode::AllRead, file.text.as_bytes())?;
         }
         staging.file(&format!("{dir}/{LOCK}"), Mode::OwnerReads, lock_text.as_bytes())?;
+        if let Some(history) = history {
+            let text = history.of_node(&lock, node);
+            staging.file(&format!("{dir}/{}", history::FILE), Mode::AllRead, text.as_bytes())?;
+        }
     }
     let total = count * secrets.len();
     let made = std::sync::atomic::AtomicUsize::new(0);

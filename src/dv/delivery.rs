@@ -20,6 +20,7 @@ use coxswain_dv_keystore::{self as keystore, KeystoreName};
 use zeroize::Zeroizing;
 
 use super::disk::{self, DiskError, Mode};
+use super::history;
 use super::http::Client;
 use super::keymanager::{Keymanager, Outcome, Parcel};
 use super::keystores::DIRECTORY;
@@ -57,7 +58,8 @@ struct Files {
     parcel: Parcel,
 }
 
-/// Sends the keys of a node to its keymanager and removes the files of those that it has then.
+/// Sends the keys of a node to its keymanager, with their history where there is one, and removes the files of those that
+/// it has then.
 ///
 /// # Errors
 /// [`DiskError`]; before anything is sent, or when a file that is not needed any more cannot be removed.
@@ -68,12 +70,18 @@ pub async fn deliver(client: &Client, node: &Path, to: &Keymanager) -> Result<De
         move |source| DiskError::Refused { doing, path, source }
     };
     let files = read(&dir).map_err(failed("reading the keystores in", &dir))?;
+    let history = node.join(history::FILE);
+    let history = match fs::read_to_string(&history) {
+        Ok(text) => Some(text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(failed("reading", &history)(error)),
+    };
     let keymanager = super::http::shown(&to.address);
     let note = dir.join(NOTE);
     disk::create(&note, Mode::AllRead, note_of(&keymanager).as_bytes())?;
     let (paths, parcels): (Vec<_>, Vec<Parcel>) =
         files.into_iter().map(|files| ((files.json, files.password), files.parcel)).unzip();
-    let outcomes = to.import(client, &parcels).await;
+    let outcomes = to.import(client, &parcels, history.as_deref()).await;
     let mut delivered =
         Delivered { node: node.to_owned(), keymanager, imported: 0, refused: vec![], unknown: vec![] };
     for ((json, password), outcome) in paths.iter().zip(outcomes) {

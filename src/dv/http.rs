@@ -30,6 +30,8 @@ pub const MAX_ANSWER_BYTES: usize = 16 << 20;
 const MAX_REFUSAL_BYTES: usize = 64 << 10;
 /// What an error repeats of it.
 const MAX_EXCERPT_CHARS: usize = 300;
+/// What is shorter is no secret, and hiding it would only garble the text.
+const MIN_SECRET: usize = 4;
 /// Parts of a URL that may be a key have at least as many characters.
 const MIN_HIDDEN_PART: usize = 8;
 /// As Go's client, which charon has.
@@ -168,7 +170,7 @@ impl<'a> Request<'a> {
         let parts = path.chain(query).filter(|part| part.len() >= MIN_HIDDEN_PART);
         let secrets = self.hidden.iter().map(|secret| secret.as_str());
         for secret in secrets.chain(token).chain(url.password()).chain(parts) {
-            if !secret.is_empty() {
+            if secret.len() >= MIN_SECRET {
                 text = text.replace(secret, "(hidden)");
             }
         }

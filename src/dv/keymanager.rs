@@ -10,6 +10,7 @@
 //!
 //! - A key is taken for imported of which the keymanager has not said so.
 //! - A key is taken for not imported that may have arrived: it would be given to another client, and sign in two places.
+//! - A key with a history is sent without it: clients take up a history before the keys.
 //! - A key is sent twice, or to another server than the one that was named.
 
 use std::time::Duration;
@@ -131,8 +132,9 @@ impl Keymanager {
         Ok(keys.collect())
     }
 
-    /// Sends keys, once, and says what became of each, in their order.
-    pub async fn import(&self, client: &Client, parcels: &[Parcel]) -> Vec<Outcome> {
+    /// Sends keys, once, and says what became of each, in their order. The history is an interchange of EIP-3076; new
+    /// keys have none.
+    pub async fn import(&self, client: &Client, parcels: &[Parcel], history: Option<&str>) -> Vec<Outcome> {
         if parcels.is_empty() {
             return Vec::new();
         }
@@ -142,7 +144,7 @@ impl Keymanager {
         let request = Request {
             timeout: TIMEOUT_PER_KEY.saturating_mul(keys),
             hidden: &hidden,
-            ..self.request(Request::post(&url, body(parcels)))
+            ..self.request(Request::post(&url, body(parcels, history)))
         };
         let unlisted = match client.fetch_json::<Statuses>(&request).await {
             Ok(Statuses { data }) if data.len() == parcels.len() => {
@@ -220,8 +222,8 @@ fn in_full(error: &HttpError) -> String {
     format!("{error}: {}", error.why)
 }
 
-/// The message of an import. Every key is new, so that there is no history of it to send along.
-fn body(parcels: &[Parcel]) -> Vec<u8> {
+/// The message of an import.
+fn body(parcels: &[Parcel], history: Option<&str>) -> Vec<u8> {
     let keystores: Vec<String> = parcels
         .iter()
         .map(|parcel| match Json::parse(parcel.keystore.as_bytes()) {
@@ -233,13 +235,18 @@ fn body(parcels: &[Parcel]) -> Vec<u8> {
     // Large enough from the beginning: what is moved leaves a copy behind.
     let length: usize = parcels.iter().map(|parcel| 8 * parcel.password.len() + 3).sum();
     let mut json = format!("{{\"keystores\":{},\"passwords\":[", text::compact(&keystores)).into_bytes();
-    json.reserve(length + 2);
+    json.reserve(length + 64 + history.map_or(0, |history| 2 * history.len()));
     for (at, parcel) in parcels.iter().enumerate() {
         if at > 0 {
             json.push(b',');
         }
         json.extend_from_slice(quoted(&parcel.password).as_bytes());
     }
-    json.extend_from_slice(b"]}");
+    json.push(b']');
+    if let Some(history) = history {
+        json.extend_from_slice(b",\"slashing_protection\":");
+        json.extend_from_slice(text::compact(&history).as_bytes());
+    }
+    json.push(b'}');
     json
 }

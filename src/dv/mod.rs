@@ -19,6 +19,7 @@ pub mod create;
 pub mod delivery;
 pub mod disk;
 pub mod dkg;
+pub mod history;
 pub mod http;
 pub mod key;
 pub mod keymanager;

@@ -12,12 +12,13 @@ use coxswain_dv_types::network::{Network, Networks};
 use super::super::error::CliError;
 use super::super::progress::Spinner;
 use super::super::{Cx, Exit, Format, Run};
-use super::deliver::{Delivery, Orders};
+use super::deliver::{Delivery, Orders, Packing};
 use super::network::TestnetArgs;
 use super::servers;
 use super::settings::{self, Flags};
 use crate::dv::create::{self, Cluster, CreateError, Created};
 use crate::dv::disk::DiskError;
+use crate::dv::history::{self, History};
 use crate::dv::http;
 use crate::dv::keymanager::Keymanager;
 use crate::dv::keystores::{self, KeystoresError};
@@ -86,6 +87,9 @@ pub struct CreateCluster {
     /// The API
     #[arg(long, value_name = "URL", default_value = "https://api.obol.tech/v1")]
     pub publish_address: String,
+    /// What the keys that are split have signed (an interchange of EIP-3076): each node gets it for its shares
+    #[arg(long, value_name = "FILE", default_value = "", hide_default_value = true)]
+    pub slashing_protection_file: String,
     /// Share keys that are there already, in place of new ones
     #[arg(long)]
     pub split_existing_keys: bool,
@@ -121,6 +125,7 @@ impl Run for CreateCluster {
             source => Some(servers::definition(cx, source, &networks, &contracts)?),
         };
         let existing = self.existing(cx, given.as_ref())?;
+        let history = self.history(cx)?;
         let definition = match given {
             Some(definition) => definition,
             None => self.definition(&networks, existing.as_ref().map(Vec::len))?,
@@ -146,19 +151,30 @@ impl Run for CreateCluster {
             None => (0..validators).map(|_| SecretKey::generate(&mut rand::rng())).collect(),
         };
         let mut warnings = warnings(&definition);
-        warnings.extend(self.keymanager_warnings(&keymanagers));
+        warnings.extend(keymanager_warnings(&keymanagers));
+        warnings.extend(self.history_warning(&secrets, history.as_ref()));
         for warning in &warnings {
             cx.terminal.err(&format!("warning: {warning}\n"));
         }
         let cost = if self.insecure_keys { Cost::Insecure } else { Cost::Normal };
-        let cluster =
-            Cluster { definition, network, networks: &networks, secrets: &secrets, registered_at, cost };
+        let cluster = Cluster {
+            definition,
+            network,
+            networks: &networks,
+            secrets: &secrets,
+            registered_at,
+            cost,
+            history: history.as_ref(),
+        };
         let spinner = Spinner::new(cx, "making keystores");
         let created = create::create(&target, cluster, &|_, _| {});
         drop(spinner);
         let created = created.map_err(explained)?;
-        let orders =
-            Orders { keymanagers: &keymanagers, api: api.as_ref(), archive: self.zipped.then_some(ARCHIVE) };
+        let orders = Orders {
+            keymanagers: &keymanagers,
+            publish: api.as_ref().map(|api| (api, http::TIMEOUT)),
+            archive: self.zipped.then(|| Packing { name: ARCHIVE, entries: created.names() }),
+        };
         let delivery = Delivery::carry_out(cx, &target, &created.nodes, &created.lock, &orders)?;
         warnings.extend_from_slice(&delivery.warnings);
         cx.terminal.out(&match cx.format {
@@ -178,6 +194,13 @@ impl CreateCluster {
                 "splitting keys",
                 "only one of --split-existing-keys and --split-keys-dir is given",
                 "give both, or none to make new keys",
+            );
+        }
+        if !self.split_existing_keys && !self.slashing_protection_file.is_empty() {
+            return wrong(
+                "reading --slashing-protection-file",
+                "new keys have signed nothing",
+                "give it with --split-existing-keys only",
             );
         }
         if self.split_existing_keys && self.num_validators != 0 {
@@ -229,30 +252,38 @@ impl CreateCluster {
         servers::reach(cx, keymanagers)
     }
 
-    /// What is seldom meant of keymanagers, and what they are not told.
-    fn keymanager_warnings(&self, keymanagers: &[Keymanager]) -> Vec<String> {
-        let mut warnings = Vec::new();
-        for (node, keymanager) in keymanagers.iter().enumerate() {
-            if keymanager.is_in_the_clear() {
-                let address = http::shown(&keymanager.address);
-                warnings.push(format!(
-                    "keys and token of node {node} go to {address} without encryption (no https)"
-                ));
-            }
-            if keymanagers[..node].iter().any(|other| other.address == keymanager.address) {
-                warnings.push(format!(
-                    "node {node} has the keymanager of another node: it gets more than one share"
-                ));
-            }
+    /// What the keys that are there already have signed.
+    fn history(&self, cx: &Cx) -> Result<Option<History>, CliError> {
+        if self.slashing_protection_file.is_empty() {
+            return Ok(None);
         }
-        if self.split_existing_keys && !keymanagers.is_empty() {
-            warnings.push(
-                "the keymanagers get no history of what these validators have signed: stop every client that has the whole \
-                 keys, and wait two epochs before the cluster signs"
-                    .to_owned(),
-            );
+        let path = cx.root.join(&self.slashing_protection_file);
+        let what = format!("reading the history {}", path.display());
+        let text = settings::read_bounded(&path, &what, history::MAX_BYTES)?;
+        let next = "export it anew from the client that has signed with the keys";
+        History::parse(&text).map(Some).map_err(|error| CliError::other(what, error, next))
+    }
+
+    /// Keys with a past of which nothing is known: the cluster may contradict it.
+    fn history_warning(&self, secrets: &[SecretKey], history: Option<&History>) -> Option<String> {
+        if !self.split_existing_keys {
+            return None;
         }
-        warnings
+        let keys: Vec<[u8; 48]> = secrets.iter().map(|secret| secret.public().to_bytes()).collect();
+        let which = match history.map(|history| history.lacks(&keys)) {
+            None => "nothing says what the keys have signed that are split (--slashing-protection-file)"
+                .to_owned(),
+            Some(lacking) if lacking.is_empty() => return None,
+            Some(lacking) => format!(
+                "the history has nothing of {} of {} keys, the first of which is that of validator {}",
+                lacking.len(),
+                keys.len(),
+                lacking[0]
+            ),
+        };
+        Some(format!(
+            "{which}: stop every client that has the whole keys, and let two epochs pass before the cluster signs"
+        ))
     }
 
     /// The keys that are there already.
@@ -337,6 +368,23 @@ fn warnings(definition: &Definition) -> Vec<String> {
         definition.threshold,
         definition.operators.len()
     )]
+}
+
+/// What is seldom meant of keymanagers.
+fn keymanager_warnings(keymanagers: &[Keymanager]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for (node, keymanager) in keymanagers.iter().enumerate() {
+        if keymanager.is_in_the_clear() {
+            let address = http::shown(&keymanager.address);
+            warnings
+                .push(format!("keys and token of node {node} go to {address} without encryption (no https)"));
+        }
+        if keymanagers[..node].iter().any(|other| other.address == keymanager.address) {
+            warnings
+                .push(format!("node {node} has the keymanager of another node: it gets more than one share"));
+        }
+    }
+    warnings
 }
 
 fn explained(error: CreateError) -> CliError {

@@ -1,6 +1,7 @@
 //! What becomes of a cluster whose directories are there: keys go to keymanagers, the lock to the API, all into an archive.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use coxswain_dv_types::cluster::Lock;
 use coxswain_dv_types::text;
@@ -22,10 +23,18 @@ const NAMED_KEYS: usize = 5;
 pub(super) struct Orders<'a> {
     /// One for each node, or none.
     pub(super) keymanagers: &'a [Keymanager],
-    /// Where the lock is sent.
-    pub(super) api: Option<&'a ObolApi>,
-    /// The name of the archive.
-    pub(super) archive: Option<&'a str>,
+    /// Where the lock is sent, and how long that may take.
+    pub(super) publish: Option<(&'a ObolApi, Duration)>,
+    /// What is packed, and how the archive is called.
+    pub(super) archive: Option<Packing<'a>>,
+}
+
+/// An archive to be made.
+pub(super) struct Packing<'a> {
+    /// Its name.
+    pub(super) name: &'a str,
+    /// Names of what goes into it, in the same directory.
+    pub(super) entries: Vec<String>,
 }
 
 /// What was done.
@@ -65,8 +74,8 @@ impl Delivery {
                 let delivered = delivery::deliver(&client, node, keymanager).await;
                 done.keymanagers.push(NodeKeys::of(node, keymanager, delivered));
             }
-            if let Some(api) = orders.api {
-                match publish(&client, api, lock).await {
+            if let Some((api, timeout)) = orders.publish {
+                match publish(&client, api, timeout, lock).await {
                     Ok(page) => done.page = Some(page),
                     Err(why) => done.warnings.push(format!(
                         "the lock was not published: {why}; the cluster is whole and can do its work without that"
@@ -75,13 +84,12 @@ impl Delivery {
             }
             Ok(())
         })?;
-        match orders.archive {
-            Some(name) if done.is_delivered() => {
-                let names: Vec<String> = nodes.iter().filter_map(|node| name_of(node)).collect();
-                done.archive = Some(archive::pack(target, &names, name).map_err(unpacked)?);
+        match &orders.archive {
+            Some(packing) if done.is_delivered() => {
+                done.archive = Some(archive::pack(target, &packing.entries, packing.name).map_err(unpacked)?);
             }
-            Some(name) => {
-                done.warnings.push(format!("{name} was not made: there are keys to look after first"))
+            Some(Packing { name, .. }) => {
+                done.warnings.push(format!("{name} was not made: there are keys to look after first"));
             }
             None => {}
         }
@@ -176,14 +184,11 @@ fn named(keys: &[(String, String)], what: &str) -> Vec<String> {
     by_reason.into_iter().map(line).collect()
 }
 
-fn name_of(path: &Path) -> Option<String> {
-    path.file_name().map(|name| name.to_string_lossy().into_owned())
-}
-
 /// Sends the lock, and says where its page is then.
-async fn publish(client: &Client, api: &ObolApi, lock: &Lock) -> Result<Url, String> {
+async fn publish(client: &Client, api: &ObolApi, timeout: Duration, lock: &Lock) -> Result<Url, String> {
     let json = text::compact(&lock.to_value().map_err(|e| e.to_string())?);
-    let sent = client.publish(&Request::post(&api.lock(), json)).await;
+    let url = api.lock();
+    let sent = client.publish(&Request { timeout, ..Request::post(&url, json) }).await;
     sent.map_err(|error| format!("{error}: {}", error.why))?;
     Ok(api.launchpad(&lock.lock_hash))
 }

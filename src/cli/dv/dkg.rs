@@ -1,6 +1,6 @@
 //! `dkg`: a key ceremony with the other operators.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,18 +12,26 @@ use coxswain_dv_wire::version::Version;
 use super::super::error::CliError;
 use super::super::render::json;
 use super::super::{Cx, Exit, Format, Run};
+use super::deliver::{Delivery, Orders, Packing};
 use super::logging::LogArgs;
 use super::p2p::{P2pArgs, multiaddr};
-use super::settings;
+use super::{servers, settings};
+use crate::dv::disk::DiskError;
 use crate::dv::dkg::store::{Place, PlaceError, prepare};
 use crate::dv::dkg::{self, Dkg, DkgError, Finished, Told};
+use crate::dv::keymanager::Keymanager;
+use crate::dv::keystores::DIRECTORY;
 use crate::dv::relays::Resolver;
-use crate::dv::{claim, key};
+use crate::dv::{LOCK, claim, key};
 
 /// What we report where nobody says anything else.
 const VERSION: &str = "v1.11.0";
 /// Follows the nodes of charon.
 const AUTO: &str = "auto";
+/// What `--zipped` makes.
+const ARCHIVE: &str = "dkg.tar.gz";
+/// The definition's name in a node's directory.
+const DEFINITION: &str = "cluster-definition.json";
 /// Longest name of a node.
 const MAX_NICKNAME: usize = 32;
 
@@ -96,7 +104,10 @@ impl Run for DkgCommand {
         self.log.start(cx)?;
         let dir = cx.root.join(&self.data_dir);
         let networks = Networks::default();
-        let definition = settings::read_definition(&cx.root.join(&self.definition_file), &networks)?;
+        let keymanagers = self.keymanagers()?;
+        let api = if self.publish { Some(servers::api(&self.publish_address)?) } else { None };
+        let contracts = servers::contracts(cx, &self.execution_client_rpc_endpoint)?;
+        let definition = servers::definition(cx, &self.definition_file, &networks, &contracts)?;
         definition
             .check_ceremony(LowThreshold::Refuse)
             .map_err(settings::refused("checking the definition"))?;
@@ -106,6 +117,10 @@ impl Run for DkgCommand {
                 CliError::other("finding the network of the definition", problem, "use a known network")
             })?
             .clone();
+        if self.zipped && dir.join(ARCHIVE).symlink_metadata().is_ok() {
+            return Err(DiskError::Exists { path: dir.join(ARCHIVE) }.into());
+        }
+        servers::reach(cx, &keymanagers)?;
         let place = prepare(&dir, definition.validators.len()).map_err(refused)?;
         let path = dir.join(key::FILE);
         let key = key::load(&path)?;
@@ -154,8 +169,16 @@ impl Run for DkgCommand {
                 () = refreshing => unreachable!("it never ends"),
             }
         })?;
-        show(cx, &finished, &names);
-        Ok(if finished.parting.is_some() { Exit::Error } else { Exit::Done })
+        let lock = &finished.outcome.lock;
+        let orders = Orders {
+            keymanagers: &keymanagers,
+            publish: api.as_ref().map(|api| (api, self.publish_timeout)),
+            archive: self.zipped.then(|| Packing { name: ARCHIVE, entries: packed(&dir, &finished.outcome) }),
+        };
+        let delivery = Delivery::carry_out(cx, &dir, std::slice::from_ref(&dir), lock, &orders)?;
+        show(cx, &finished, &delivery, &names);
+        let exit = delivery.end(cx)?;
+        Ok(if finished.parting.is_some() { Exit::Error } else { exit })
     }
 }
 
@@ -168,12 +191,25 @@ impl DkgCommand {
         self.version().map(drop)
     }
 
+    /// The keymanager of this node, if one is named.
+    fn keymanagers(&self) -> Result<Vec<Keymanager>, CliError> {
+        let given = |text: &str| if text.is_empty() { Vec::new() } else { vec![text.to_owned()] };
+        servers::keymanagers(&given(&self.keymanager_address), &given(&self.keymanager_auth_token))
+    }
+
     fn version(&self) -> Result<Version, CliError> {
         let text = if self.charon_version == AUTO { VERSION } else { &self.charon_version };
         Version::parse(text).map_err(|error| {
             CliError::other("reading --charon-version", error, "give auto, or one like v1.10.3")
         })
     }
+}
+
+/// What goes into the archive: all that a node needs. The claim to the key stays until the command ends.
+fn packed(dir: &Path, outcome: &Outcome) -> Vec<String> {
+    let deposits = outcome.deposits.iter().map(|file| file.name.as_str());
+    let names = [key::FILE, LOCK, DIRECTORY, DEFINITION].into_iter().chain(deposits);
+    names.filter(|name| dir.join(name).exists()).map(str::to_owned).collect()
 }
 
 /// What people call the nodes: places, from 0, and the beginning of their records' ids.
@@ -202,6 +238,24 @@ fn tell(cx: &Cx, names: &[String], told: &Told<'_>) {
         Told::Progress(Progress::Waiting(_)) => return,
     };
     cx.terminal.err(&format!("{line}\n"));
+}
+
+/// Where things have gone, in lines.
+fn delivered(delivery: &Delivery) -> String {
+    let mut text = String::new();
+    for node in &delivery.keymanagers {
+        text += &format!(
+            "{} keys are in the keymanager {} and not in the directory\n",
+            node.imported, node.keymanager
+        );
+    }
+    if let Some(page) = &delivery.page {
+        text += &format!("Published  {page}\n");
+    }
+    if let Some(archive) = &delivery.archive {
+        text += &format!("Packed into {}, and removed from the directory\n", archive.display());
+    }
+    text
 }
 
 fn store(place: &Mutex<Option<Place>>, outcome: &Outcome) -> Result<(), String> {
@@ -248,7 +302,7 @@ fn explained(error: DkgError, names: &[String]) -> CliError {
     CliError::other("making keys together", format!("{error}{whom}"), next)
 }
 
-fn show(cx: &Cx, finished: &Finished, names: &[String]) {
+fn show(cx: &Cx, finished: &Finished, delivery: &Delivery, names: &[String]) {
     let lock = &finished.outcome.lock;
     let hash = format!("0x{}", hex::encode(&*lock.lock_hash));
     if let Some(failure) = &finished.parting {
@@ -260,14 +314,15 @@ fn show(cx: &Cx, finished: &Finished, names: &[String]) {
     cx.terminal.out(&match cx.format {
         Format::Json => json::pretty(&serde_json::json!({
             "document": "coxswain.dv_dkg", "format": 1, "lock_hash": hash,
-            "threshold": lock.definition.threshold,
+            "threshold": lock.definition.threshold, "delivery": delivery.as_json(),
             "deposit_files": finished.outcome.deposits.iter().map(|file| &file.name).collect::<Vec<_>>(),
             "validators": lock.validators.iter().map(|v| format!("0x{}", hex::encode(&*v.public_key))).collect::<Vec<_>>(),
         })),
         Format::Text => format!(
-            "This node has its shares of {} validators. Lock hash  {hash}\n\nKeep a copy of the whole directory in a safe \
+            "This node has its shares of {} validators. Lock hash  {hash}\n{}\nKeep a copy of the whole directory in a safe \
              place, and never run two nodes with it.\n",
-            lock.validators.len()
+            lock.validators.len(),
+            delivered(delivery)
         ),
     });
 }

@@ -154,12 +154,16 @@ fn local_time() -> String {
 
 /// The text of a definition's file.
 pub(super) fn read_definition(path: &Path) -> Result<Vec<u8>, CliError> {
-    let what = || format!("reading the definition {}", path.display());
-    let read = |error: std::io::Error| CliError::other(what(), error, "check the path and who may read it");
+    read_bounded(path, &format!("reading the definition {}", path.display()), MAX_DEFINITION_BYTES)
+}
+
+/// A file that is not larger than it can be.
+pub(super) fn read_bounded(path: &Path, what: &str, limit: u64) -> Result<Vec<u8>, CliError> {
+    let read = |error: std::io::Error| CliError::other(what, error, "check the path and who may read it");
     let length = std::fs::metadata(path).map_err(read)?.len();
-    if length > MAX_DEFINITION_BYTES {
-        let why = format!("it has {length} bytes, and a definition has at most {MAX_DEFINITION_BYTES}");
-        return Err(CliError::other(what(), why, "check that it is the right file"));
+    if length > limit {
+        let why = format!("it has {length} bytes, and {limit} are read at most");
+        return Err(CliError::other(what, why, "check that it is the right file"));
     }
     std::fs::read(path).map_err(read)
 }
