@@ -24,6 +24,13 @@ use support::{Ran, is_fast, run};
 const KEY: &str = "charon-enr-private-key";
 /// Where ours differ on purpose: command, flag, why.
 const DEVIATIONS: &[(&str, &str, &str)] = &[
+    (
+        "create cluster",
+        "allow-low-threshold",
+        "a threshold that two parts of the nodes reach is refused without it",
+    ),
+    ("create dkg", "allow-low-threshold", "the same"),
+    ("dkg", "allow-low-threshold", "the same"),
     ("dkg", "charon-version", "nodes of several versions of charon can be joined"),
     ("dkg", "connect-timeout", "no wait is without an end"),
 ];
@@ -314,9 +321,17 @@ fn a_file_or_variable_that_is_wrong_is_named() {
     let mut wrong = coxswain(dir.path(), &["dv", "version"]);
     let ran = run(wrong.env("CHARON_VERBOSE", "maybe")).expect(1);
     assert!(ran.stderr.contains("reading CHARON_VERBOSE: write true or false"), "{}", ran.stderr);
-    fs::write(dir.path().join("charon.toml"), "").unwrap();
+    let toml = dir.path().join("charon.toml");
+    fs::write(&toml, "verbose = true\n").unwrap();
+    assert!(run(&mut coxswain(dir.path(), &["dv", "version"])).ok().stdout.contains("hoodi"));
+    fs::write(&toml, "verbose = 'hunter2'\n").unwrap();
     let ran = run(&mut coxswain(dir.path(), &["dv", "version"])).expect(1);
-    assert!(ran.stderr.contains("charon.toml: settings in TOML are not read"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("charon.toml: write true or false"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("hunter2"), "{}", ran.stderr);
+    fs::remove_file(&toml).unwrap();
+    fs::write(dir.path().join("charon.env"), "").unwrap();
+    let ran = run(&mut coxswain(dir.path(), &["dv", "version"])).expect(1);
+    assert!(ran.stderr.contains("charon.env: settings in this form are not read"), "{}", ran.stderr);
     // Commands that are not charon's do not look at its file.
     run(&mut coxswain(dir.path(), &["version"])).ok();
 }
