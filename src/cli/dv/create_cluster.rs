@@ -24,8 +24,6 @@ use crate::dv::keystores::{self, KeystoresError};
 
 /// What `--zipped` makes.
 const ARCHIVE: &str = "cluster.tar.gz";
-/// Networks on which keys protect something.
-const NETWORKS_OF_VALUE: &[&str] = &["mainnet", "gnosis"];
 
 /// Make the directories of all nodes of a cluster in one place
 #[derive(Debug, clap::Parser)]
@@ -314,7 +312,7 @@ impl CreateCluster {
         if !self.definition_file.is_empty() && definition.name.is_empty() {
             return Err(CliError::other(doing, "it has no name", "give it one and make its hashes anew"));
         }
-        if self.insecure_keys && NETWORKS_OF_VALUE.contains(&&*network.name) {
+        if self.insecure_keys && network.has_value() {
             let why = format!("--insecure-keys protects nothing, and {} is a network of value", network.name);
             return Err(CliError::other("making keystores", why, "leave --insecure-keys away"));
         }

@@ -20,6 +20,9 @@ pub mod p2p;
 
 mod create_enr;
 mod deliver;
+mod deposit;
+mod deposit_fetch;
+mod deposit_sign;
 mod enr;
 mod inspect;
 mod publish;
@@ -67,6 +70,8 @@ pub static COMMANDS: &[Row] = &[
     Row::within::<create_cluster::CreateCluster>("create"),
     Row::within::<create_dkg::CreateDkg>("create"),
     Row::within::<create_enr::CreateEnr>("create"),
+    Row::within::<deposit_fetch::DepositFetch>("deposit"),
+    Row::within::<deposit_sign::DepositSign>("deposit"),
     Row::of::<dkg::DkgCommand>(),
     Row::of::<enr::Enr>(),
     Row::of::<inspect::Inspect>(),
@@ -76,11 +81,18 @@ pub static COMMANDS: &[Row] = &[
 ];
 
 /// Groups of commands: name, what for, examples.
-const GROUPS: &[(&str, &str, &str)] = &[(
-    "create",
-    "Make the files that a cluster begins with",
-    "Examples:\n  coxswain dv create enr\n  coxswain dv create enr --data-dir node0",
-)];
+const GROUPS: &[(&str, &str, &str)] = &[
+    (
+        "create",
+        "Make the files that a cluster begins with",
+        "Examples:\n  coxswain dv create enr\n  coxswain dv create enr --data-dir node0",
+    ),
+    (
+        "deposit",
+        "Sign and fetch new deposits of validators that are not active yet",
+        "Examples:\n  coxswain dv deposit sign --help\n  coxswain dv deposit fetch --help",
+    ),
+];
 
 fn flags_of<T: Parser>() -> Command {
     forms::as_charon(T::command())

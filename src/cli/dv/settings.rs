@@ -169,7 +169,7 @@ pub(super) fn new_definition(
 }
 
 /// Now, to the second, with the offset of this place; `Z` where there is none.
-fn local_time() -> String {
+pub(super) fn local_time() -> String {
     let now = jiff::Zoned::now();
     let form = if now.offset().seconds() == 0 { "%Y-%m-%dT%H:%M:%SZ" } else { "%Y-%m-%dT%H:%M:%S%:z" };
     now.strftime(form).to_string()
