@@ -27,5 +27,5 @@ pub use deposits::{
     sign_deposits, submission, whole_deposits,
 };
 pub use keystores::{KeystoreFiles, keystore};
-pub use seal::{DepositFile, Seal, SealError, Sealed, deal, seal, targets};
+pub use seal::{DepositFile, Piece, Seal, SealError, Sealed, deal, seal, seal_with, targets};
 pub use shares::{Missing, OwnShares, ShareError, own_shares};
