@@ -14,7 +14,8 @@ use super::super::render::json;
 use super::super::{Cx, Exit, Format, Run};
 use super::logging::LogArgs;
 use super::p2p::{P2pArgs, multiaddr};
-use super::settings;
+use super::{servers, settings};
+use crate::dv::contracts::Contracts;
 use crate::dv::dkg::store::{Place, PlaceError, prepare};
 use crate::dv::dkg::{self, Dkg, DkgError, Finished, Told};
 use crate::dv::relays::Resolver;
@@ -100,7 +101,7 @@ impl Run for DkgCommand {
         self.log.start(cx)?;
         let dir = cx.root.join(&self.data_dir);
         let networks = Networks::default();
-        let definition = settings::read_definition(&cx.root.join(&self.definition_file), &networks)?;
+        let definition = servers::definition(cx, &self.definition_file, &networks, &Contracts::Nobody)?;
         definition
             .check_ceremony(settings::low_threshold(self.allow_low_threshold))
             .map_err(settings::refused("checking the definition"))?;
