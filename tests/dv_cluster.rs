@@ -223,6 +223,20 @@ fn definitions_become_clusters_and_others_do_not() {
         assert!(ran.stderr.contains(part), "{more:?}: {}", ran.stderr);
         assert!(!at.join("refused").exists(), "{more:?}");
     }
+    // Half of the nodes, for those who say that they mean it.
+    let low = ["--threshold=2", "--name=low", "--allow-low-threshold", "--output-dir=low"];
+    let made = dkg(&[&[enrs.as_str()], &low[..]].concat()).ok();
+    assert!(
+        made.stderr.contains("warning: with a threshold of 2, two parts of the 4 nodes"),
+        "{}",
+        made.stderr
+    );
+    let low = "--definition-file=low/cluster-definition.json";
+    let ran = create(at, &[low, "--cluster-dir=l"]).expect(1);
+    assert!(ran.stderr.contains("--allow-low-threshold"), "{}", ran.stderr);
+    assert!(!at.join("l").exists());
+    create(at, &[low, "--cluster-dir=l", "--allow-low-threshold"]).ok();
+    assert_eq!(lock_of(&at.join("l/node3")).definition.threshold, 2);
     // A definition that somebody altered.
     let altered = fs::read_to_string(&file).unwrap().replace("\"mine\"", "\"yours\"");
     fs::write(at.join("altered.json"), altered).unwrap();
@@ -256,6 +270,21 @@ fn what_makes_no_cluster_is_refused_before_anything_is_written() {
         assert!(ran.stderr.contains(part), "{more:?}: {}", ran.stderr);
         assert!(!at.join("refused").exists(), "{more:?}");
     }
+    // The flag takes half of the nodes, and nothing else.
+    for (threshold, part) in [("--threshold=1", "threshold"), ("--threshold=5", "threshold")] {
+        let args = [four, &["--cluster-dir=refused", "--allow-low-threshold", threshold]].concat();
+        let ran = create(at, &args).expect(1);
+        assert!(ran.stderr.contains(part), "{threshold}: {}", ran.stderr);
+    }
+    assert!(!at.join("refused").exists());
+    let args = [four, &["--cluster-dir=low", "--allow-low-threshold", "--threshold=2"]].concat();
+    let made = create(at, &args).ok();
+    assert!(
+        made.stderr.contains("warning: with a threshold of 2, two parts of the 4 nodes"),
+        "{}",
+        made.stderr
+    );
+    assert_eq!(lock_of(&at.join("low/node0")).definition.threshold, 2);
     // What is there stays.
     fs::create_dir_all(at.join("c/node2")).unwrap();
     fs::write(at.join("c/node2/mine"), "x").unwrap();

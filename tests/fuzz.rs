@@ -1,9 +1,12 @@
-//! Fuzz targets of the engine: plan files, and what a shell prints. As a plain test each runs for a second, or as
+//! Fuzz targets of the binary: plan files, what a shell prints, and the settings of `dv`. As a plain test each runs for a second, or as
 //! long as `BOLERO_RANDOM_TEST_TIME_MS` says.
 
 #[path = "support/mutate.rs"]
 mod mutate;
 
+use std::panic::AssertUnwindSafe;
+
+use coxswain::cli::dv::{self, forms, layers};
 use coxswain::cli::render::{Colour, graph, json, markdown, plan as text};
 use coxswain::plan::document;
 use coxswain::resource::answer::SaidAnswer;
@@ -268,6 +271,77 @@ fn what_hosts_say() {
             let answers: Answers = probes.iter().map(|p| (p.clone(), answer.clone())).collect();
             let _ = kind.observe(asked, &facts, &answers);
             let _ = kind.gate("", asked, &answers);
+        }
+    });
+}
+
+/// The same settings in every form.
+const SETTINGS: &[(&str, &str)] = &[
+    (
+        "charon.json",
+        r#"{"data-dir": "hunter2!", "verbose": true, "nodes": 4, "deposit-amounts": [8, 24], "name": null}"#,
+    ),
+    (
+        "charon.toml",
+        "data-dir = \"hunter2!\"\nverbose = true\nnodes = 4\ndeposit-amounts = [8, 24]\n[name]\na = 1.5\n",
+    ),
+    ("charon.yaml", "data-dir: hunter2!\nverbose: true\nnodes: 4\ndeposit-amounts: [8, 24]\nname:\n"),
+];
+
+/// Settings are read or refused, and a reason never shows a value, which may be a secret.
+#[test]
+fn settings_of_commands() {
+    let words = [
+        "\n",
+        ":",
+        ": ",
+        "- ",
+        "[[",
+        "]",
+        "{",
+        "=",
+        "\"",
+        "'",
+        "&a ",
+        "*a",
+        "!!binary ",
+        "<<",
+        "|\n ",
+        "---\n",
+        "1e999",
+        "nan",
+        "-1",
+        "0x",
+        "2026-11-27",
+        "\"\"\"",
+        "\\u0000",
+        "null",
+        "true",
+        "#",
+        "é",
+        "\t",
+    ];
+    // Nothing of a command is changed while it is read.
+    let commands = AssertUnwindSafe(dv::flags());
+    let read = |name: &str, text: &str| {
+        let settings = layers::Settings::parse(name, text)?;
+        for (path, command) in commands.iter() {
+            let matches = forms::relaxed(command.clone()).try_get_matches_from([path.as_str()]);
+            let matches = matches.map_err(|error| error.to_string())?;
+            layers::fill(command, &matches, &settings, &|_| None)
+                .map_err(|error| format!("{:?}", error.failure))?;
+        }
+        Ok::<(), String>(())
+    };
+    for (name, sample) in SETTINGS {
+        layers::Settings::parse(name, sample).expect("the sample is read");
+    }
+    bolero::check!().with_max_len(64).for_each(|script: &[u8]| {
+        for (name, sample) in SETTINGS {
+            let text = String::from_utf8_lossy(&mutate(sample.as_bytes(), script, &words)).into_owned();
+            if let Err(why) = read(name, &text) {
+                assert!(!why.is_empty() && !why.contains("hunter2!"), "{name}: {why}\n{text}");
+            }
         }
     });
 }

@@ -130,7 +130,7 @@ pub fn read_lock(
     }
     let text = fs::read(path).map_err(failed)?;
     let lock = Lock::parse(&text).map_err(|source| CombineFailure::Lock { path: path.to_owned(), source })?;
-    let checked = lock.verify(networks);
+    let checked = lock.verify_on(networks, &|count, work| drop(side_by_side(count, work)));
     Ok((lock, checked))
 }
 

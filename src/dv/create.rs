@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use coxswain_dv_cluster::{Seal, SealError, Sealed, deal, keystore, seal};
+use coxswain_dv_cluster::{Seal, SealError, Sealed, deal, keystore, seal_with};
 use coxswain_dv_crypto::bls::{BlsError, SecretKey};
 use coxswain_dv_crypto::k1::IdentityKey;
 use coxswain_dv_keystore::Cost;
@@ -129,10 +129,10 @@ pub fn create(
     let nodes: Vec<IdentityKey> = (0..count).map(|_| IdentityKey::generate(&mut rng)).collect();
     let shares = deal(secrets, count as u64, threshold, &mut rng)?;
     let parts = Seal { definition, network, secrets, shares: &shares, nodes: &nodes, registered_at };
-    let Sealed { lock, deposits } = seal(parts)?;
+    let Sealed { lock, deposits } = seal_with(parts, |count, work| side_by_side(count, work))?;
     // Nothing leaves that others would refuse. No contract has to be asked: these operators have signed nothing, and a
     // creator's signature was checked with the definition.
-    lock.verify(networks).map_err(CreateError::Wrong)?;
+    lock.verify_on(networks, &|count, work| drop(side_by_side(count, work))).map_err(CreateError::Wrong)?;
     let lock_text = lock.to_json()?;
     for (node, identity) in nodes.iter().enumerate() {
         let dir = name_of(node);

@@ -114,13 +114,28 @@ pub fn load_sequence(dir: &Path) -> Result<Vec<SecretKey>, KeystoresError> {
     let wanted = names.iter().map(String::as_str).filter(|name| KeystoreName::of(name).is_some());
     let ordered = keystores::sequence(wanted)
         .map_err(|source| KeystoresError::Names { path: dir.to_owned(), source })?;
-    if ordered.is_empty() {
+    load_named(dir, &ordered)
+}
+
+/// The keys of the keystores in a directory, whatever their numbers are, in the order of their names.
+///
+/// # Errors
+/// [`KeystoresError`], the first in the order of the files.
+pub fn load_any(dir: &Path) -> Result<Vec<SecretKey>, KeystoresError> {
+    let names = names_in(dir)?;
+    let wanted: Vec<&str> =
+        names.iter().map(String::as_str).filter(|name| KeystoreName::of(name).is_some()).collect();
+    load_named(dir, &wanted)
+}
+
+fn load_named(dir: &Path, names: &[&str]) -> Result<Vec<SecretKey>, KeystoresError> {
+    if names.is_empty() {
         return Err(KeystoresError::None { path: dir.to_owned() });
     }
-    side_by_side(ordered.len(), |at| {
-        let path = dir.join(ordered[at]);
+    side_by_side(names.len(), |at| {
+        let path = dir.join(names[at]);
         let keystore = parsed(&path)?;
-        let password = password(&dir.join(keystores::password_name(ordered[at])))?;
+        let password = password(&dir.join(keystores::password_name(names[at])))?;
         opened(&path, &keystore, &password)
     })
     .into_iter()

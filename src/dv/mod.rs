@@ -17,6 +17,7 @@ pub mod combine;
 pub mod contracts;
 pub mod create;
 pub mod delivery;
+pub mod deposits;
 pub mod disk;
 pub mod dkg;
 pub mod history;

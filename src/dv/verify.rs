@@ -1,10 +1,10 @@
 //! Whether files of a cluster are what they should be: alone, and those of a node's directory with one another.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use coxswain_dv_cluster::{Missing, own_shares};
 use coxswain_dv_crypto::bls::{self, PublicKey, Signature};
 use coxswain_dv_keystore as keystore;
 use coxswain_dv_types::cluster::{ContractQuestion, Definition, Lock};
@@ -215,7 +215,10 @@ fn node_directory(dir: &Path, networks: &Networks) -> io::Result<Vec<Finding>> {
     if keys.is_dir() {
         let checked = keystores::load_sequence(&keys).map_err(|e| in_full(&e)).and_then(|secrets| {
             match (&lock, index) {
-                (Some(lock), Some(index)) => shares_fit(&secrets, lock, index),
+                (Some(lock), Some(index)) => {
+                    let own = own_shares(lock, index, &secrets, Missing::Refuse);
+                    own.map(drop).map_err(|e| e.to_string())
+                }
                 _ => Ok(()),
             }
         });
@@ -229,36 +232,5 @@ fn of_the_lock(keys: &[[u8; 48]], lock: &Lock) -> Result<(), String> {
     match keys.iter().find(|key| !known.contains(&key.as_slice())) {
         None => Ok(()),
         Some(key) => Err(format!("0x{} is no validator of the lock", hex::encode(key))),
-    }
-}
-
-/// Every key is a share of this node, each of another validator.
-fn shares_fit(secrets: &[bls::SecretKey], lock: &Lock, index: u64) -> Result<(), String> {
-    let mut by_share: BTreeMap<&[u8], (usize, u64)> = BTreeMap::new();
-    for (position, validator) in lock.validators.iter().enumerate() {
-        for (share, of) in validator.public_shares.iter().zip(1..) {
-            by_share.insert(share, (position, of));
-        }
-    }
-    let mut seen: BTreeMap<usize, usize> = BTreeMap::new();
-    for (file, secret) in secrets.iter().enumerate() {
-        let public = secret.public().to_bytes();
-        match by_share.get(public.as_slice()) {
-            None => return Err(format!("keystore {file} is a share of no validator of the lock")),
-            Some((_, of)) if *of != index => {
-                return Err(format!(
-                    "keystore {file} is the share of node {of}, and the key is that of node {index}"
-                ));
-            }
-            Some((position, _)) => {
-                if let Some(first) = seen.insert(*position, file) {
-                    return Err(format!("keystores {first} and {file} are the same share"));
-                }
-            }
-        }
-    }
-    match (0..lock.validators.len()).find(|position| !seen.contains_key(position)) {
-        None => Ok(()),
-        Some(position) => Err(format!("there is no keystore of validator {position}")),
     }
 }

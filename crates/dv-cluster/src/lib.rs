@@ -1,10 +1,11 @@
-//! Makes a cluster of keys, and keys of a cluster: what `create cluster` and `combine` do, in memory.
+//! Makes a cluster of keys, and keys of a cluster: what `create cluster`, `combine` and `deposit` do, in memory.
 //!
 //! ```text
 //! secrets ── deal ──→ shares of every node ┐
 //! definition, identities of nodes ─────────┴─ seal ──→ lock, deposits
 //! secret ── keystore ──→ names and texts of two files
 //! lock, keys of nodes ── combine ──→ secrets
+//! lock, keys of a node ── deposits ──→ its part of new deposits; parts of enough nodes ──→ deposits
 //! ```
 //!
 //! Nothing here reads a file, a clock or random bytes of its own: randomness is an argument.
@@ -15,9 +16,16 @@
 //! - Keys are given out as those of a cluster whose lock says otherwise.
 
 mod combine;
+mod deposits;
 mod keystores;
 mod seal;
+mod shares;
 
 pub use combine::{CombineError, NodeKeys, combine};
+pub use deposits::{
+    FetchedDeposits, MAX_AMOUNTS, NewDeposit, Partial, SignError, Whole, WholeError, deposit_files,
+    sign_deposits, submission, whole_deposits,
+};
 pub use keystores::{KeystoreFiles, keystore};
-pub use seal::{DepositFile, Seal, SealError, Sealed, deal, seal, targets};
+pub use seal::{DepositFile, Piece, Seal, SealError, Sealed, deal, seal, seal_with, targets};
+pub use shares::{Missing, OwnShares, ShareError, own_shares};

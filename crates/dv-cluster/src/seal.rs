@@ -8,6 +8,7 @@ use coxswain_dv_types::cluster::{
 use coxswain_dv_types::deposit::{self, Credentials, DepositData, DepositMessage, FileError, Rewards};
 use coxswain_dv_types::enr;
 use coxswain_dv_types::hash::HashError;
+use coxswain_dv_types::json::Bytes;
 use coxswain_dv_types::network::Network;
 use coxswain_dv_types::registration::{Registration, SignedRegistration};
 use rand_core::CryptoRng;
@@ -113,6 +114,25 @@ fn counted(what: &'static str, found: usize, expected: usize) -> Result<(), Seal
 /// # Errors
 /// [`SealError`].
 pub fn seal(parts: Seal<'_>) -> Result<Sealed, SealError> {
+    seal_with(parts, |count, work| (0..count).map(work).collect())
+}
+
+/// What is signed for one validator.
+#[derive(Debug)]
+pub struct Piece {
+    validator: DistributedValidator,
+    deposits: Vec<DepositData>,
+}
+
+/// The same, where `map` gives what its second argument makes of 0, 1, 2 … below its first, in this order, perhaps on
+/// many processors.
+///
+/// # Errors
+/// [`SealError`].
+pub fn seal_with(
+    parts: Seal<'_>,
+    map: impl FnOnce(usize, &(dyn Fn(usize) -> Result<Piece, SealError> + Sync)) -> Vec<Result<Piece, SealError>>,
+) -> Result<Sealed, SealError> {
     let Seal { definition, network, secrets, shares, nodes, registered_at } = parts;
     counted("secrets", secrets.len(), definition.validators.len())?;
     counted("node keys", nodes.len(), definition.operators.len())?;
@@ -126,34 +146,17 @@ pub fn seal(parts: Seal<'_>) -> Result<Sealed, SealError> {
         definition.deposit_amounts.as_deref().unwrap_or_default(),
         definition.rewards(),
     );
+    let sealing = Sealing { definition: &definition, network, amounts: &amounts, registered_at };
+    let pieces = map(secrets.len(), &|position| {
+        let public_shares = shares.iter().map(|node| node[position].public().to_bytes().into()).collect();
+        sealing.piece(position, &secrets[position], public_shares)
+    });
+    counted("validators", pieces.len(), secrets.len())?;
     let mut by_amount: Vec<Vec<DepositData>> = vec![Vec::with_capacity(secrets.len()); amounts.len()];
     let mut validators = Vec::with_capacity(secrets.len());
-    for (position, secret) in secrets.iter().enumerate() {
-        let (fee_recipient, credentials) = targets(&definition, position)?;
-        let pubkey = secret.public().to_bytes();
-        let deposits: Vec<DepositData> = amounts
-            .iter()
-            .map(|amount| {
-                let message = DepositMessage { pubkey, credentials: credentials.to_bytes(), amount: *amount };
-                let signature = secret.sign(&message.signing_root(network)).to_bytes();
-                DepositData { message, signature }
-            })
-            .collect();
-        let registration = match definition.version.has_registrations {
-            false => BuilderRegistration::default(),
-            true => {
-                let gas_limit = definition.gas_limit();
-                let message = Registration { fee_recipient, gas_limit, timestamp: registered_at, pubkey };
-                let signature = secret.sign(&message.signing_root(network)).to_bytes();
-                BuilderRegistration::from(&SignedRegistration { message, signature })
-            }
-        };
-        validators.push(DistributedValidator {
-            public_key: pubkey.into(),
-            public_shares: shares.iter().map(|node| node[position].public().to_bytes().into()).collect(),
-            deposits: deposits.iter().map(Deposit::from).collect(),
-            registration,
-        });
+    for piece in pieces {
+        let Piece { validator, deposits } = piece?;
+        validators.push(validator);
         for (file, deposit) in by_amount.iter_mut().zip(deposits) {
             file.push(deposit);
         }
@@ -163,6 +166,50 @@ pub fn seal(parts: Seal<'_>) -> Result<Sealed, SealError> {
     });
     let deposits = deposits.collect::<Result<_, SealError>>()?;
     Ok(Sealed { lock: signed(definition, validators, (shares, nodes))?, deposits })
+}
+
+/// What is the same for all validators.
+struct Sealing<'a> {
+    definition: &'a Definition,
+    network: &'a Network,
+    /// Of deposits.
+    amounts: &'a [u64],
+    registered_at: u64,
+}
+
+impl Sealing<'_> {
+    fn piece(
+        &self,
+        position: usize,
+        secret: &SecretKey,
+        public_shares: Vec<Bytes>,
+    ) -> Result<Piece, SealError> {
+        let Sealing { definition, network, amounts, registered_at } = *self;
+        let (fee_recipient, credentials) = targets(definition, position)?;
+        let pubkey = secret.public().to_bytes();
+        let deposit = |amount: &u64| {
+            let message = DepositMessage { pubkey, credentials: credentials.to_bytes(), amount: *amount };
+            let signature = secret.sign(&message.signing_root(network)).to_bytes();
+            DepositData { message, signature }
+        };
+        let deposits: Vec<DepositData> = amounts.iter().map(deposit).collect();
+        let registration = match definition.version.has_registrations {
+            false => BuilderRegistration::default(),
+            true => {
+                let gas_limit = definition.gas_limit();
+                let message = Registration { fee_recipient, gas_limit, timestamp: registered_at, pubkey };
+                let signature = secret.sign(&message.signing_root(network)).to_bytes();
+                BuilderRegistration::from(&SignedRegistration { message, signature })
+            }
+        };
+        let validator = DistributedValidator {
+            public_key: pubkey.into(),
+            public_shares,
+            deposits: deposits.iter().map(Deposit::from).collect(),
+            registration,
+        };
+        Ok(Piece { validator, deposits })
+    }
 }
 
 /// Where fees of a validator go, and what its deposits are withdrawn to.

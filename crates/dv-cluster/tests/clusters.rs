@@ -7,7 +7,9 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use coxswain_dv_cluster::{CombineError, NodeKeys, Seal, SealError, Sealed, combine, deal, keystore, seal};
+use coxswain_dv_cluster::{
+    CombineError, NodeKeys, Seal, SealError, Sealed, combine, deal, keystore, seal, seal_with,
+};
 use coxswain_dv_crypto::bls::SecretKey;
 use coxswain_dv_crypto::k1::IdentityKey;
 use coxswain_dv_keystore::{Cost, parse};
@@ -179,6 +181,68 @@ fn every_version_that_has_validators_of_its_own_verifies() {
         let secrets = combine(&read, &found(&made, [3, 0, 2])).expect(version.name);
         assert_eq!(bytes(&secrets), bytes(&made.secrets), "{}", version.name);
     }
+}
+
+/// Backwards, on threads, some of it, or none: what is left out is done nevertheless.
+fn orders() -> [&'static dyn Fn(usize, &(dyn Fn(usize) + Sync)); 4] {
+    [
+        &|count, work| (0..count).rev().for_each(work),
+        &|count, work| {
+            std::thread::scope(|scope| (0..count).for_each(|at| drop(scope.spawn(move || work(at)))));
+        },
+        &|count, work| [count, count / 2, 0].into_iter().for_each(work),
+        &|_, _| (),
+    ]
+}
+
+#[test]
+fn a_cluster_is_the_same_whoever_makes_its_parts_in_which_order() {
+    let mut rng = StdRng::seed_from_u64(5);
+    let (nodes, validators) = (4, 5);
+    let made = made(definition(Version::newest(), nodes, validators, None), &mut rng);
+    let identities: Vec<IdentityKey> = (0..nodes).map(|_| IdentityKey::generate(&mut rng)).collect();
+    let parts = || Seal {
+        definition: definition(Version::newest(), nodes, validators, None),
+        network: &NETWORKS[5],
+        secrets: &made.secrets,
+        shares: &made.shares,
+        nodes: &identities,
+        registered_at: 1_742_213_400,
+    };
+    let expected = seal(parts()).expect("a cluster");
+    let backwards = seal_with(parts(), |count, work| {
+        let mut pieces: Vec<_> = (0..count).rev().map(work).collect();
+        pieces.reverse();
+        pieces
+    });
+    let backwards = backwards.expect("a cluster");
+    assert_eq!((&backwards.lock, &backwards.deposits), (&expected.lock, &expected.deposits));
+    let too_few = seal_with(parts(), |_, work| vec![work(0)]).expect_err("one of five");
+    assert_eq!(too_few.to_string(), "there are 1 validators, and 5 are needed");
+
+    let networks = Networks::default();
+    let check = |lock: &Lock| {
+        let verdict = lock.verify(&networks);
+        for order in orders() {
+            assert_eq!(lock.verify_on(&networks, order), verdict);
+        }
+        verdict.map_err(|problem| problem.to_string())
+    };
+    assert_eq!(check(&expected.lock), Ok(Vec::new()));
+    let damaged = |damage: &dyn Fn(&mut Lock)| {
+        let mut lock = expected.lock.clone();
+        damage(&mut lock);
+        check(&lock.with_hashes().expect("it has hashes")).expect_err("damaged")
+    };
+    // Of several things that are wrong the first is named, whatever is seen first.
+    let shares = damaged(&|lock| {
+        lock.validators[1].public_shares.swap(0, 1);
+        lock.validators[3].public_key = Vec::new().into();
+    });
+    assert!(shares.starts_with("distributed_validators[1].public_shares["), "{shares}");
+    let twice = damaged(&|lock| lock.validators[4] = lock.validators[2].clone());
+    assert!(twice.starts_with("distributed_validators[4].distributed_public_key: "), "{twice}");
+    assert!(twice.contains("distributed_validators[2]"), "{twice}");
 }
 
 proptest! {

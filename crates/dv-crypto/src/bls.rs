@@ -176,11 +176,13 @@ impl SecretKey {
         ffi::Scalar::from_bytes(exact(bytes, object)?).ok_or(BlsError::Range { object }).and_then(Self::new)
     }
 
-    /// The first 32 bytes of the generator that are a key; two in five are.
+    /// The first 32 bytes of the generator that are a key when their highest bit is cleared, which no key has: nine in
+    /// ten are. Every key is as likely as every other.
     pub fn generate(rng: &mut impl CryptoRng) -> Self {
         let mut bytes = Zeroizing::new([0; SECRET_LEN]);
         loop {
             rng.fill_bytes(bytes.as_mut_slice());
+            bytes[0] &= 0x7f;
             if let Ok(key) = Self::from_bytes(bytes.as_slice()) {
                 return key;
             }

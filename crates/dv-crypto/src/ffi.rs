@@ -154,6 +154,16 @@ impl Scalar {
         out
     }
 
+    /// Becomes self·x + term. What is in between stands where the result does, so that there is nothing else to wipe.
+    pub(crate) fn times_plus(&mut self, x: &Self, term: &Self) {
+        let sum = &raw mut self.0;
+        // SAFETY: reads three numbers, and writes the first; both functions may write over what they read.
+        unsafe {
+            blst::blst_fr_mul(sum, sum, &raw const x.0);
+            blst::blst_fr_add(sum, sum, &raw const term.0);
+        }
+    }
+
     /// 1/x; zero for zero.
     pub(crate) fn inverse(&self) -> Self {
         let mut out = Self::default();

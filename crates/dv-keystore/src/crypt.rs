@@ -6,6 +6,7 @@ use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use crate::password::prepared;
+use crate::stretch::pbkdf2;
 use crate::text::{Kdf, Keystore};
 use crate::{KeystoreError, Secret};
 
@@ -49,7 +50,7 @@ fn derive(kdf: &Kdf, password: &str) -> Zeroizing<Vec<u8>> {
     match kdf {
         Kdf::Pbkdf2 { iterations, key_bytes, salt } => {
             let mut key = Zeroizing::new(vec![0; *key_bytes]);
-            pbkdf2::pbkdf2_hmac::<Sha256>(&password, salt, *iterations, &mut key);
+            pbkdf2(&password, salt, *iterations, &mut key);
             key
         }
         Kdf::Scrypt { log_n, r, p, key_bytes, salt } => {

@@ -17,6 +17,7 @@
 mod crypt;
 mod names;
 mod password;
+mod stretch;
 mod text;
 
 pub use crypt::{Cost, Fresh, encrypt};

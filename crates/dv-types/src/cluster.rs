@@ -31,4 +31,5 @@ pub use new::{
     default_threshold, gwei_of_eth, pair_addresses, uuid_text,
 };
 pub use problem::{Problem, Wrong};
+pub use verify::Each;
 pub use version::{Addresses, Deposits, Encoding, SignatureShape, Tree, TypedText, VERSIONS, Version};

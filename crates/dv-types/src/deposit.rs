@@ -3,6 +3,7 @@
 //! <https://github.com/ethereum/consensus-specs/blob/dev/specs/phase0/validator.md#submit-deposit>; credentials 0x02:
 //! EIP-7251.
 
+use coxswain_dv_crypto::k1::{Address, AddressError};
 use serde::{Deserialize, Serialize};
 
 use crate::Root;
@@ -29,7 +30,49 @@ pub enum Credentials {
     Compounding([u8; 20]),
 }
 
+/// Why a text says nothing of where money goes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CredentialsError {
+    /// It is as long as an address, and none.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// It is neither.
+    #[error(
+        "`{text}` is neither an address (0x and 40 digits) nor withdrawal credentials (0x and 64 digits)"
+    )]
+    Text {
+        /// What was given.
+        text: String,
+    },
+    /// Credentials by which no address could withdraw.
+    #[error(
+        "`{text}` are credentials of another kind: known are 0x01… and 0x02…, eleven zero bytes and an address"
+    )]
+    Kind {
+        /// What was given.
+        text: String,
+    },
+}
+
 impl Credentials {
+    /// Reads an address with its checksum, for which `rewards` says what becomes of rewards; or whole credentials, which
+    /// say so themselves.
+    ///
+    /// # Errors
+    /// [`CredentialsError`].
+    pub fn parse(text: &str, rewards: Rewards) -> Result<Credentials, CredentialsError> {
+        if text.len() == "0x".len() + 40 {
+            let address = Address::parse_strict(text)?.0;
+            return Ok(match rewards {
+                Rewards::PaidOut => Credentials::Execution(address),
+                Rewards::Compounding => Credentials::Compounding(address),
+            });
+        }
+        let bytes =
+            text::bytes::<32>(text).ok_or_else(|| CredentialsError::Text { text: text.to_owned() })?;
+        Credentials::from_bytes(bytes).ok_or_else(|| CredentialsError::Kind { text: text.to_owned() })
+    }
+
     /// As they stand in a deposit.
     pub fn to_bytes(self) -> Root {
         let (prefix, address) = match self {
@@ -42,11 +85,42 @@ impl Credentials {
         bytes
     }
 
+    /// Those that an address of the execution layer can withdraw by; none for others.
+    pub fn from_bytes(bytes: Root) -> Option<Credentials> {
+        let (kind, address) = bytes.split_first_chunk::<12>()?;
+        let address = address.try_into().ok()?;
+        match kind {
+            [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0] => Some(Credentials::Execution(address)),
+            [2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0] => Some(Credentials::Compounding(address)),
+            _ => None,
+        }
+    }
+
+    /// Who can withdraw.
+    pub fn address(self) -> [u8; 20] {
+        match self {
+            Credentials::Execution(address) | Credentials::Compounding(address) => address,
+        }
+    }
+
     /// The most that one deposit may have.
     pub fn max_amount(self) -> u64 {
         match self {
             Credentials::Execution(_) => ACTIVATION_AMOUNT,
             Credentials::Compounding(_) => MAX_COMPOUNDING_AMOUNT,
+        }
+    }
+
+    /// Checks the amount of one deposit.
+    ///
+    /// # Errors
+    /// [`AmountError::OutOfRange`].
+    pub fn check_amount(self, amount: u64) -> Result<(), AmountError> {
+        let max = self.max_amount();
+        if (MIN_AMOUNT..=max).contains(&amount) {
+            Ok(())
+        } else {
+            Err(AmountError::OutOfRange { amount, max })
         }
     }
 }
@@ -353,6 +427,42 @@ mod tests {
         assert_eq!(to_text(&[], network), Err(FileError::Empty));
         let mixed = to_text(&[deposit(1, GWEI), deposit(2, 2 * GWEI)], network);
         assert_eq!(mixed, Err(FileError::Mixed { first: GWEI, other: 2 * GWEI }));
+    }
+
+    #[test]
+    fn credentials_are_read_or_of_nobody() {
+        for credentials in [Credentials::Execution([7; 20]), Credentials::Compounding([0; 20])] {
+            assert_eq!(Credentials::from_bytes(credentials.to_bytes()), Some(credentials));
+        }
+        let right = Credentials::Execution([7; 20]).to_bytes();
+        for (at, byte) in [(0, 0), (0, 3), (0, 255), (1, 1), (11, 1)] {
+            let mut bytes = right;
+            bytes[at] = byte;
+            assert_eq!(Credentials::from_bytes(bytes), None, "{at}");
+        }
+        let address = "0x388C818CA8B9251b393131C08a736A67ccB19297";
+        let parse = |text: &str, rewards| Credentials::parse(text, rewards).map_err(|e| e.to_string());
+        let paid_out = parse(address, Rewards::PaidOut).expect("an address");
+        let Credentials::Execution(bytes) = paid_out else { panic!("{paid_out:?}") };
+        assert_eq!(parse(address, Rewards::Compounding), Ok(Credentials::Compounding(bytes)));
+        // Whole credentials say themselves what becomes of rewards.
+        let whole = format!("0x{}", hex::encode(paid_out.to_bytes()));
+        assert_eq!(parse(&whole, Rewards::Compounding), Ok(paid_out));
+        assert_eq!(parse(&whole[2..], Rewards::PaidOut), Ok(paid_out));
+        let says = |text: &str, expected: &str| {
+            let error = parse(text, Rewards::PaidOut).expect_err(expected);
+            assert!(error.contains(expected), "{error}");
+        };
+        says(&address.to_lowercase(), address);
+        says(&format!("{}g", &address[..41]), "0x388C818CA8B9251b393131C08a736A67ccB1929g");
+        says(&whole[..64], "is neither an address");
+        says("", "is neither an address");
+        says(&whole.replace("0x01", "0x00"), "credentials of another kind");
+        says(&whole.replacen("0x0100", "0x0101", 1), "credentials of another kind");
+        let check = |credentials: Credentials, amount| credentials.check_amount(amount).is_ok();
+        let (paid, kept) = (Credentials::Execution([7; 20]), Credentials::Compounding([7; 20]));
+        assert!(check(paid, GWEI) && check(paid, 32 * GWEI) && check(kept, 2048 * GWEI));
+        assert!(!check(paid, GWEI - 1) && !check(paid, 32 * GWEI + 1) && !check(kept, 2048 * GWEI + 1));
     }
 
     /// Every byte of a deposit is under its root.

@@ -124,7 +124,15 @@ pub(crate) fn container(write: impl FnOnce(&mut Hasher)) -> Root {
     .expect("fields of fixed length fit")
 }
 
+/// Networks on which keys protect something.
+const OF_VALUE: &[&str] = &["mainnet", "gnosis"];
+
 impl Network {
+    /// Whether keys protect something there.
+    pub fn has_value(&self) -> bool {
+        OF_VALUE.contains(&&*self.name)
+    }
+
     /// The domain of deposits: of the first fork, for ever, so that a deposit is valid before and after any other.
     pub fn deposit_domain(&self) -> Root {
         domain(DOMAIN_DEPOSIT, self.genesis_fork_version, &[0; 32])

@@ -6,7 +6,8 @@ mod mutate;
 use coxswain_dv_types::cluster::{Definition, Lock, VERSIONS};
 use coxswain_dv_types::json::Json;
 use coxswain_dv_types::network::Networks;
-use coxswain_dv_types::{deposit, enr, text};
+use coxswain_dv_types::{deposit, enr, keylock, text};
+use jiff::Timestamp;
 use mutate::mutate;
 
 /// EIP-778, "Test Vectors".
@@ -33,6 +34,38 @@ fn deposits() {
         if let Ok(read) = deposit::parse(&bytes) {
             assert!(read.iter().all(|read| read.data.message.root() != [0; 32]));
         }
+    });
+}
+
+/// Whatever the file says, a claim that is as old as `now` is never free, and what is read is written and read again.
+#[test]
+fn claims() {
+    const FILE: &[u8] = br#"{"command":"charon run","timestamp":"2026-08-21T10:26:51.123456789+02:00","cluster_lock_hash":"0xab"}"#;
+    const TIMES: &[&str] = &[
+        "-009999-01-02T01:59:59Z",
+        "9999-12-30T22:00:00.999999999Z",
+        "0001-01-01T00:00:00Z",
+        "2026-08-21T24:00:00+25:59",
+        "null",
+        "\"timestamp\"",
+        "{}",
+        "\\u0000",
+        ",",
+    ];
+    let ends = [Timestamp::MIN, Timestamp::UNIX_EPOCH, Timestamp::MAX];
+    bolero::check!().with_max_len(64).for_each(|script: &[u8]| {
+        let text = mutate(FILE, script, TIMES);
+        let claim = match keylock::parse(&text) {
+            Ok(claim) => claim,
+            Err(error) => return assert!(!error.to_string().is_empty()),
+        };
+        for now in ends {
+            if let Err(refusal) = claim.check(now, "0xab") {
+                assert!(refusal.to_string().contains(&claim.command));
+            }
+        }
+        assert!(claim.check(claim.timestamp, &claim.cluster_lock_hash).is_err());
+        assert_eq!(keylock::parse(claim.to_text().as_bytes()), Ok(claim));
     });
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::super::render::json;
 use coxswain_dv_crypto::bls::SecretKey;
 use coxswain_dv_keystore::Cost;
-use coxswain_dv_types::cluster::{self, Creator, Definition, LowThreshold, Operator};
+use coxswain_dv_types::cluster::{self, Creator, Definition, Operator};
 use coxswain_dv_types::deposit::Rewards;
 use coxswain_dv_types::network::{Network, Networks};
 
@@ -25,8 +25,6 @@ use crate::dv::keystores::{self, KeystoresError};
 
 /// What `--zipped` makes.
 const ARCHIVE: &str = "cluster.tar.gz";
-/// Networks on which keys protect something.
-const NETWORKS_OF_VALUE: &[&str] = &["mainnet", "gnosis"];
 
 /// Make the directories of all nodes of a cluster in one place
 #[derive(Debug, clap::Parser)]
@@ -39,6 +37,10 @@ const NETWORKS_OF_VALUE: &[&str] = &["mainnet", "gnosis"];
         that nobody ever has whole, use a ceremony (create dkg)."
 )]
 pub struct CreateCluster {
+    /// Take a threshold of half of the nodes or less: two parts of them can then sign different things, and the
+    /// validators are slashed
+    #[arg(long)]
+    pub allow_low_threshold: bool,
     /// Where the directories of the nodes are made
     #[arg(long, value_name = "DIR", default_value = "./")]
     pub cluster_dir: PathBuf,
@@ -150,7 +152,7 @@ impl Run for CreateCluster {
             Some(secrets) => secrets,
             None => (0..validators).map(|_| SecretKey::generate(&mut rand::rng())).collect(),
         };
-        let mut warnings = warnings(&definition);
+        let mut warnings = settings::warnings(&definition);
         warnings.extend(keymanager_warnings(&keymanagers));
         warnings.extend(self.history_warning(&secrets, history.as_ref()));
         for warning in &warnings {
@@ -329,17 +331,19 @@ impl CreateCluster {
             consensus_protocol: &self.consensus_protocol,
             target_gas_limit: self.target_gas_limit,
             rewards: if self.compounding { Rewards::Compounding } else { Rewards::PaidOut },
+            low: settings::low_threshold(self.allow_low_threshold),
         };
         settings::new_definition(&flags, vec![Operator::default(); nodes], network)
     }
 
     fn check_definition(&self, definition: &Definition, network: &Network) -> Result<(), CliError> {
         let doing = "checking the definition";
-        definition.check_settings(network, LowThreshold::Refuse).map_err(settings::refused(doing))?;
+        let low = settings::low_threshold(self.allow_low_threshold);
+        definition.check_settings(network, low).map_err(settings::refused(doing))?;
         if !self.definition_file.is_empty() && definition.name.is_empty() {
             return Err(CliError::other(doing, "it has no name", "give it one and make its hashes anew"));
         }
-        if self.insecure_keys && NETWORKS_OF_VALUE.contains(&&*network.name) {
+        if self.insecure_keys && network.has_value() {
             let why = format!("--insecure-keys protects nothing, and {} is a network of value", network.name);
             return Err(CliError::other("making keystores", why, "leave --insecure-keys away"));
         }
@@ -355,19 +359,6 @@ fn of<'n>(definition: &Definition, networks: &'n Networks) -> Result<&'n Network
             "a network of your own needs the four --testnet flags",
         )
     })
-}
-
-/// What is allowed, and seldom meant.
-fn warnings(definition: &Definition) -> Vec<String> {
-    let usual = cluster::default_threshold(definition.operators.len());
-    if definition.threshold == usual {
-        return Vec::new();
-    }
-    vec![format!(
-        "the threshold is {} of {} nodes, and {usual} is the one that consensus is safe and lively with",
-        definition.threshold,
-        definition.operators.len()
-    )]
 }
 
 /// What is seldom meant of keymanagers.

@@ -30,6 +30,10 @@ const FILE: &str = "cluster-definition.json";
         With --publish the API has it instead, and operators that are named by their addresses sign it there."
 )]
 pub struct CreateDkg {
+    /// Take a threshold of half of the nodes or less: two parts of them can then sign different things, and the
+    /// validators are slashed
+    #[arg(long)]
+    pub allow_low_threshold: bool,
     /// Withdrawal credentials that compound (0x02)
     #[arg(long)]
     pub compounding: bool,
@@ -96,9 +100,13 @@ impl Run for CreateDkg {
         servers::contracts(cx, &self.execution_client_rpc_endpoint)?;
         let creator = api.map(|api| (api, IdentityKey::generate(&mut rand::rng())));
         let definition = self.definition(network, creator.as_ref().map(|(_, key)| key))?;
+        let warnings = settings::warnings(&definition);
+        for warning in &warnings {
+            cx.terminal.err(&format!("warning: {warning}\n"));
+        }
         match creator {
             Some((api, key)) => publish::publish(cx, &api, &key, definition, network),
-            None => self.write(cx, &definition),
+            None => self.write(cx, &definition, &warnings),
         }
     }
 }
@@ -148,6 +156,7 @@ impl CreateDkg {
             consensus_protocol: &self.consensus_protocol,
             target_gas_limit: self.target_gas_limit,
             rewards: if self.compounding { Rewards::Compounding } else { Rewards::PaidOut },
+            low: settings::low_threshold(self.allow_low_threshold),
         };
         let definition = settings::new_definition(&flags, self.operators()?, network)?;
         if self.operator_addresses.is_empty() {
@@ -156,7 +165,7 @@ impl CreateDkg {
         Ok(definition)
     }
 
-    fn write(&self, cx: &Cx, definition: &Definition) -> Result<Exit, CliError> {
+    fn write(&self, cx: &Cx, definition: &Definition, warnings: &[String]) -> Result<Exit, CliError> {
         let text = definition.to_json().map_err(|e| {
             CliError::other("writing the definition", e, "shorten what is too long and run the command again")
         })?;
@@ -170,6 +179,7 @@ impl CreateDkg {
                 "document": "coxswain.dv_definition", "format": 1, "file": path,
                 "config_hash": format!("0x{}", hex::encode(&*definition.config_hash)),
                 "definition_hash": format!("0x{}", hex::encode(&*definition.definition_hash)),
+                "warnings": warnings,
             })),
             Format::Text => format!(
                 "The definition is in {}\nConfig hash  0x{}\n\nGive this file to all {} operators, who begin the ceremony \

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use coxswain_dv_dkg::ceremony::{Limits, Outcome, Progress};
-use coxswain_dv_types::cluster::{Definition, LowThreshold};
+use coxswain_dv_types::cluster::Definition;
 use coxswain_dv_types::network::Networks;
 use coxswain_dv_wire::version::Version;
 
@@ -45,6 +45,10 @@ const MAX_NICKNAME: usize = 32;
         whole key. Either all nodes end with the same lock, or none has anything."
 )]
 pub struct DkgCommand {
+    /// Take a threshold of half of the nodes or less: two parts of them can then sign different things, and the
+    /// validators are slashed
+    #[arg(long)]
+    pub allow_low_threshold: bool,
     /// Which version of charon this node says it is; auto follows the other nodes
     #[arg(long, value_name = "VERSION", default_value = AUTO)]
     pub charon_version: String,
@@ -109,7 +113,7 @@ impl Run for DkgCommand {
         let contracts = servers::contracts(cx, &self.execution_client_rpc_endpoint)?;
         let definition = servers::definition(cx, &self.definition_file, &networks, &contracts)?;
         definition
-            .check_ceremony(LowThreshold::Refuse)
+            .check_ceremony(settings::low_threshold(self.allow_low_threshold))
             .map_err(settings::refused("checking the definition"))?;
         let network = definition
             .network(&networks)

@@ -109,7 +109,8 @@ pub(super) fn as_charon(command: Command) -> Command {
 }
 
 /// The same, with no flag needed: environment and file may have it.
-pub(super) fn relaxed(command: Command) -> Command {
+#[must_use]
+pub fn relaxed(command: Command) -> Command {
     let needed: Vec<clap::Id> =
         command.get_arguments().filter(|arg| arg.is_required_set()).map(|arg| arg.get_id().clone()).collect();
     needed.into_iter().fold(command, |command, name| {

@@ -1,7 +1,7 @@
 //! Flags that the command line does not name: from the environment, then from the configuration file.
 //!
 //! ```text
-//! command line > CHARON_DATA_DIR > `data-dir` in charon.json, .yaml or .yml > default
+//! command line > CHARON_DATA_DIR > `data-dir` in charon.json, .toml, .yaml or .yml > default
 //! ```
 //!
 //! The file is one for all commands, in the directory the command runs in; keys that are no flag of the command are passed
@@ -19,7 +19,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
 use coxswain_lang::functions;
 use coxswain_model::value::Object;
-use coxswain_model::{Node, Value, json};
+use coxswain_model::{Node, Num, Value, json};
 
 use super::super::error::CliError;
 use super::forms::{self, Form};
@@ -28,9 +28,11 @@ use super::forms::{self, Form};
 /// settings that are passed over in silence are worse than none.
 const FILES: &[(&str, Format)] = &[
     ("charon.json", Format::Json),
-    ("charon.toml", Format::Unread),
+    ("charon.toml", Format::Toml),
     ("charon.yaml", Format::Yaml),
     ("charon.yml", Format::Yaml),
+    ("charon.dotenv", Format::Unread),
+    ("charon.env", Format::Unread),
 ];
 /// Longest configuration file that is read.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -38,13 +40,15 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
     Json,
+    Toml,
     Yaml,
+    /// charon reads it.
     Unread,
 }
 
 /// The configuration file and what is in it; keys are in lower case.
 #[derive(Debug, Default)]
-struct Settings {
+pub struct Settings {
     path: PathBuf,
     values: BTreeMap<String, Value>,
 }
@@ -59,14 +63,13 @@ struct Found {
 /// The matches of a command with what the command line leaves open.
 ///
 /// # Errors
-/// The file or a value cannot be read, or a flag that is needed is nowhere.
-pub(super) fn fill(
+/// A value cannot be read, or a flag that is needed is nowhere.
+pub fn fill(
     command: &Command,
     matches: &ArgMatches,
-    root: &Path,
+    settings: &Settings,
     variable: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<ArgMatches, CliError> {
-    let settings = read(root)?;
     let relaxed = forms::relaxed(command.clone()).no_binary_name(true);
     let (mut words, mut rest) = (Vec::new(), Vec::new());
     for arg in command.get_arguments() {
@@ -80,7 +83,7 @@ pub(super) fn fill(
         let before = words.len();
         if let Some(given) = given {
             words.extend(given.map(|value| word(long, value)));
-        } else if let Some(found) = find(arg, long, &settings, variable)? {
+        } else if let Some(found) = find(arg, long, settings, variable)? {
             let more: Vec<OsString> = found.values.iter().map(|value| word(long, value)).collect();
             relaxed.clone().try_get_matches_from(&more).map_err(|error| unreadable(&found.origin, &error))?;
             words.extend(more);
@@ -163,39 +166,91 @@ fn texts(arg: &Arg, value: &Value) -> Result<Vec<String>, String> {
 
 // ------------------------------------------------------------------------------------------------------- the file
 
-fn read(root: &Path) -> Result<Settings, CliError> {
-    let found =
-        FILES.iter().map(|(name, format)| (root.join(name), *format)).find(|(path, _)| path.is_file());
-    let Some((path, format)) = found else { return Ok(Settings::default()) };
-    let failed = |why: String, next: &str| CliError::other(format!("reading {}", path.display()), why, next);
-    if format == Format::Unread {
-        return Err(failed(
-            "settings in TOML are not read".into(),
-            "write them as charon.yaml, or as variables such as CHARON_DATA_DIR, and move this file away",
-        ));
-    }
-    let text = text_of(&path).map_err(|error| failed(error.to_string(), "check the file's size and mode"))?;
-    let parsed = if format == Format::Json {
-        json::from_text(&text).map_err(|error| error.to_string())
-    } else if text.trim().is_empty() {
-        Ok(Value::object(Object::new()))
-    } else {
-        let yaml = functions::find("yamldecode").expect("the language has this function");
-        (yaml.call)(&[Value::from(text)]).map_err(|error| error.reason)
-    };
-    let parsed = parsed.map_err(|why| failed(why, "correct the file"))?;
-    let pairs = match &parsed.node {
-        Node::Object(pairs) | Node::Map(_, pairs) => pairs.as_ref().clone(),
-        Node::Null(_) => Object::new(),
-        _ => {
+impl Settings {
+    /// The file in a directory; nothing where there is none.
+    ///
+    /// # Errors
+    /// It cannot be read, or is in a form that only charon reads.
+    pub fn read(root: &Path) -> Result<Settings, CliError> {
+        let found = FILES.iter().map(|(name, format)| (root.join(name), *format));
+        let Some((path, format)) = found.into_iter().find(|(path, _)| path.is_file()) else {
+            return Ok(Settings::default());
+        };
+        let failed =
+            |why: String, next: &str| CliError::other(format!("reading {}", path.display()), why, next);
+        if format == Format::Unread {
             return Err(failed(
-                "it is no list of flags and values".into(),
-                "write lines such as `data-dir: .charon`",
+                "settings in this form are not read".into(),
+                "write them as charon.yaml, or as variables such as CHARON_DATA_DIR, and move this file away",
             ));
         }
-    };
-    let values = pairs.into_iter().map(|(key, value)| (key.to_lowercase(), value)).collect();
-    Ok(Settings { path, values })
+        let text =
+            text_of(&path).map_err(|error| failed(error.to_string(), "check the file's size and mode"))?;
+        let values = parsed(format, &text).map_err(|why| failed(why, "correct the file"))?;
+        let Some(values) = pairs(&values) else {
+            let next = "write lines such as `data-dir: .charon`";
+            return Err(failed("it is no list of flags and values".into(), next));
+        };
+        Ok(Settings { path, values })
+    }
+
+    /// The text of a file of this name.
+    ///
+    /// # Errors
+    /// Why it is not read.
+    pub fn parse(name: &str, text: &str) -> Result<Settings, String> {
+        let (_, format) = FILES.iter().find(|(known, _)| *known == name).ok_or("it has another name")?;
+        let values = pairs(&parsed(*format, text)?).ok_or("it is no list of flags and values")?;
+        Ok(Settings { path: name.into(), values })
+    }
+}
+
+fn pairs(settings: &Value) -> Option<BTreeMap<String, Value>> {
+    match &settings.node {
+        Node::Object(pairs) | Node::Map(_, pairs) => {
+            Some(pairs.iter().map(|(key, value)| (key.to_lowercase(), value.clone())).collect())
+        }
+        Node::Null(_) => Some(BTreeMap::new()),
+        _ => None,
+    }
+}
+
+/// What a text says. Why it says nothing shows no line of it.
+fn parsed(format: Format, text: &str) -> Result<Value, String> {
+    match format {
+        Format::Json => json::from_text(text).map_err(|error| error.to_string()),
+        Format::Toml => {
+            // The parser's whole error shows the line it is about.
+            let table: toml::Table =
+                toml::from_str(text).map_err(|error| format!("this is not TOML: {}", error.message()))?;
+            of_toml(toml::Value::Table(table))
+        }
+        Format::Yaml if text.trim().is_empty() => Ok(Value::object(Object::new())),
+        Format::Yaml => {
+            let yaml = functions::find("yamldecode").expect("the language has this function");
+            (yaml.call)(&[Value::from(text)]).map_err(|error| error.reason)
+        }
+        Format::Unread => Err("settings in this form are not read".into()),
+    }
+}
+
+fn of_toml(value: toml::Value) -> Result<Value, String> {
+    Ok(match value {
+        toml::Value::String(text) => Value::from(text),
+        toml::Value::Integer(number) => Value::from(Num::from(number)),
+        toml::Value::Float(number) => {
+            Value::from(Num::from_f64(number).ok_or("a number in it is infinite, or none")?)
+        }
+        toml::Value::Boolean(yes) => Value::from(yes),
+        toml::Value::Datetime(_) => return Err("a value in it is a date or time: put it in quotes".into()),
+        toml::Value::Array(items) => {
+            Value::tuple(items.into_iter().map(of_toml).collect::<Result<_, String>>()?)
+        }
+        toml::Value::Table(pairs) => {
+            let pairs = pairs.into_iter().map(|(key, value)| Ok((key.into(), of_toml(value)?)));
+            Value::object(pairs.collect::<Result<Object, String>>()?)
+        }
+    })
 }
 
 fn text_of(path: &Path) -> io::Result<String> {

@@ -43,9 +43,11 @@ fn read_all(line: &str, env: &[(&str, &str)], file: (&str, &str)) -> Result<Samp
     let matches = forms::relaxed(command.clone())
         .try_get_matches_from(std::iter::once("sample").chain(line.split_whitespace()))
         .map_err(|error| error.to_string())?;
-    let filled = fill(&command, &matches, dir.path(), &variable).map_err(|e| {
-        error::text(&e.failure, Colour::Off).replace(&dir.path().display().to_string(), "DIR")
-    })?;
+    let filled = Settings::read(dir.path())
+        .and_then(|settings| fill(&command, &matches, &settings, &variable))
+        .map_err(|e| {
+            error::text(&e.failure, Colour::Off).replace(&dir.path().display().to_string(), "DIR")
+        })?;
     Ok(Sample::from_arg_matches(&filled).expect("its own flags"))
 }
 
@@ -98,10 +100,14 @@ fn every_layer_has_lists_and_truth_values() {
     assert_eq!(from_env.address, "--x");
     let yaml = "Relays: [a, b]\namounts: 8,16\npublish: true\nnodes: 5\nunknown: {}\nlimit:\naddress: q\ntimeout: 2s";
     let from_yaml = sample("", &[], yaml);
-    assert_eq!((from_yaml.relays.len(), from_yaml.amounts, from_yaml.nodes), (2, vec![8, 16], 5));
+    assert_eq!((from_yaml.relays.len(), &from_yaml.amounts[..], from_yaml.nodes), (2, &[8, 16][..], 5));
     assert!(from_yaml.publish && from_yaml.limit == 60 && from_yaml.timeout == Duration::from_secs(2));
     let json = ("charon.json", r#"{"address": "j", "amounts": [1, 2]}"#);
     assert_eq!(read_all("", &[], json).expect("accepted").amounts, [1, 2]);
+    let toml = "Relays = ['a', \"b\"]\namounts = '8,16'\npublish = true\nnodes = 0x5\naddress = \"q\"\n\
+                timeout = \"2s\"\n[unknown]\nx = 1.5\n";
+    assert_eq!(read_all("", &[], ("charon.toml", toml)).expect("accepted"), from_yaml);
+    assert_eq!(read_all("-a x", &[], ("charon.toml", "")).expect("accepted").nodes, 3);
 }
 
 #[test]
@@ -127,6 +133,13 @@ fn what_cannot_be_read_says_where_it_stands_and_not_what_it_is() {
     refused("", &[], yaml("- a"), "it is no list of flags and values");
     refused("", &[], yaml("a: b: c"), "not YAML");
     refused("", &[], ("charon.json", "{"), "not JSON");
-    refused("", &[], ("charon.toml", ""), "settings in TOML are not read");
+    let toml = |text: &'static str| ("charon.toml", text);
+    refused("", &[], toml("address = hunter2"), "DIR/charon.toml: this is not TOML: ");
+    assert!(!read_all("", &[], toml("address = hunter2")).expect_err("no TOML").contains("hunter2"));
+    refused("", &[], toml("address = 'a'\naddress = 'b'"), "duplicate key");
+    refused("", &[], toml("limit = nan"), "a number in it is infinite, or none");
+    refused("", &[], toml("address = 2026-11-27"), "is a date or time: put it in quotes");
+    refused("", &[], toml("nodes = 1.5"), "`nodes` in DIR/charon.toml: write a whole number");
+    refused("", &[], ("charon.env", ""), "settings in this form are not read");
     refused("--nodes x", &[], ("", ""), "write a whole number");
 }

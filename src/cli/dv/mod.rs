@@ -5,7 +5,7 @@
 //!   ─clap→ Row of COMMANDS ─layers: environment, file→ the command's flags ─run→ files (crate::dv)
 //! ```
 //!
-//! Names, shorthands, defaults and forms of flags are charon's; [`forms`] and `layers` see to that for all of them.
+//! Names, shorthands, defaults and forms of flags are charon's; [`forms`] and [`layers`] see to that for all of them.
 //! A command is one file and one line in [`COMMANDS`]. Every failure ends with exit code 1, as charon's do.
 
 pub mod combine;
@@ -13,15 +13,18 @@ pub mod create_cluster;
 pub mod create_dkg;
 pub mod dkg;
 pub mod forms;
+pub mod layers;
 pub mod logging;
 pub mod network;
 pub mod p2p;
 
 mod create_enr;
 mod deliver;
+mod deposit;
+mod deposit_fetch;
+mod deposit_sign;
 mod enr;
 mod inspect;
-mod layers;
 mod publish;
 mod relay;
 mod servers;
@@ -34,6 +37,7 @@ use std::path::Path;
 
 use clap::{ArgMatches, Args as _, Command, Parser};
 
+use self::layers::Settings;
 use super::error::CliError;
 use super::{Cx, Exit, GlobalArgs, Run};
 use crate::dv::disk::DiskError;
@@ -66,6 +70,8 @@ pub static COMMANDS: &[Row] = &[
     Row::within::<create_cluster::CreateCluster>("create"),
     Row::within::<create_dkg::CreateDkg>("create"),
     Row::within::<create_enr::CreateEnr>("create"),
+    Row::within::<deposit_fetch::DepositFetch>("deposit"),
+    Row::within::<deposit_sign::DepositSign>("deposit"),
     Row::of::<dkg::DkgCommand>(),
     Row::of::<enr::Enr>(),
     Row::of::<inspect::Inspect>(),
@@ -75,18 +81,26 @@ pub static COMMANDS: &[Row] = &[
 ];
 
 /// Groups of commands: name, what for, examples.
-const GROUPS: &[(&str, &str, &str)] = &[(
-    "create",
-    "Make the files that a cluster begins with",
-    "Examples:\n  coxswain dv create enr\n  coxswain dv create enr --data-dir node0",
-)];
+const GROUPS: &[(&str, &str, &str)] = &[
+    (
+        "create",
+        "Make the files that a cluster begins with",
+        "Examples:\n  coxswain dv create enr\n  coxswain dv create enr --data-dir node0",
+    ),
+    (
+        "deposit",
+        "Sign and fetch new deposits of validators that are not active yet",
+        "Examples:\n  coxswain dv deposit sign --help\n  coxswain dv deposit fetch --help",
+    ),
+];
 
 fn flags_of<T: Parser>() -> Command {
     forms::as_charon(T::command())
 }
 
 fn run_as<T: Run>(matches: &ArgMatches, cx: &Cx) -> Result<Exit, CliError> {
-    let filled = layers::fill(&flags_of::<T>(), matches, &cx.root, &|name| std::env::var_os(name))?;
+    let settings = Settings::read(&cx.root)?;
+    let filled = layers::fill(&flags_of::<T>(), matches, &settings, &|name| std::env::var_os(name))?;
     T::from_arg_matches(&filled)
         .map_err(|e| CliError::other("reading the arguments", e.kind(), "see --help"))?
         .run(cx)
@@ -108,7 +122,7 @@ pub(super) fn command() -> Command {
     below(
         Command::new("dv").about("Make, check and combine clusters of distributed validators, with charon's files and flags").after_help(
             "Examples:\n  coxswain dv create enr\n  coxswain dv enr --verbose\n\n\
-             A flag may also be a variable (CHARON_DATA_DIR for --data-dir) or a line of charon.yaml in this directory.\n\
+             A flag may also be a variable (CHARON_DATA_DIR for --data-dir) or a line of charon.yaml, .toml or .json in this directory.\n\
              Called under the name `charon`, the binary has these commands at the top.",
         ),
     )

@@ -86,7 +86,9 @@ pub(super) fn refused(doing: &'static str) -> impl Fn(Refused) -> CliError {
 /// What to do about a setting that is refused.
 fn next_of(why: &Refused) -> &'static str {
     match why {
-        Refused::LowThreshold { .. } => "leave --threshold away, or give a higher one",
+        Refused::LowThreshold { .. } => {
+            "leave --threshold away, or give a higher one; --allow-low-threshold takes it as it is, for tests"
+        }
         Refused::Address { .. } => {
             "write addresses with their checksum, in upper and lower case as a wallet shows them"
         }
@@ -108,6 +110,27 @@ pub(super) struct Flags<'a> {
     pub(super) consensus_protocol: &'a str,
     pub(super) target_gas_limit: u64,
     pub(super) rewards: Rewards,
+    pub(super) low: LowThreshold,
+}
+
+/// What `--allow-low-threshold` says.
+pub(super) fn low_threshold(is_allowed: bool) -> LowThreshold {
+    if is_allowed { LowThreshold::Allow } else { LowThreshold::Refuse }
+}
+
+/// What is allowed and seldom meant.
+pub(super) fn warnings(definition: &Definition) -> Vec<String> {
+    let (threshold, nodes) = (definition.threshold, definition.operators.len());
+    let usual = cluster::default_threshold(nodes);
+    if threshold == usual {
+        return Vec::new();
+    }
+    vec![match definition.check_threshold(LowThreshold::Refuse) {
+        Err(low @ Refused::LowThreshold { .. }) => low.to_string(),
+        _ => format!(
+            "the threshold is {threshold} of {nodes} nodes, and {usual} is the one that consensus is safe and lively with"
+        ),
+    }]
 }
 
 /// A new definition, of the newest version.
@@ -142,11 +165,11 @@ pub(super) fn new_definition(
         target_gas_limit: flags.target_gas_limit,
         rewards: flags.rewards,
     };
-    Definition::new(from, network, LowThreshold::Refuse).map_err(&refused)
+    Definition::new(from, network, flags.low).map_err(&refused)
 }
 
 /// Now, to the second, with the offset of this place; `Z` where there is none.
-fn local_time() -> String {
+pub(super) fn local_time() -> String {
     let now = jiff::Zoned::now();
     let form = if now.offset().seconds() == 0 { "%Y-%m-%dT%H:%M:%SZ" } else { "%Y-%m-%dT%H:%M:%S%:z" };
     now.strftime(form).to_string()

@@ -47,7 +47,10 @@ impl Polynomial {
             return Err(BlsError::IndexZero);
         }
         let x = Scalar::from_u64(index);
-        SecretKey::new(self.0.iter().rev().fold(Scalar::default(), |sum, term| sum.mul(&x).add(&term.0)))
+        let mut terms = self.0.iter().rev();
+        let mut sum = terms.next().map_or_else(Scalar::default, |highest| highest.0.clone());
+        terms.for_each(|term| sum.times_plus(&x, &term.0));
+        SecretKey::new(sum)
     }
 
     /// The public keys of the coefficients.

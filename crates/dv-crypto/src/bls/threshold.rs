@@ -22,12 +22,20 @@ pub fn split(
     if threshold > shares || shares > MAX_SHARES {
         return Err(BlsError::Threshold { shares, threshold });
     }
+    let count = usize::try_from(shares).map_err(|_| BlsError::Threshold { shares, threshold })?;
     loop {
         let polynomial = Polynomial::random(secret, threshold, rng)?;
-        let dealt: Result<Vec<_>, _> =
-            (1..=shares).map(|index| polynomial.share(index).map(|share| (index, share))).collect();
+        // As large as it gets: a vector that grows leaves shares behind in memory that nobody wipes.
+        let mut dealt = Vec::with_capacity(count);
         // A share that is zero (a chance of 2⁻²⁴⁷) is no key: other coefficients.
-        if let Ok(dealt) = dealt {
+        let is_whole = (1..=shares).all(|index| match polynomial.share(index) {
+            Ok(share) => {
+                dealt.push((index, share));
+                true
+            }
+            Err(_) => false,
+        });
+        if is_whole {
             return Ok(dealt);
         }
     }

@@ -218,7 +218,8 @@ impl DistributedValidator {
 }
 
 impl Deposit {
-    fn to_value(&self) -> Json {
+    /// Its JSON, in a lock and in messages to the API.
+    pub fn to_value(&self) -> Json {
         let mut members = Members::default();
         members.put("pubkey", self.pubkey.to_hex());
         members.put("withdrawal_credentials", self.withdrawal_credentials.to_hex());

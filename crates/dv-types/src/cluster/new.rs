@@ -17,8 +17,6 @@ pub const MIN_THRESHOLD: u64 = 2;
 pub const DKG_ALGORITHMS: &[&str] = &["default", "frost", "pedersen"];
 /// With what nodes may agree, in lower case.
 pub const CONSENSUS_PROTOCOLS: &[&str] = &["qbft"];
-/// Networks on which nobody wants to withdraw to nowhere.
-const NETWORKS_OF_VALUE: &[&str] = &["mainnet", "gnosis"];
 
 /// Why no cluster is made of a definition.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -355,7 +353,7 @@ impl Definition {
             let refused = |what| move |why| Refused::Address { position, what, why };
             Address::parse(&pair.fee_recipient).map_err(refused("fee recipient"))?;
             let withdrawal = Address::parse_strict(&pair.withdrawal).map_err(refused("withdrawal"))?;
-            if withdrawal == Address::default() && NETWORKS_OF_VALUE.contains(&&*network.name) {
+            if withdrawal == Address::default() && network.has_value() {
                 return Err(Refused::ZeroWithdrawal { position, network: network.name.to_string() });
             }
         }

@@ -1,6 +1,8 @@
 //! The signatures of a lock, and whether its shares are those of its keys.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use coxswain_dv_crypto::bls::{self, PublicKey, Signature};
 use coxswain_dv_crypto::k1::{Address, verify65};
@@ -9,6 +11,32 @@ use super::{ContractQuestion, DistributedValidator, Lock, Problem, ValidatorAddr
 use crate::enr;
 use crate::network::{Network, Networks};
 use crate::registration::Registration;
+
+/// Does something for 0, 1, 2 … below a number, in any order and perhaps on many processors, and ends when all is done.
+pub type Each<'e> = &'e dyn Fn(usize, &(dyn Fn(usize) + Sync));
+
+fn one_by_one(count: usize, work: &(dyn Fn(usize) + Sync)) {
+    (0..count).for_each(work);
+}
+
+/// What `check` makes of each, or the first that is wrong, whatever order `each` has. What it leaves out is done here.
+fn gather<T: Send + Sync>(
+    count: usize,
+    each: Each<'_>,
+    check: impl Fn(usize) -> Result<T, Problem> + Sync,
+) -> Result<Vec<T>, Problem> {
+    let found: Vec<OnceLock<Result<T, Problem>>> = (0..count).map(|_| OnceLock::new()).collect();
+    let is_wrong = AtomicBool::new(false);
+    each(count, &|at| {
+        if let Some(slot) = found.get(at)
+            && !is_wrong.load(Ordering::Relaxed)
+        {
+            let result = slot.get_or_init(|| check(at));
+            is_wrong.fetch_or(result.is_err(), Ordering::Relaxed);
+        }
+    });
+    found.into_iter().enumerate().map(|(at, slot)| slot.into_inner().unwrap_or_else(|| check(at))).collect()
+}
 
 impl Lock {
     /// Checks hashes and signatures. The signatures of operators and the creator that no key explains come back as
@@ -19,8 +47,16 @@ impl Lock {
     /// # Errors
     /// The first thing that is wrong.
     pub fn verify(&self, networks: &Networks) -> Result<Vec<ContractQuestion>, Problem> {
+        self.verify_on(networks, &one_by_one)
+    }
+
+    /// The same, with what has to be done for each validator in the hands of `each`.
+    ///
+    /// # Errors
+    /// As [`Lock::verify`].
+    pub fn verify_on(&self, networks: &Networks, each: Each<'_>) -> Result<Vec<ContractQuestion>, Problem> {
         self.verify_hashes()?;
-        self.verify_signatures(networks)
+        self.verify_signatures_on(networks, each)
     }
 
     /// Checks the signatures, some of which are over the **stored** hashes, which have to be checked as well.
@@ -28,6 +64,14 @@ impl Lock {
     /// # Errors
     /// The first thing that is wrong.
     pub fn verify_signatures(&self, networks: &Networks) -> Result<Vec<ContractQuestion>, Problem> {
+        self.verify_signatures_on(networks, &one_by_one)
+    }
+
+    fn verify_signatures_on(
+        &self,
+        networks: &Networks,
+        each: Each<'_>,
+    ) -> Result<Vec<ContractQuestion>, Problem> {
         let in_definition = |problem: Problem| problem.within("cluster_definition");
         let mut questions = self.definition.verify_signatures(networks).map_err(in_definition)?;
         for question in &mut questions {
@@ -42,7 +86,7 @@ impl Lock {
         }
         let aggregate = Signature::from_bytes(&self.signature_aggregate)
             .map_err(|error| Problem::new("signature_aggregate", error))?;
-        let keys = self.check_keys()?;
+        let keys = self.check_keys(each)?;
         let shares: Vec<PublicKey> = keys.iter().flat_map(|keys| keys.shares.iter().copied()).collect();
         let hash =
             self.compute_lock_hash().map_err(|error| Problem::new("lock_hash", Wrong::NoHash(error)))?;
@@ -52,7 +96,7 @@ impl Lock {
         match version.has_registrations {
             true => {
                 let network = self.definition.network(networks).map_err(in_definition)?;
-                self.check_registrations(network, &keys)?;
+                self.check_registrations(network, &keys, each)?;
                 self.check_node_signatures()?;
             }
             false => self.check_nothing_newer()?,
@@ -61,37 +105,36 @@ impl Lock {
     }
 
     /// Keys and shares of each validator: they belong together, and none is there twice.
-    fn check_keys(&self) -> Result<Vec<Keys>, Problem> {
-        let mut seen = BTreeMap::new();
-        let mut all = Vec::with_capacity(self.validators.len());
-        for (n, validator) in self.validators.iter().enumerate() {
-            let path = format!("distributed_validators[{n}]");
-            let keys = Keys::of(validator, self.definition.operators.len())
+    fn check_keys(&self, each: Each<'_>) -> Result<Vec<Keys>, Problem> {
+        let path = |n: usize| format!("distributed_validators[{n}]");
+        let all = gather(self.validators.len(), each, |n| {
+            Keys::of(&self.validators[n], self.definition.operators.len())
                 .and_then(|keys| keys.check_threshold(self.definition.threshold).map(|()| keys))
-                .map_err(|problem| problem.within(&path))?;
-            if let Some(other) = seen.insert(keys.whole, path.clone()) {
-                let path = format!("{path}.distributed_public_key");
-                return Err(Problem::new(path, Wrong::Twice { other }));
+                .map_err(|problem| problem.within(&path(n)))
+        })?;
+        let mut seen = BTreeMap::new();
+        for (n, keys) in all.iter().enumerate() {
+            if let Some(other) = seen.insert(keys.whole, n) {
+                let at = format!("{}.distributed_public_key", path(n));
+                return Err(Problem::new(at, Wrong::Twice { other: path(other) }));
             }
-            all.push(keys);
         }
         Ok(all)
     }
 
-    fn check_registrations(&self, network: &Network, keys: &[Keys]) -> Result<(), Problem> {
+    fn check_registrations(&self, network: &Network, keys: &[Keys], each: Each<'_>) -> Result<(), Problem> {
         let addresses = &self.definition.validators;
         let (found, expected) = (keys.len(), addresses.len());
         if found != expected {
             let wrong = Wrong::Count { found, expected, of: "validator of the definition" };
             return Err(Problem::new("distributed_validators", wrong));
         }
-        for (n, ((validator, keys), addresses)) in self.validators.iter().zip(keys).zip(addresses).enumerate()
-        {
-            check_registration(network, validator, keys, addresses).map_err(|problem| {
+        let checked = gather(found, each, |n| {
+            check_registration(network, &self.validators[n], &keys[n], &addresses[n]).map_err(|problem| {
                 problem.within(&format!("distributed_validators[{n}].builder_registration"))
-            })?;
-        }
-        Ok(())
+            })
+        });
+        checked.map(drop)
     }
 
     fn check_node_signatures(&self) -> Result<(), Problem> {
