@@ -1,6 +1,6 @@
 //! Hosts that echo, and relays: ours, and charon's where there is one.
 
-#![allow(dead_code, clippy::allow_attributes, reason = "each test uses some of it")]
+#![expect(dead_code, reason = "each test program uses a part of this module")]
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -16,6 +16,9 @@ use coxswain_dv_net::{
 use coxswain_dv_wire::message;
 use coxswain_dv_wire::peerinfo::PeerInfo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+/// Keeps the expectation above true in a program that uses everything.
+const NEVER_USED: () = ();
 
 /// A protocol whose answer is the message.
 pub(crate) const ECHO: Protocol = Protocol {
