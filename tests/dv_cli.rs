@@ -33,7 +33,7 @@ const DEVIATIONS: &[(&str, &str, &str)] = &[
     ("dkg", "connect-timeout", "no wait is without an end"),
 ];
 /// Commands that charon does not have.
-const OURS: &[&str] = &["inspect", "verify"];
+const OURS: &[&str] = &["api", "inspect", "verify"];
 /// Random moments at which a process is killed.
 const MOMENTS: u32 = 300;
 
