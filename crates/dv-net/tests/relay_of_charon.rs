@@ -1,11 +1,5 @@
 //! Two hosts find each other through charon's own relay. Runs where `CHARON_BIN` names a charon binary.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a test says why it was skipped, and fails where something is not as it made it"
-)]
-
 mod support;
 
 use std::time::Duration;

@@ -37,7 +37,7 @@ pub(crate) const ECHO: Protocol = Protocol {
 /// What a relay asks.
 pub(crate) const PEERINFO: Protocol = Protocol {
     id: coxswain_dv_wire::protocol::PEERINFO.id,
-    kind: Kind::Message,
+    kind: Kind::Answered,
     max_bytes: 1 << 20,
     receive: Duration::from_secs(5),
     send: Duration::from_secs(7),
@@ -110,7 +110,7 @@ impl Host {
 pub(crate) async fn meet(a: &Host, b: &Host) {
     for (from, to) in [(a, b), (b, a)] {
         let answer = from.network.request(to.network.me(), &ECHO, b"hello").await.expect("an answer");
-        assert_eq!(answer, b"hello");
+        assert_eq!(*answer, b"hello");
     }
 }
 
