@@ -42,7 +42,7 @@ const LATER: &[(&str, &str, &str)] = &[
     ("v1.10.3", "deposit sign", "execution-client-rpc-endpoint"),
 ];
 /// Commands that charon does not have.
-const OURS: &[&str] = &["inspect", "verify"];
+const OURS: &[&str] = &["api", "inspect", "verify"];
 /// Random moments at which a process is killed.
 const MOMENTS: u32 = 300;
 

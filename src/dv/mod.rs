@@ -6,11 +6,12 @@
 //! key file ─key→ identity
 //! key file ─claim→ held: no second node of this key runs      (the rules: dv-types, keylock)
 //! servers ─http→ answers, bounded in time and size             (where what is: obol_api)
-//! router ─serve→ a server of ours, bounded in connections and time   (relay)
+//! router ─serve→ a server of ours, bounded in connections and time   (relay, api)
 //! ```
 //!
 //! What files mean is read and written in the crates `dv-*`; here is only the edge. Commands are in `cli::dv`.
 
+pub mod api;
 pub mod archive;
 pub mod claim;
 pub mod combine;

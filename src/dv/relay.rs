@@ -22,7 +22,7 @@ use tokio::sync::watch;
 /// As charon's relays answer, to everything.
 const TEXT: &str = "text/plain; charset=utf-8";
 /// What prometheus reads.
-const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores";
 /// The port that stands in a record for QUIC, which this relay has not: what charon writes in its place.
 const NO_PORT: u16 = 9999;
 

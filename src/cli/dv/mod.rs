@@ -18,6 +18,7 @@ pub mod logging;
 pub mod network;
 pub mod p2p;
 
+mod api;
 mod create_enr;
 mod deliver;
 mod deposit;
@@ -28,6 +29,7 @@ mod inspect;
 mod publish;
 mod relay;
 mod servers;
+mod serving;
 mod settings;
 mod verify;
 mod version;
@@ -66,6 +68,7 @@ impl Row {
 
 /// Every command, in the order of the help.
 pub static COMMANDS: &[Row] = &[
+    Row::of::<api::Api>(),
     Row::of::<combine::Combine>(),
     Row::within::<create_cluster::CreateCluster>("create"),
     Row::within::<create_dkg::CreateDkg>("create"),

@@ -1,15 +1,13 @@
 //! `relay`: a server through which nodes meet that cannot reach each other.
 
 use std::future::pending;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use coxswain_dv_crypto::k1::IdentityKey;
 use coxswain_dv_net::relay::{self, Private};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::level_filters::LevelFilter;
 
@@ -17,10 +15,11 @@ use super::super::error::CliError;
 use super::super::{Cx, Exit, Run};
 use super::logging::{LogArgs, LokiArgs};
 use super::p2p::{self, P2pArgs, RELAYS};
+use super::serving::{open, stop_signal};
 use super::settings;
 use crate::dv::key::{self, KeyError};
 use crate::dv::relay::{self as answers, Told};
-use crate::dv::serve::{self, Limits, Server};
+use crate::dv::serve::{Limits, Server};
 
 /// What clients of the small answers may take.
 const HTTP: Limits = Limits { connections: 256, lasts: Duration::from_secs(30) };
@@ -135,9 +134,9 @@ impl Relay {
             tell,
         ));
         let told = Told { relay: relay.clone(), key, external };
-        let http = open("http-address", &self.http_address, answers::addresses(told)).await?;
+        let http = open("http-address", &self.http_address, answers::addresses(told), HTTP).await?;
         let metrics = answers::metrics(relay.clone());
-        let monitoring = open("monitoring-address", &self.monitoring_address, metrics).await?;
+        let monitoring = open("monitoring-address", &self.monitoring_address, metrics, HTTP).await?;
         let address = |server: &Option<Server>| server.as_ref().map(|one| one.address().to_string());
         tracing::info!(
             id = %relay.me(), http = address(&http), monitoring = address(&monitoring), "the relay is ready"
@@ -187,21 +186,6 @@ impl Relay {
     }
 }
 
-/// Starts a server where an address is given.
-async fn open(flag: &str, address: &str, router: Router) -> Result<Option<Server>, CliError> {
-    if address.is_empty() {
-        return Ok(None);
-    }
-    let address: SocketAddr = p2p::socket(flag, address).await?;
-    serve::start(address, router, HTTP).await.map(Some).map_err(|error| {
-        CliError::other(
-            format!("listening on {address}"),
-            error,
-            format!("choose another --{flag}, or end what listens there"),
-        )
-    })
-}
-
 /// The address that stands in records: as it was given, or as the name of this host has it, looked up now and then.
 async fn external_ip(ip: String, name: String, tell: watch::Sender<Option<IpAddr>>) {
     if let Ok(ip) = ip.parse() {
@@ -220,17 +204,4 @@ async fn external_ip(ip: String, name: String, tell: watch::Sender<Option<IpAddr
     }
     // The channel lasts as long as the relay.
     pending().await
-}
-
-/// Waits for SIGTERM or SIGINT.
-fn stop_signal() -> Result<impl Future<Output = ()>, CliError> {
-    let failed = |error| CliError::other("waiting for signals", error, "check the limits of this process");
-    let mut term = signal(SignalKind::terminate()).map_err(failed)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    Ok(async move {
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }

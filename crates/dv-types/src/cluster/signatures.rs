@@ -70,6 +70,23 @@ impl Definition {
         Ok(signed.questions)
     }
 
+    /// Checks the creator's signature over the **stored** config hash and nothing else: operators may sign later. A
+    /// definition without a signature of its creator does not pass.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn verify_creator(&self, networks: &Networks) -> Result<Vec<ContractQuestion>, Problem> {
+        let path = "creator.config_signature";
+        if self.creator.config_signature.is_empty() {
+            return Err(Problem::new(path, Wrong::Missing));
+        }
+        check_length(self.version, path, &self.creator.config_signature)?;
+        let mut signed =
+            Signed { definition: self, chain_id: self.network(networks)?.chain_id, questions: Vec::new() };
+        signed.check_creator(0)?;
+        Ok(signed.questions)
+    }
+
     /// The network it is for.
     ///
     /// # Errors
