@@ -217,8 +217,7 @@ impl SecretKey {
     /// Constant time in the key.
     #[must_use]
     pub fn agree(&self, other: &PublicKey) -> Zeroizing<[u8; PUBLIC_LEN]> {
-        let points = ffi::Sum::finish(&[ffi::Sum::times_secret(&other.0, &self.0)]);
-        Zeroizing::new(points.first().map_or([0; PUBLIC_LEN], |point| point.to_bytes()))
+        Zeroizing::new(ffi::Sum::times_secret(&other.0, &self.0).point().to_bytes())
     }
 
     /// The sum of keys, as a ceremony adds up the shares that one node got.

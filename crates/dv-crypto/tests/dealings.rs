@@ -9,7 +9,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
 /// Fewer and more than are worth a table of multiples.
-const COUNTS: [usize; 4] = [1, 2, 20, 150];
+const COUNTS: [usize; 4] = [1, 2, 20, 300];
 
 fn deal(count: usize, threshold: u64, rng: &mut StdRng) -> Vec<(Polynomial, SecretKey)> {
     let one = |_| {
@@ -50,7 +50,7 @@ fn the_same_proof_is_made_alone() {
 #[test]
 fn a_bad_proof_is_found_wherever_it_is() {
     let mut rng = StdRng::seed_from_u64(3);
-    let said = commit_and_prove(&deal(150, 2, &mut rng), 1, 0);
+    let said = commit_and_prove(&deal(300, 2, &mut rng), 1, 0);
     let bad: [fn(&mut KnowledgeProof); 5] = [
         |proof| proof.response[31] ^= 1,
         |proof| proof.challenge[31] ^= 1,
@@ -58,8 +58,8 @@ fn a_bad_proof_is_found_wherever_it_is() {
         |proof| proof.challenge = [0xff; 32],
         |proof| proof.challenge = [0; 32],
     ];
-    for (at, spoil) in [0, 1, 77, 148, 149].into_iter().zip(bad) {
-        for count in [150, at + 1] {
+    for (at, spoil) in [0, 1, 77, 298, 299].into_iter().zip(bad) {
+        for count in [300, at + 1] {
             let mut said = said[..count].to_vec();
             spoil(&mut said[at].1);
             assert_eq!(first_unproved(&said, 1, 0), Some(at), "{at} of {count}");
@@ -158,4 +158,19 @@ fn sums_that_cannot_be_are_refused() {
     let double = PublicKey::sum([&points[0], &points[0]]).expect("a sum");
     let vanishing = Commitments::new(vec![double, opposite(&points[0])]).expect("commitments");
     assert_eq!(public_shares(&[vanishing], 3), Err(BlsError::Infinity { object: Object::PublicKey }));
+}
+
+/// Σ indexᵏ·Aₖ by its definition: what a polynomial of known numbers gives.
+#[test]
+fn public_shares_of_any_index_are_those_of_the_secret_shares() {
+    let mut rng = StdRng::seed_from_u64(6);
+    for threshold in [2, 3, 40] {
+        let [(polynomial, _)] = deal(1, threshold, &mut rng).try_into().expect("one");
+        let commitments = polynomial.commitments();
+        for index in [1, 2, 3, 10, 255, 256, 65_537, u64::from(u32::MAX), 1 << 63, u64::MAX] {
+            let share = polynomial.share(index).expect("a share");
+            assert_eq!(commitments.share(index), Ok(share.public()), "{index} of {threshold}");
+        }
+        assert_eq!(commitments.share(0), Ok(commitments.points()[0]));
+    }
 }

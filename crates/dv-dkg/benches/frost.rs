@@ -1,4 +1,5 @@
-//! What one node of a FROST ceremony computes, beside a plain loop over blst that does the same one by one.
+//! What one node of a FROST ceremony computes, beside a plain loop that does the same one key after another, with the
+//! functions for one key.
 //!
 //! ```sh
 //! cargo bench -p coxswain-dv-dkg --bench frost          # a minute

@@ -6,7 +6,7 @@ mod many;
 use rand_core::CryptoRng;
 
 use super::{BlsError, MAX_SHARES, Object, PUBLIC_LEN, PublicKey, SECRET_LEN, SecretKey, exact};
-use crate::ffi::{self, G1, Scalar};
+use crate::ffi::{self, G1, Scalar, Sum};
 
 pub use many::{commit_and_prove, first_bad_share, first_unproved, public_shares, sum_by_key};
 
@@ -102,10 +102,10 @@ impl Commitments {
     /// # Errors
     /// The sum is infinity.
     pub fn share(&self, index: u64) -> Result<PublicKey, BlsError> {
-        let x = Scalar::from_u64(index);
-        let powers = std::iter::successors(Some(Scalar::from_u64(1)), |power| Some(power.mul(&x)));
-        let terms = self.0.iter().zip(powers).map(|(point, power)| (point.0, power.to_public_le()));
-        PublicKey::new(G1::combine(terms))
+        // Few doublings each, since an index is small: faster than any method for large factors.
+        let share =
+            self.0.iter().rev().fold(Sum::default(), |sum, point| sum.times_small(index).plus(&point.0));
+        PublicKey::new(share.point())
     }
 
     /// Whether this is the share that the dealer owes this index.

@@ -66,6 +66,11 @@ impl Sum {
         })
     }
 
+    /// This one as a point.
+    pub(crate) fn point(&self) -> G1 {
+        G1::affine(&self.0)
+    }
+
     /// All of them as points, in their order.
     pub(crate) fn finish(sums: &[Self]) -> Vec<G1> {
         let Some(first) = sums.first() else { return Vec::new() };
@@ -87,7 +92,7 @@ pub(crate) struct GeneratorMultiples(Vec<G1>);
 
 impl GeneratorMultiples {
     /// From how many multiplications on it pays.
-    pub(crate) const WORTH: usize = 128;
+    pub(crate) const WORTH: usize = 256;
 
     pub(crate) fn new() -> Self {
         let mut sums = Vec::with_capacity(SCALAR_LEN.saturating_mul(DIGITS));

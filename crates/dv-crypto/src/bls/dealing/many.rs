@@ -112,7 +112,7 @@ fn all_fit(items: &[(&Commitments, &SecretKey)], index: u64, rng: &mut impl Cryp
             .filter_map(|((dealer, _), factor)| Some((dealer.0.get(place)?.0, *factor)));
         sum.times_small(index).plus(&G1::combine(at_place))
     });
-    Sum::finish(&[expected, Sum::of_secret(&secret)]).array_windows().all(|[left, right]| left == right)
+    expected.point() == G1::of_secret(&secret)
 }
 
 /// For each key the sum of what its dealers committed to; `dealers` are those of each dealer, in the order of keys.
