@@ -229,7 +229,8 @@ fn removed(change: &Change, path: String) -> Vec<Act> {
     let former = before(change).map(|b| fs::former(b, b)).unwrap_or_default();
     match removal(change) {
         Removal::Restore(digest) => {
-            vec![Act::Restore { path, digest: digest.clone(), permissions: former }, Act::Drop { digest }]
+            // What is kept stays: another file may have had the same content before, here or in another state.
+            vec![Act::Restore { path, digest, permissions: former }]
         }
         Removal::Permissions => {
             let permissions = before(change).map(|b| fs::former(b, &change.prior)).unwrap_or_default();
