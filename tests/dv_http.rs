@@ -211,6 +211,27 @@ fn a_definition_comes_from_a_server() {
     assert!(!at.join("c").exists());
 }
 
+/// A proxy sees what goes elsewhere, and never what stays on this machine: tokens and keys among it.
+#[test]
+fn proxies_see_nothing_of_this_machine() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let proxy = Server::start(|_| Reply::Text(404, "from the proxy".to_owned()));
+    let here = Server::start(|_| Reply::Text(404, "from here".to_owned()));
+    for (place, part, is_seen) in [
+        ("http://definitions.invalid".to_owned(), "from the proxy", true),
+        (here.url.clone(), "from here", false),
+        (here.url.replace("127.0.0.1", "localhost"), "from here", false),
+    ] {
+        let before = proxy.seen().len();
+        let file = format!("--definition-file={place}/x");
+        let ran = run(coxswain(at, &cluster_args(&[&file])).env("HTTP_PROXY", &proxy.url)).expect(1);
+        assert!(ran.stderr.contains(part), "{place}: {}", ran.stderr);
+        assert_eq!(proxy.seen().len() > before, is_seen, "{place}");
+    }
+    assert_eq!(proxy.lines(), ["GET http://definitions.invalid/x"]);
+}
+
 // ---------------------------------------------------------------------------------------------------- publishing
 
 #[test]
