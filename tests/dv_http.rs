@@ -211,6 +211,27 @@ fn a_definition_comes_from_a_server() {
     assert!(!at.join("c").exists());
 }
 
+/// A proxy sees what goes elsewhere, and never what stays on this machine: tokens and keys among it.
+#[test]
+fn proxies_see_nothing_of_this_machine() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let proxy = Server::start(|_| Reply::Text(404, "from the proxy".to_owned()));
+    let here = Server::start(|_| Reply::Text(404, "from here".to_owned()));
+    for (place, part, is_seen) in [
+        ("http://definitions.invalid".to_owned(), "from the proxy", true),
+        (here.url.clone(), "from here", false),
+        (here.url.replace("127.0.0.1", "localhost"), "from here", false),
+    ] {
+        let before = proxy.seen().len();
+        let file = format!("--definition-file={place}/x");
+        let ran = run(coxswain(at, &cluster_args(&[&file])).env("HTTP_PROXY", &proxy.url)).expect(1);
+        assert!(ran.stderr.contains(part), "{place}: {}", ran.stderr);
+        assert_eq!(proxy.seen().len() > before, is_seen, "{place}");
+    }
+    assert_eq!(proxy.lines(), ["GET http://definitions.invalid/x"]);
+}
+
 // ---------------------------------------------------------------------------------------------------- publishing
 
 #[test]
@@ -731,6 +752,60 @@ fn an_archive_has_everything_and_nothing_else_is_left() {
         members(&at.join("k/cluster.tar.gz")).into_iter().map(|(name, _)| name).collect();
     assert_eq!(names.len(), 16);
     assert!(!names.iter().any(|name| name.contains("keystore")), "{names:?}");
+}
+
+/// Killed at any moment, the archive is whole, or the directories are, or nothing is there yet.
+#[test]
+fn a_process_killed_while_it_packs_loses_nothing() {
+    let dir = tempfile::tempdir_in(if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" }).unwrap();
+    let at = dir.path();
+    let target = at.join("c");
+    let command = || {
+        let mut command = coxswain(at, &cluster_args(&[&FOUR[..], &["--zipped"]].concat()));
+        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        command
+    };
+    let begun = std::time::Instant::now();
+    assert!(command().status().unwrap().success());
+    let span = begun.elapsed().min(std::time::Duration::from_millis(400)) * 3 / 2;
+    let moments: u32 = if support::is_fast() { 24 } else { 60 };
+    let (mut packed, mut whole, mut none) = (0, 0, 0);
+    for n in 0..moments {
+        fs::remove_dir_all(&target).unwrap();
+        let wait = span * (n * 7919 % moments) / moments;
+        let mut child = command().spawn().unwrap();
+        let begun = std::time::Instant::now();
+        while begun.elapsed() < wait {
+            std::hint::spin_loop();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let is_node = |name: &String| name.starts_with("node");
+        let found = if target.exists() {
+            names(&target)
+        } else {
+            fs::create_dir(&target).unwrap();
+            Vec::new()
+        };
+        if found.iter().any(|name| name == "cluster.tar.gz") {
+            assert_eq!(members(&target.join("cluster.tar.gz")).len(), 32, "{found:?}");
+            packed += 1;
+        } else if found.iter().any(is_node) {
+            // What was not in its place yet is put there by the next run.
+            run(&mut command()).expect(1);
+            for node in 0..4 {
+                lock_of(&target.join(format!("node{node}")));
+                assert_eq!(names(&target.join(format!("node{node}/validator_keys"))), BOTH);
+            }
+            whole += 1;
+        } else {
+            none += 1;
+        }
+    }
+    println!(
+        "{moments} runs killed: {packed} archives, {whole} sets of directories, {none} without anything"
+    );
+    assert!(packed > 0 && none > 0, "{packed} archives, {none} none");
 }
 
 // ----------------------------------------------------------------------------------------------------- contracts

@@ -1,4 +1,4 @@
-//! Fuzz targets of the binary: plan files, what a shell prints, and the settings of `dv`. As a plain test each runs for a second, or as
+//! Fuzz targets of the binary: plan files, what a shell prints, the settings of `dv`, histories. As a plain test each runs for a second, or as
 //! long as `BOLERO_RANDOM_TEST_TIME_MS` says.
 
 #[path = "support/mutate.rs"]
@@ -8,6 +8,7 @@ use std::panic::AssertUnwindSafe;
 
 use coxswain::cli::dv::{self, forms, layers};
 use coxswain::cli::render::{Colour, graph, json, markdown, plan as text};
+use coxswain::dv::history::History;
 use coxswain::plan::document;
 use coxswain::resource::answer::SaidAnswer;
 use coxswain::resource::kind::{Answers, Facts, Observation};
@@ -85,6 +86,37 @@ fn plan_files() {
         let _ = (markdown::plan(&plan), json::plan(&plan), text::text(&plan, Colour::On));
         let drawn = graph::of_plan(&plan);
         let _ = (drawn.dot(), drawn.mermaid(), drawn.json());
+    });
+}
+
+/// Two keys with what they have signed.
+fn history() -> String {
+    let key = |byte: &str| byte.repeat(48);
+    format!(
+        r#"{{"metadata": {{"interchange_format_version": "5", "genesis_validators_root": "0x{}"}}, "data": [
+        {{"pubkey": "0x{}", "signed_blocks": [{{"slot": "1", "signing_root": "0x00"}}], "signed_attestations": []}},
+        {{"pubkey": "{}", "signed_blocks": [], "signed_attestations": [{{"source_epoch": "2", "target_epoch": "3"}}]}}]}}"#,
+        "ab".repeat(32),
+        key("01"),
+        key("02")
+    )
+}
+
+#[test]
+fn histories() {
+    let sample = history();
+    let keys = [[1; 48], [2; 48]];
+    let read = History::parse(sample.as_bytes()).expect("the sample is a history");
+    assert_eq!(read.lacks(&keys), Vec::<usize>::new());
+    bolero::check!().with_max_len(64).for_each(|script: &[u8]| {
+        let damaged = mutate(sample.as_bytes(), script, WORDS);
+        let Ok(read) = History::parse(&damaged) else { return };
+        // A key that is known is one that stands there: in hex, as it was.
+        let text = String::from_utf8_lossy(&damaged).to_lowercase();
+        let lacking = read.lacks(&keys);
+        for (at, key) in keys.iter().enumerate() {
+            assert!(lacking.contains(&at) || text.contains(&hex::encode(key)), "{text}");
+        }
     });
 }
 

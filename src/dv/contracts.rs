@@ -28,7 +28,6 @@ const MAX_ANSWER_BYTES: usize = 64 << 10;
 const MAX_ERROR_CHARS: usize = 300;
 
 /// Who answers for contracts.
-#[derive(Debug)]
 pub enum Contracts {
     /// Nobody: what only a contract could explain is wrong.
     Nobody,

@@ -80,8 +80,8 @@ pub enum Shown {
     Origin,
 }
 
-/// A request.
-#[derive(Debug, Clone)]
+/// A request. It has no `Debug`: there are secrets in it.
+#[derive(Clone)]
 pub struct Request<'a> {
     /// What is asked.
     pub method: Method,

@@ -28,16 +28,14 @@ const TIMEOUT_PER_KEY: Duration = Duration::from_secs(2);
 /// What a keymanager says of a key, shown.
 const MAX_MESSAGE_CHARS: usize = 300;
 
-/// A keymanager.
-#[derive(Debug)]
+/// A keymanager. It has no `Debug`: there is a token in it.
 pub struct Keymanager {
     /// Its address.
     pub address: Url,
     authorization: Zeroizing<String>,
 }
 
-/// A key on its way.
-#[derive(Debug)]
+/// A key on its way. It has no `Debug`: there is a password in it.
 pub struct Parcel {
     /// Its public key.
     pub public_key: [u8; 48],

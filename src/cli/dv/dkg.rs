@@ -21,6 +21,7 @@ use crate::dv::dkg::store::{Place, PlaceError, prepare};
 use crate::dv::dkg::{self, Dkg, DkgError, Finished, Told};
 use crate::dv::keymanager::Keymanager;
 use crate::dv::keystores::DIRECTORY;
+use crate::dv::obol_api::ObolApi;
 use crate::dv::relays::Resolver;
 use crate::dv::{LOCK, claim, key};
 
@@ -108,8 +109,7 @@ impl Run for DkgCommand {
         self.log.start(cx)?;
         let dir = cx.root.join(&self.data_dir);
         let networks = Networks::default();
-        let keymanagers = self.keymanagers()?;
-        let api = if self.publish { Some(servers::api(&self.publish_address)?) } else { None };
+        let servers = self.servers()?;
         let contracts = servers::contracts(cx, &self.execution_client_rpc_endpoint)?;
         let definition = servers::definition(cx, &self.definition_file, &networks, &contracts)?;
         definition
@@ -124,7 +124,7 @@ impl Run for DkgCommand {
         if self.zipped && dir.join(ARCHIVE).symlink_metadata().is_ok() {
             return Err(DiskError::Exists { path: dir.join(ARCHIVE) }.into());
         }
-        servers::reach(cx, &keymanagers)?;
+        servers::reach(cx, &servers.keymanagers)?;
         let place = prepare(&dir, definition.validators.len()).map_err(refused)?;
         let path = dir.join(key::FILE);
         let key = key::load(&path)?;
@@ -173,17 +173,15 @@ impl Run for DkgCommand {
                 () = refreshing => unreachable!("it never ends"),
             }
         })?;
-        let lock = &finished.outcome.lock;
-        let orders = Orders {
-            keymanagers: &keymanagers,
-            publish: api.as_ref().map(|api| (api, self.publish_timeout)),
-            archive: self.zipped.then(|| Packing { name: ARCHIVE, entries: packed(&dir, &finished.outcome) }),
-        };
-        let delivery = Delivery::carry_out(cx, &dir, std::slice::from_ref(&dir), lock, &orders)?;
-        show(cx, &finished, &delivery, &names);
-        let exit = delivery.end(cx)?;
-        Ok(if finished.parting.is_some() { Exit::Error } else { exit })
+        self.end(cx, &dir, &finished, &servers, &names)
     }
+}
+
+/// What is named for the time after the ceremony.
+struct Servers {
+    /// One or none.
+    keymanagers: Vec<Keymanager>,
+    api: Option<ObolApi>,
 }
 
 impl DkgCommand {
@@ -195,10 +193,34 @@ impl DkgCommand {
         self.version().map(drop)
     }
 
-    /// The keymanager of this node, if one is named.
-    fn keymanagers(&self) -> Result<Vec<Keymanager>, CliError> {
+    fn servers(&self) -> Result<Servers, CliError> {
         let given = |text: &str| if text.is_empty() { Vec::new() } else { vec![text.to_owned()] };
-        servers::keymanagers(&given(&self.keymanager_address), &given(&self.keymanager_auth_token))
+        let (address, token) = (given(&self.keymanager_address), given(&self.keymanager_auth_token));
+        Ok(Servers {
+            keymanagers: servers::keymanagers(&address, &token)?,
+            api: if self.publish { Some(servers::api(&self.publish_address)?) } else { None },
+        })
+    }
+
+    /// What comes after the ceremony: everything is on the disk by then.
+    fn end(
+        &self,
+        cx: &Cx,
+        dir: &PathBuf,
+        finished: &Finished,
+        servers: &Servers,
+        names: &[String],
+    ) -> Result<Exit, CliError> {
+        let outcome = &finished.outcome;
+        let orders = Orders {
+            keymanagers: &servers.keymanagers,
+            publish: servers.api.as_ref().map(|api| (api, self.publish_timeout)),
+            archive: self.zipped.then(|| Packing { name: ARCHIVE, entries: packed(dir, outcome) }),
+        };
+        let delivery = Delivery::carry_out(cx, dir, std::slice::from_ref(dir), &outcome.lock, &orders)?;
+        show(cx, finished, &delivery, names);
+        let exit = delivery.end(cx)?;
+        Ok(if finished.parting.is_some() { Exit::Error } else { exit })
     }
 
     fn version(&self) -> Result<Version, CliError> {
