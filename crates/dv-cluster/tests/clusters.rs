@@ -14,7 +14,8 @@ use coxswain_dv_crypto::bls::SecretKey;
 use coxswain_dv_crypto::k1::IdentityKey;
 use coxswain_dv_keystore::{Cost, parse};
 use coxswain_dv_types::cluster::{
-    Creator, Definition, Lock, LowThreshold, NewDefinition, Operator, VERSIONS, ValidatorAddresses, Version,
+    Creator, Definition, Each, Lock, LowThreshold, NewDefinition, Operator, VERSIONS, ValidatorAddresses,
+    Version,
 };
 use coxswain_dv_types::deposit::Rewards;
 use coxswain_dv_types::network::{NETWORKS, Network, Networks};
@@ -184,7 +185,7 @@ fn every_version_that_has_validators_of_its_own_verifies() {
 }
 
 /// Backwards, on threads, some of it, or none: what is left out is done nevertheless.
-fn orders() -> [&'static dyn Fn(usize, &(dyn Fn(usize) + Sync)); 4] {
+fn orders() -> [Each<'static>; 4] {
     [
         &|count, work| (0..count).rev().for_each(work),
         &|count, work| {
