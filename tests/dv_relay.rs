@@ -248,6 +248,37 @@ async fn nodes_meet_and_meet_again_when_the_relay_was_killed() {
     drop(relay);
 }
 
+/// Strangers that say nothing, nonsense, or much of it, on both ports.
+#[tokio::test(flavor = "multi_thread")]
+async fn nonsense_does_not_stop_a_relay() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    const STRANGERS: usize = 300;
+    let dir = tempfile::tempdir().unwrap();
+    let relay = Relay::start(dir.path(), &["--p2p-advertise-private-addresses"]);
+    let mut silent = Vec::new();
+    for n in 0..STRANGERS {
+        let port = if n % 4 == 0 { relay.http } else { relay.p2p };
+        let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        if n % 2 == 0 {
+            silent.push(stream);
+            continue;
+        }
+        let nonsense = vec![u8::try_from(n % 256).unwrap(); 1 << (n % 18)];
+        // It may be cut off before all is said, and then answers nothing.
+        let _ = stream.write_all(&nonsense).await;
+        let _ = stream.shutdown().await;
+        let mut answer = Vec::new();
+        let _ = within(LIMIT, stream.read_to_end(&mut answer)).await;
+        assert!(answer.len() < 1024, "{} bytes", answer.len());
+    }
+    let all = keys(2);
+    let [a, b] = [0, 1].map(|n| Host::start(&all[n], &all, &relay.url()));
+    within(LIMIT, meet(&a, &b)).await;
+    a.network.stop().await;
+    b.network.stop().await;
+    drop(silent);
+}
+
 // ------------------------------------------------------------------------------------------------------- charon
 
 fn charon() -> Option<PathBuf> {

@@ -16,6 +16,7 @@
 //! - What was answered with 201 is gone after a crash.
 //! - A client takes memory, time or room without a limit.
 
+mod body;
 mod check;
 mod pace;
 mod store;
@@ -24,9 +25,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::Body;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use coxswain_dv_types::cluster::ContractQuestion;
@@ -34,6 +35,7 @@ use coxswain_dv_types::network::Networks;
 use tokio::sync::Semaphore;
 
 use super::contracts::Contracts;
+use body::{Bodies, Held};
 use pace::Pace;
 pub use store::{Kind, Store, StoreError};
 
@@ -43,10 +45,8 @@ const MAX_DEFINITION_BYTES: usize = 16 << 20;
 const MAX_LOCK_BYTES: usize = 64 << 20;
 /// Largest agreement to the terms.
 const MAX_TERMS_BYTES: usize = 16 << 10;
-/// Requests whose bodies are in memory, or are being checked, at one moment.
-const MAX_AT_ONCE: usize = 4;
-/// How long a body may take to arrive.
-const BODY_LIMIT: Duration = Duration::from_secs(60);
+/// Bodies that are being checked at one moment.
+const MAX_CHECKS: usize = 4;
 /// Writes that may come at once, and how long one of them takes to be given back.
 const BURST: u32 = 60;
 const PER_WRITE: Duration = Duration::from_millis(500);
@@ -85,7 +85,8 @@ pub struct Service {
 
 struct Inner {
     service: Service,
-    places: Semaphore,
+    bodies: Bodies,
+    checks: Semaphore,
     /// Shared by all requests; held for no longer than a calculation.
     pace: Mutex<Pace>,
 }
@@ -95,7 +96,7 @@ type Shared = State<Arc<Inner>>;
 /// The answers of the service.
 pub fn router(service: Service) -> Router {
     let pace = Mutex::new(Pace::new(BURST, PER_WRITE, Instant::now()));
-    let inner = Arc::new(Inner { service, places: Semaphore::new(MAX_AT_ONCE), pace });
+    let inner = Arc::new(Inner { service, bodies: Bodies::new(), checks: Semaphore::new(MAX_CHECKS), pace });
     let mut router = Router::new()
         .route("/v1/termsAndConditions", post(terms))
         .route("/v1/definition", post(definition))
@@ -118,8 +119,8 @@ async fn unknown() -> Response {
 async fn terms(State(inner): Shared, request: Request) -> Response {
     answer(async {
         let signature = check::bearer(request.headers())?;
-        let (body, _place) = inner.body(request, MAX_TERMS_BYTES).await?;
-        check::terms(&body, &signature)?;
+        let body = inner.body(request, MAX_TERMS_BYTES).await?;
+        check::terms(&body.bytes, &signature)?;
         Ok(StatusCode::OK.into_response())
     })
     .await
@@ -128,9 +129,9 @@ async fn terms(State(inner): Shared, request: Request) -> Response {
 async fn definition(State(inner): Shared, request: Request) -> Response {
     answer(async {
         let signature = check::bearer(request.headers())?;
-        let (body, _place) = inner.body(request, MAX_DEFINITION_BYTES).await?;
-        let networks = inner.service.networks.clone();
-        let checked = blocking(move || check::definition(&body, &signature, &networks)).await?;
+        let body = inner.body(request, MAX_DEFINITION_BYTES).await?;
+        let checked =
+            inner.check(body, move |body, networks| check::definition(body, &signature, networks)).await?;
         inner.keep(Kind::Definition, checked).await
     })
     .await
@@ -138,9 +139,8 @@ async fn definition(State(inner): Shared, request: Request) -> Response {
 
 async fn lock(State(inner): Shared, request: Request) -> Response {
     answer(async {
-        let (body, _place) = inner.body(request, MAX_LOCK_BYTES).await?;
-        let networks = inner.service.networks.clone();
-        let checked = blocking(move || check::lock(&body, &networks)).await?;
+        let body = inner.body(request, MAX_LOCK_BYTES).await?;
+        let checked = inner.check(body, check::lock).await?;
         inner.keep(Kind::Lock, checked).await
     })
     .await
@@ -170,35 +170,25 @@ async fn blocking<T: Send + 'static>(
 }
 
 impl Inner {
-    /// The body of a request, and the place in memory that it takes.
-    async fn body(
-        &self,
-        request: Request,
-        max: usize,
-    ) -> Result<(Bytes, tokio::sync::SemaphorePermit<'_>), Refusal> {
+    /// The body of a request that may write.
+    async fn body(&self, request: Request, max: usize) -> Result<Held, Refusal> {
         self.pace.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now()).map_err(|wait| {
             let message =
                 format!("there are too many requests; the next one has room in {} s", wait.as_secs() + 1);
             Refusal::new(StatusCode::TOO_MANY_REQUESTS, message, "try again then")
         })?;
-        let too_large = || {
-            let message = format!("the body has more than {max} bytes");
-            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message, "check that it is the right file")
-        };
-        // What says beforehand that it is too long takes no place.
-        if declared_length(request.headers()).is_some_and(|length| length > max as u64) {
-            return Err(too_large());
-        }
-        let place = self.places.acquire().await.expect("nobody closes the places");
-        let reading = to_bytes(request.into_body(), max);
-        match tokio::time::timeout(BODY_LIMIT, reading).await {
-            Ok(Ok(body)) => Ok((body, place)),
-            Ok(Err(_)) => Err(too_large()),
-            Err(_) => {
-                let message = format!("the body took longer than {} s", BODY_LIMIT.as_secs());
-                Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, message, "try again"))
-            }
-        }
+        self.bodies.read(request, max).await
+    }
+
+    /// Checks what came, where a processor is free for it.
+    async fn check<T: Send + 'static>(
+        &self,
+        body: Held,
+        check: impl FnOnce(&[u8], &Networks) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let _place = self.checks.acquire().await.expect("nobody closes the places");
+        let networks = self.service.networks.clone();
+        blocking(move || check(&body.bytes, &networks)).await
     }
 
     /// Keeps what was checked, once contracts have confirmed what only they can.
@@ -231,10 +221,6 @@ impl Inner {
             [(header::CONTENT_TYPE, "application/json".into()), (header::CONTENT_LENGTH, length.to_string())];
         Ok((headers, body).into_response())
     }
-}
-
-fn declared_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 fn refusal(error: StoreError) -> Refusal {

@@ -7,8 +7,9 @@
 //! ```
 //!
 //! Limits are those of charon's relay, with these differences: a circuit carries 64 MiB in both directions together
-//! (charon: 32 MiB in each), because the library counts so; there is no limit by autonomous system; renewals of
-//! reservations count against the limit of all. A connection on which four pings are lost is closed.
+//! (charon: 32 MiB in each), because the library counts so; circuits are counted for the peer that asks for one more, not
+//! for the other one; there is no limit by autonomous system; renewals of reservations count against the limit of all. A
+//! connection on which four pings are lost is closed.
 //!
 //! # What must never happen
 //!

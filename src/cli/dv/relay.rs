@@ -15,7 +15,7 @@ use super::super::error::CliError;
 use super::super::{Cx, Exit, Run};
 use super::logging::{LogArgs, LokiArgs};
 use super::p2p::{self, P2pArgs, RELAYS};
-use super::serving::{open, stop_signal};
+use super::serving::{open, raise_open_files, stop_signal};
 use super::settings;
 use crate::dv::key::{self, KeyError};
 use crate::dv::relay::{self as answers, Told};
@@ -165,13 +165,15 @@ impl Relay {
                 "--p2p-udp-address is passed over: this version speaks no QUIC, and nodes come over TCP"
             );
         }
+        let max_connections = positive("p2p-max-connections", self.p2p_max_connections)?;
+        raise_open_files(u64::from(max_connections));
         let settings = relay::Settings {
             key: IdentityKey::from_bytes(&key.to_bytes()).expect("a key that is one"),
             agent: format!("coxswain/{}", env!("CARGO_PKG_VERSION")),
             listen: tcp.iter().map(p2p::multiaddr).collect(),
             external: self.p2p.external(&tcp)?,
             private: if self.p2p_advertise_private_addresses { Private::Tell } else { Private::Leave },
-            max_connections: positive("p2p-max-connections", self.p2p_max_connections)?,
+            max_connections,
             max_reservations: positive("p2p-max-reservations", self.p2p_max_reservations)? as usize,
         };
         relay::start(settings).map_err(|error| {

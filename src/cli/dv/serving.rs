@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use axum::Router;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::super::error::CliError;
@@ -40,4 +41,23 @@ pub(super) fn stop_signal() -> Result<impl Future<Output = ()>, CliError> {
             _ = interrupt.recv() => {}
         }
     })
+}
+
+/// Files and connections that this process has open beside those that it is asked for.
+const OTHERS: u64 = 64;
+
+/// Raises the limit of open files as far as this user may, and says where that is too low for so many connections.
+pub(super) fn raise_open_files(connections: u64) {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Where it cannot be raised, the old one holds, and is compared.
+    let _ = setrlimit(Resource::Nofile, limit);
+    let needed = connections.saturating_add(OTHERS);
+    if let Some(current) = getrlimit(Resource::Nofile).current.filter(|current| *current < needed) {
+        tracing::warn!(
+            limit = current,
+            needed,
+            "fewer files may be open than there may be connections: raise the limit (LimitNOFILE of systemd)"
+        );
+    }
 }
