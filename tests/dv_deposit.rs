@@ -2,11 +2,7 @@
 //! deposits, refusals before anything is sent, answers that are none; and charon beside ours, request by request and file
 //! by file.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "a test says why it was skipped, and fails where something is not as it made it"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails where something is not as it made it")]
 
 mod support;
 
@@ -35,14 +31,16 @@ const CREDENTIALS: &str = "0x010000000000000000000000388c818ca8b9251b393131c08a7
 
 /// A request as it came: method, path, kind of content, body.
 type Seen = (String, String, String, String);
+/// By amount, the signatures by share index, the last first.
+type Amounts = BTreeMap<String, Vec<(usize, String)>>;
 /// What is done with the answer about a validator before it is sent.
 type Change = Box<dyn Fn(&mut Json) + Send>;
 
 #[derive(Default)]
 struct Kept {
     seen: Vec<Seen>,
-    /// By validator: credentials, and by amount the signatures by share index, the last first.
-    deposits: BTreeMap<String, (String, BTreeMap<String, Vec<(usize, String)>>)>,
+    /// By validator: credentials, and what was signed.
+    deposits: BTreeMap<String, (String, Amounts)>,
     /// Answers with this in place of all else.
     instead: Option<(StatusCode, String)>,
     change: Option<Change>,

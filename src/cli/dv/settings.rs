@@ -114,6 +114,7 @@ pub(super) struct Flags<'a> {
 }
 
 /// What `--allow-low-threshold` says.
+#[expect(clippy::fn_params_excessive_bools, reason = "it makes a word of a flag, which is true or false")]
 pub(super) fn low_threshold(is_allowed: bool) -> LowThreshold {
     if is_allowed { LowThreshold::Allow } else { LowThreshold::Refuse }
 }
