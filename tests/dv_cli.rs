@@ -24,7 +24,11 @@ use support::{Ran, is_fast, run};
 const KEY: &str = "charon-enr-private-key";
 /// Where ours differ on purpose: command, flag, why.
 const DEVIATIONS: &[(&str, &str, &str)] = &[
-    ("create cluster", "slashing-protection-file", "keys that are split have a past, which their shares need"),
+    (
+        "create cluster",
+        "slashing-protection-file",
+        "keys that are split have a past, which their shares need",
+    ),
     (
         "create cluster",
         "allow-low-threshold",
