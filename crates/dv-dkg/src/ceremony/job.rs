@@ -98,7 +98,7 @@ pub struct Job(pub(super) Work);
 pub(super) enum Finding {
     Dealt(Box<(Frost, Round1)>),
     Frost(Box<frost::Outcome>),
-    Met(Box<Pedersen>, NodeKey, pedersen::Effect),
+    Met(Box<(Pedersen, NodeKey, pedersen::Effect)>),
     Pedersen(Stepped),
     Signed { kind: Kind, partials: Partials, roots: Vec<Root> },
     Combined { kind: Kind, signatures: Vec<Signature> },
@@ -132,20 +132,19 @@ impl<E: Into<WorkError>> From<E> for Trouble {
 
 /// What came of a job.
 #[derive(Debug)]
-pub struct Output(pub(super) Result<Finding, Trouble>);
+pub struct Output(pub(super) Box<Result<Finding, Trouble>>);
 
 impl Job {
     /// Does the work. Nobody must be able to predict the generator: shares and nonces come from it.
     #[must_use]
     pub fn run(self, rng: &mut impl CryptoRng) -> Output {
-        Output(match self.0 {
+        Output(Box::new(match self.0 {
             Work::Deal(parameters) => Frost::new(parameters, rng)
                 .map(|dealt| Finding::Dealt(Box::new(dealt)))
                 .map_err(Trouble::from),
             Work::Frost(job) => Ok(Finding::Frost(Box::new(job.compute(rng)))),
             Work::Meet(parameters, session) => {
-                let (machine, key, first) = Pedersen::new(parameters, session, rng);
-                Ok(Finding::Met(Box::new(machine), key, first))
+                Ok(Finding::Met(Box::new(Pedersen::new(parameters, session, rng))))
             }
             Work::Pedersen(mut machine, event) => machine
                 .step(*event, rng)
@@ -169,7 +168,7 @@ impl Job {
                     Finding::Checked(Box::new(Outcome { lock, lock_text, deposits, keys }))
                 })
             }
-        })
+        }))
     }
 }
 

@@ -21,7 +21,7 @@ use crate::frost;
 
 impl Ceremony {
     pub(super) fn computed(&mut self, output: Output) -> Result<(), Failure> {
-        match output.0 {
+        match *output.0 {
             Err(Trouble::Frost(error)) => Err(error.into()),
             Err(Trouble::Pedersen(error)) => Err(error.into()),
             Err(Trouble::Work(error)) => Err(error.into()),
@@ -29,8 +29,9 @@ impl Ceremony {
                 let (machine, round1) = *dealt;
                 self.dealt(Box::new(machine), round1)
             }
-            Ok(Finding::Met(machine, key, first)) => {
-                self.met(machine, &key, first);
+            Ok(Finding::Met(met)) => {
+                let (machine, key, first) = *met;
+                self.met(Box::new(machine), &key, first);
                 Ok(())
             }
             Ok(Finding::Pedersen(stepped)) => {
