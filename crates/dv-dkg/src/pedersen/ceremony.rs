@@ -120,8 +120,9 @@ pub struct Pedersen {
     run: u32,
     early: BTreeMap<u32, Vec<AnyBundle>>,
     share_keys: BTreeMap<u32, VecDeque<Option<[u8; PUBLIC_LEN]>>>,
-    /// The last public share of each peer, so that one that was sent twice is not taken for that of the next run.
-    last_share_key: BTreeMap<u32, Option<[u8; PUBLIC_LEN]>>,
+    /// The public shares of each peer that were kept, so that one that was sent twice is not taken for that of a later
+    /// run. No two runs have the same.
+    known_share_keys: BTreeMap<u32, BTreeSet<Option<[u8; PUBLIC_LEN]>>>,
     keys: Vec<KeyShare>,
 }
 
@@ -144,7 +145,7 @@ impl Pedersen {
             run: 0,
             early: BTreeMap::new(),
             share_keys: BTreeMap::new(),
-            last_share_key: BTreeMap::new(),
+            known_share_keys: BTreeMap::new(),
             keys: Vec::new(),
         };
         (machine, NodeKey { session, key: public.to_bytes() }, Effect::Wait(Wait::NodeKeys))
@@ -308,15 +309,14 @@ impl Pedersen {
         rng: &mut impl CryptoRng,
     ) -> Result<Vec<Effect>, PedersenError> {
         self.check_peer(from)?;
-        let is_again = self.last_share_key.get(&from) == Some(&message.public_share);
-        if message.session != self.session || is_again {
+        let known = self.known_share_keys.entry(from).or_default();
+        let kept = self.share_keys.entry(from).or_default();
+        // At most one of each run is kept, and at most one run ahead.
+        let is_wanted = message.session == self.session && kept.len() < MAX_SHARE_KEYS;
+        if !is_wanted || !known.insert(message.public_share) {
             return Ok(Vec::new());
         }
-        self.last_share_key.insert(from, message.public_share);
-        let kept = self.share_keys.entry(from).or_default();
-        if kept.len() < MAX_SHARE_KEYS {
-            kept.push_back(message.public_share);
-        }
+        kept.push_back(message.public_share);
         self.compare(rng)
     }
 
