@@ -7,6 +7,7 @@ use std::time::Duration;
 use coxswain_dv_crypto::k1::IdentityPublic;
 use coxswain_dv_dkg::ceremony::{Ceremony, Effect, Event, Failure, Outcome, Settings, Tag, Token};
 use coxswain_dv_net::{Incoming, Network, PeerId, Protocol, Reply, SendError, peer_id};
+use coxswain_dv_wire::bounds::CeremonySize;
 use coxswain_dv_wire::peerinfo::{DV_CLIENT, PeerInfo};
 use coxswain_dv_wire::protocol::{self as protocols, PROTOCOLS};
 use coxswain_dv_wire::sync::MsgSyncResponse;
@@ -101,7 +102,16 @@ pub async fn run(
 }
 
 fn network_settings(dkg: &Dkg, peers: &[PeerId]) -> coxswain_dv_net::Settings {
-    let spoken = PROTOCOLS.iter().filter_map(|protocol| Protocol::of_ceremony(protocol, dkg.limits.step));
+    // What a peer can make this node read follows from the ceremony, not from what charon would read.
+    let size = CeremonySize {
+        nodes: peers.len(),
+        validators: dkg.definition.validators.len(),
+        threshold: usize::try_from(dkg.definition.threshold).unwrap_or(usize::MAX),
+    };
+    let spoken = PROTOCOLS.iter().filter_map(|protocol| {
+        let known = Protocol::of_ceremony(protocol, dkg.limits.step)?;
+        Some(Protocol { max_bytes: size.max_bytes(protocol), ..known })
+    });
     coxswain_dv_net::Settings {
         key: dkg.key.clone(),
         agent: format!("coxswain/{}", env!("CARGO_PKG_VERSION")),
