@@ -465,3 +465,49 @@ fn a_killed_process_leaves_no_part_of_a_key() {
     assert!(create().status().unwrap().success());
     assert_eq!(names(&node), [KEY]);
 }
+
+// ----------------------------------------------------------------------------------------------------- ceremony
+
+/// `--no-verify` says what is wrong with a definition and goes on; nothing is made before there is a place for it.
+#[test]
+fn a_definition_that_does_not_verify_is_refused_unless_told() {
+    let dir = directory();
+    let enr = |name: &str| {
+        let ran = run(&mut coxswain(dir.path(), &["dv", "create", "enr", "--data-dir", name]));
+        ran.stdout.lines().find(|line| line.starts_with("enr:")).unwrap().to_owned()
+    };
+    let enrs = [enr("n0"), enr("n1"), enr("n2")].join(",");
+    let address = "0x388C818CA8B9251b393131C08a736A67ccB19297";
+    let args = [
+        "dv",
+        "create",
+        "dkg",
+        "--network",
+        "hoodi",
+        "--num-validators",
+        "1",
+        "--name",
+        "a",
+        "--output-dir",
+        ".",
+    ];
+    let more =
+        ["--fee-recipient-addresses", address, "--withdrawal-addresses", address, "--operator-enrs", &enrs];
+    let made = run(&mut coxswain(dir.path(), &[&args[..], &more[..]].concat()));
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    let path = dir.path().join("cluster-definition.json");
+    let text = fs::read_to_string(&path).unwrap().replace("\"name\": \"a\"", "\"name\": \"b\"");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(&path, text).unwrap();
+    let dkg = ["dv", "dkg", "--definition-file", "cluster-definition.json", "--data-dir", "nowhere"];
+    let refused = run(&mut coxswain(dir.path(), &dkg));
+    assert_eq!(refused.code, 1);
+    assert!(
+        refused.stderr.contains("config_hash") && !refused.stderr.contains("nowhere"),
+        "{}",
+        refused.stderr
+    );
+    let warned = run(&mut coxswain(dir.path(), &[&dkg[..], &["--no-verify"]].concat()));
+    assert_eq!(warned.code, 1);
+    assert!(warned.stderr.contains("warning: ") && warned.stderr.contains("nowhere"), "{}", warned.stderr);
+}

@@ -22,6 +22,16 @@ impl CliError {
         CliError { failure, sources: Sources::default() }
     }
 
+    /// In one line, where it is no more than a warning.
+    pub fn summary(&self) -> String {
+        match &self.failure {
+            Failure::Other { what, why, .. } => format!("{what}: {why}"),
+            Failure::Busy(_) | Failure::Diagnostics(_) => {
+                text(&self.failure, Colour::Off).trim_end().to_owned()
+            }
+        }
+    }
+
     /// The exit code.
     pub fn exit(&self) -> Exit {
         match self.failure {

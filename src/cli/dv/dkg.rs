@@ -111,7 +111,8 @@ impl Run for DkgCommand {
         let networks = Networks::default();
         let servers = self.servers()?;
         let contracts = servers::contracts(cx, &self.execution_client_rpc_endpoint)?;
-        let definition = servers::definition(cx, &self.definition_file, &networks, &contracts)?;
+        let read = if self.no_verify { servers::definition_unverified } else { servers::definition };
+        let definition = read(cx, &self.definition_file, &networks, &contracts)?;
         definition
             .check_ceremony(settings::low_threshold(self.allow_low_threshold))
             .map_err(settings::refused("checking the definition"))?;

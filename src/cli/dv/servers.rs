@@ -32,13 +32,11 @@ pub(super) fn contracts(cx: &Cx, endpoint: &str) -> Result<Contracts, CliError> 
     })
 }
 
-/// A definition from a file or a URL, verified.
-pub(super) fn definition(
-    cx: &Cx,
-    source: &str,
-    networks: &Networks,
-    contracts: &Contracts,
-) -> Result<Definition, CliError> {
+/// What is not as its creator made it.
+const AGAIN: &str = "ask for the file again: it is not as its creator made it";
+
+/// A definition from a file or a URL, and what was read.
+fn read_definition(cx: &Cx, source: &str) -> Result<(String, Definition), CliError> {
     let (what, text) = match source.split_once("://") {
         Some(_) => {
             let url = address("definition-file", source)?;
@@ -50,15 +48,52 @@ pub(super) fn definition(
             (format!("reading the definition {}", path.display()), settings::read_definition(&path)?)
         }
     };
-    let again = "ask for the file again: it is not as its creator made it";
-    let definition = Definition::parse(&text).map_err(|e| CliError::other(&what, e, again))?;
-    let questions = definition.verify(networks).map_err(|e| CliError::other(&what, e, again))?;
+    let definition = Definition::parse(&text).map_err(|e| CliError::other(&what, e, AGAIN))?;
+    Ok((what, definition))
+}
+
+fn verify(
+    cx: &Cx,
+    what: &str,
+    definition: &Definition,
+    (networks, contracts): (&Networks, &Contracts),
+) -> Result<(), CliError> {
+    let questions = definition.verify(networks).map_err(|e| CliError::other(what, e, AGAIN))?;
     cx.block_on(async {
         contracts.settle(&questions).await.map_err(|unsettled: Unsettled| {
             let next = unsettled.next();
-            CliError::other(&what, unsettled, next)
+            CliError::other(what, unsettled, next)
         })
-    })?;
+    })
+}
+
+/// A definition from a file or a URL, verified.
+pub(super) fn definition(
+    cx: &Cx,
+    source: &str,
+    networks: &Networks,
+    contracts: &Contracts,
+) -> Result<Definition, CliError> {
+    let (what, definition) = read_definition(cx, source)?;
+    verify(cx, &what, &definition, (networks, contracts))?;
+    Ok(definition)
+}
+
+/// A definition from a file or a URL, of which only is said what is wrong with its hashes and signatures. Hashes that are
+/// not there are made.
+pub(super) fn definition_unverified(
+    cx: &Cx,
+    source: &str,
+    networks: &Networks,
+    contracts: &Contracts,
+) -> Result<Definition, CliError> {
+    let (what, definition) = read_definition(cx, source)?;
+    if let Err(error) = verify(cx, &what, &definition, (networks, contracts)) {
+        cx.terminal.err(&format!("warning: {} (--no-verify)\n", error.summary()));
+    }
+    if definition.definition_hash.is_empty() {
+        return definition.with_hashes().map_err(|e| CliError::other(what, e, AGAIN));
+    }
     Ok(definition)
 }
 
