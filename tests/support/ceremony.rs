@@ -87,6 +87,10 @@ impl Process {
         assert!(self.reaches(text), "{}: no {text:?} in\n{}", self.name, self.seen);
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         // Not waited for yet, so the number is still its own.
@@ -287,8 +291,9 @@ impl Group {
 /// What all nodes of a test are given.
 pub(crate) fn ceremony_args(command: &mut Command, relay: &str, more: &[&str]) {
     let has = |flag: &str| more.iter().any(|arg| arg.starts_with(flag));
-    command.args(["--p2p-relays", relay, "--log-level=debug"]);
+    command.args(["--p2p-relays", relay]);
     for (flag, value) in [
+        ("--log-level", "debug"),
         ("--definition-file", "cluster-definition.json"),
         ("--shutdown-delay", "500ms"),
         ("--timeout", "60s"),
@@ -311,4 +316,169 @@ pub(crate) fn names(dir: &Path) -> Vec<String> {
 
 pub(crate) fn mode_of(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+/// A line between nodes and a relay that is slow, and loses: what TCP makes of a lost packet is a longer wait.
+pub(crate) struct SlowLine {
+    pub(crate) port: u16,
+}
+
+/// One way takes this long, give or take, and a lost piece is sent again after `LOST`.
+const DELAY: Duration = Duration::from_millis(40);
+const JITTER_MS: u64 = 20;
+const LOST: Duration = Duration::from_millis(200);
+const LOSS_PERCENT: u64 = 2;
+
+impl SlowLine {
+    /// To a port of this machine. Its threads end with the test program.
+    pub(crate) fn to(target: u16, seed: u64) -> SlowLine {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            for (number, from) in listener.incoming().map_while(Result::ok).enumerate() {
+                let Ok(to) = std::net::TcpStream::connect(("127.0.0.1", target)) else { return };
+                let seed = seed + 2 * number as u64;
+                carry(from.try_clone().unwrap(), to.try_clone().unwrap(), seed);
+                carry(to, from, seed + 1);
+            }
+        });
+        SlowLine { port }
+    }
+}
+
+fn carry(mut from: std::net::TcpStream, mut to: std::net::TcpStream, mut seed: u64) {
+    use std::io::{Read as _, Write as _};
+    let (send, receive) = channel::<(Instant, Vec<u8>)>();
+    std::thread::spawn(move || {
+        let (mut buffer, mut last) = (vec![0; 1400], Instant::now());
+        while let Ok(count @ 1..) = from.read(&mut buffer) {
+            let mut wait = DELAY + Duration::from_millis(random(&mut seed) % JITTER_MS);
+            if random(&mut seed) % 100 < LOSS_PERCENT {
+                wait += LOST;
+            }
+            last = last.max(Instant::now() + wait);
+            if send.send((last, buffer[..count].to_vec())).is_err() {
+                return;
+            }
+        }
+    });
+    std::thread::spawn(move || {
+        while let Ok((due, piece)) = receive.recv() {
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            if to.write_all(&piece).is_err() {
+                break;
+            }
+        }
+        // The other side may have closed it.
+        let _ = to.shutdown(std::net::Shutdown::Both);
+    });
+}
+
+/// The next of a sequence (SplitMix64), for tests that print their seed.
+pub(crate) fn random(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// Network namespaces of this test, one for the relay and one for each node, on one bridge.
+pub(crate) struct Namespaces {
+    prefix: String,
+    count: usize,
+}
+
+/// Where the relay is.
+pub(crate) const RELAY_IP: &str = "10.77.0.1";
+
+fn ip(args: &[&str]) -> Ran {
+    run(Command::new("ip").args(args))
+}
+
+impl Drop for Namespaces {
+    fn drop(&mut self) {
+        for at in 0..=self.count {
+            let name = self.name(at);
+            let _ = Command::new("ip").args(["netns", "del", &name]).stderr(Stdio::null()).status();
+        }
+    }
+}
+
+impl Namespaces {
+    /// Says why there are none.
+    pub(crate) fn new(count: usize) -> Result<Namespaces, String> {
+        if !rustix::process::getuid().is_root() {
+            return Err("only root makes network namespaces".to_owned());
+        }
+        if Command::new("ip").arg("-V").output().is_err() {
+            return Err("no ip".to_owned());
+        }
+        let spaces = Namespaces { prefix: format!("cx{}", std::process::id()), count };
+        let relay = spaces.name(0);
+        let made = ip(&["netns", "add", &relay]);
+        if made.code != 0 {
+            return Err(format!("no namespace can be made: {}", made.stderr.trim()));
+        }
+        for args in [
+            "link set lo up",
+            "link add bridge type bridge",
+            "link set bridge up",
+            "addr add 10.77.0.1/24 dev bridge",
+        ] {
+            spaces.in_space(0, args);
+        }
+        for node in 1..=count {
+            let name = spaces.name(node);
+            ip(&["netns", "add", &name]).ok();
+            spaces.in_space(0, &format!("link add port{node} type veth peer name eth0 netns {name}"));
+            spaces.in_space(0, &format!("link set port{node} master bridge up"));
+            spaces.in_space(node, "link set lo up");
+            spaces.in_space(node, &format!("addr add 10.77.0.{}/24 dev eth0", node + 1));
+            spaces.in_space(node, "link set eth0 up");
+        }
+        Ok(spaces)
+    }
+
+    fn name(&self, at: usize) -> String {
+        format!("{}-{at}", self.prefix)
+    }
+
+    #[track_caller]
+    fn in_space(&self, at: usize, args: &str) {
+        let name = self.name(at);
+        let args: Vec<&str> = ["-n", &name].into_iter().chain(args.split(' ')).collect();
+        ip(&args).ok();
+    }
+
+    /// Packets of every node wait and are lost. Says why not.
+    pub(crate) fn disturb(&self) -> Result<(), String> {
+        for node in 1..=self.count {
+            for (space, device) in [(node, "eth0".to_owned()), (0, format!("port{node}"))] {
+                let rule = "root netem delay 40ms 10ms loss 2%";
+                let args = ["-n", &self.name(space), "qdisc", "add", "dev", &device].map(str::to_owned);
+                let mut tc = Command::new("tc");
+                tc.args(args).args(rule.split(' '));
+                if Command::new("tc").arg("-V").output().is_err() {
+                    return Err("no tc".to_owned());
+                }
+                let done = run(&mut tc);
+                if done.code != 0 {
+                    return Err(format!("no netem: {}", done.stderr.trim()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The same command, in the namespace of the relay (0) or of a node (from 1).
+    pub(crate) fn inside(&self, at: usize, command: &Command) -> Command {
+        let mut inside = Command::new("ip");
+        inside.args(["netns", "exec", &self.name(at)]).arg(command.get_program()).args(command.get_args());
+        if let Some(dir) = command.get_current_dir() {
+            inside.current_dir(dir).env_clear().env("HOME", dir);
+        }
+        inside.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        inside
+    }
 }
