@@ -1,0 +1,451 @@
+//! Key ceremonies of real processes: through our relay, over slow and broken lines, beside charon, and with every fault
+//! that operators meet. What must hold: all nodes end with the same lock, or a node that fails says who is to blame and
+//! has no key.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test says why it was skipped, and fails where something is not as it made it"
+)]
+
+#[path = "support/ceremony.rs"]
+mod ceremony;
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use ceremony::{Group, LIMIT, Namespaces, Process, RELAY_IP, Relay, SlowLine, ceremony_args, coxswain, mode_of, names, random};
+use coxswain::dv::keystores;
+use coxswain_dv_types::cluster::Lock;
+use rustix::process::Signal;
+use support::{Ran, run};
+
+fn lock_of(node: &Path) -> Lock {
+    Lock::parse(&fs::read(node.join("cluster-lock.json")).unwrap()).unwrap()
+}
+
+/// Public keys of the keys in a directory.
+fn publics(dir: &Path) -> Vec<Vec<u8>> {
+    let keys = keystores::load_sequence(dir).unwrap_or_else(|e| panic!("{e:?}"));
+    keys.iter().map(|key| key.public().to_bytes().to_vec()).collect()
+}
+
+fn end_all(nodes: Vec<Process>) -> Vec<Ran> {
+    nodes.into_iter().map(Process::end).collect()
+}
+
+#[track_caller]
+fn succeeded(outputs: &[Ran]) {
+    for (node, ran) in outputs.iter().enumerate() {
+        assert_eq!(ran.code, 0, "node {node}\n{}\n{}", ran.stdout, ran.stderr);
+    }
+}
+
+/// All nodes have everything, and it fits together.
+#[track_caller]
+fn check_whole(group: &Group, validators: usize) -> Lock {
+    let first = fs::read(group.at(0).join("cluster-lock.json")).unwrap();
+    for node in 0..group.nodes.len() {
+        let at = group.at(node);
+        assert_eq!(fs::read(at.join("cluster-lock.json")).unwrap(), first, "the same bytes in every node");
+        assert_eq!(publics(&at.join("validator_keys")).len(), validators);
+        run(&mut coxswain(group.path(), &["verify", &group.nodes[node]])).ok();
+    }
+    let lock = lock_of(&group.at(0));
+    run(&mut coxswain(group.path(), &["combine", "--cluster-dir=.", "--output-dir=whole"])).ok();
+    let keys: Vec<Vec<u8>> = lock.validators.iter().map(|validator| validator.public_key.to_vec()).collect();
+    assert_eq!(keys.len(), validators);
+    assert_eq!(publics(&group.path().join("whole")), keys, "the shares are those of the lock's keys");
+    lock
+}
+
+fn check_modes(node: &Path) {
+    for (name, mode) in [
+        ("charon-enr-private-key", 0o600),
+        ("cluster-lock.json", 0o444),
+        ("deposit-data.json", 0o444),
+        ("deposit-data-1eth.json", 0o444),
+        ("validator_keys/keystore-0.json", 0o444),
+        ("validator_keys/keystore-0.txt", 0o400),
+    ] {
+        assert_eq!(mode_of(&node.join(name)), mode, "{name}");
+    }
+    assert_eq!(mode_of(&node.join("validator_keys")) & 0o022, 0, "only the owner puts keys there");
+}
+
+// -------------------------------------------------------------------------------------------------- through our relay
+
+#[track_caller]
+fn check_ceremony(count: usize, validators: usize, more: &[&str]) {
+    let number = format!("--num-validators={validators}");
+    let group = Group::new(count, &[&[number.as_str()], more].concat());
+    let relay = Relay::start(group.path());
+    let outputs = end_all(group.start_all(&relay.url, &[]));
+    succeeded(&outputs);
+    let lock = check_whole(&group, validators);
+    let hash = format!("0x{}", hex::encode(&*lock.lock_hash));
+    for (node, ran) in outputs.iter().enumerate() {
+        assert!(ran.stdout.contains(&hash), "{}", ran.stdout);
+        check_modes(&group.at(node));
+        let has = ["cluster-lock.json", "deposit-data-1eth.json", "deposit-data.json", "validator_keys"];
+        assert_eq!(group.has(node), has, "and nothing else");
+    }
+    group.told_no_secret(&outputs);
+}
+
+#[test]
+fn three_nodes_make_keys() {
+    check_ceremony(3, 3, &[]);
+}
+
+#[test]
+fn four_nodes_make_keys() {
+    check_ceremony(4, 2, &[]);
+}
+
+#[test]
+fn four_nodes_make_keys_by_pedersen() {
+    check_ceremony(4, 2, &["--dkg-algorithm=pedersen"]);
+}
+
+#[test]
+fn seven_nodes_make_keys() {
+    check_ceremony(7, 1, &[]);
+}
+
+#[test]
+fn ten_nodes_make_keys() {
+    check_ceremony(10, 1, &[]);
+}
+
+// --------------------------------------------------------------------------------------------------------- bad lines
+
+/// Runs everywhere, where namespaces with netem do not.
+#[test]
+fn nodes_make_keys_over_slow_lines_that_lose() {
+    let group = Group::new(4, &["--num-validators=1"]);
+    let relay = Relay::start(group.path());
+    let line = SlowLine::to(relay.p2p, 7);
+    let address = format!("/ip4/127.0.0.1/tcp/{}/p2p/{}", line.port, relay.id);
+    let outputs = end_all(group.start_all(&address, &[]));
+    succeeded(&outputs);
+    check_whole(&group, 1);
+}
+
+#[test]
+fn nodes_make_keys_across_network_namespaces() {
+    const HTTP: u16 = 3640;
+    let spaces = match Namespaces::new(4) {
+        Ok(spaces) => spaces,
+        Err(why) => return println!("skipped: {why}"),
+    };
+    if let Err(why) = spaces.disturb() {
+        println!("skipped: delay and loss: {why}");
+    }
+    let group = Group::new(4, &["--num-validators=1"]);
+    let mut relay = coxswain(group.path(), &["relay", "--data-dir=relay", "--p2p-advertise-private-addresses"]);
+    relay.arg(format!("--http-address={RELAY_IP}:{HTTP}")).arg(format!("--p2p-tcp-address={RELAY_IP}:3610"));
+    let out = group.path().join("relay.out");
+    let mut relay = Process::start("relay", &mut spaces.inside(0, &relay), &out);
+    relay.until("the relay is ready");
+    let url = format!("http://{RELAY_IP}:{HTTP}");
+    let start = |node: usize| {
+        let command = group.command(node, &url, &[]);
+        group.spawn(node, &mut spaces.inside(node + 1, &command))
+    };
+    let outputs = end_all((0..4).map(start).collect());
+    succeeded(&outputs);
+    check_whole(&group, 1);
+}
+
+// ------------------------------------------------------------------------------------------------------------ faults
+
+/// Nobody has anything, nobody has told a secret, and those who are asked name the culprit.
+#[track_caller]
+fn check_failed(group: &Group, outputs: &[(usize, Ran)], culprit: usize) {
+    for (node, ran) in outputs {
+        assert_eq!(ran.code, 1, "node {node}\n{}\n{}", ran.stdout, ran.stderr);
+        let error = error_of(ran);
+        if *node != culprit {
+            assert!(error.contains(&group.title(culprit)), "node {node} does not name {culprit}: {error}");
+        }
+        assert!(ran.stdout.is_empty(), "{}", ran.stdout);
+    }
+    check_nothing(group);
+    let outputs: Vec<Ran> = outputs.iter().map(|(_, ran)| ran.clone()).collect();
+    group.told_no_secret(&outputs);
+}
+
+/// What a command says last.
+fn error_of(ran: &Ran) -> &str {
+    ran.stderr.rfind("error").map_or("", |at| &ran.stderr[at..])
+}
+
+/// No node has anything but its key, not even after the next start.
+#[track_caller]
+fn check_nothing(group: &Group) {
+    for node in 0..group.nodes.len() {
+        restart_in_vain(group, node);
+        assert!(group.has(node).is_empty(), "node {node} has {:?}", group.has(node));
+    }
+}
+
+/// What was left half written goes before anything else is looked at.
+fn restart_in_vain(group: &Group, node: usize) -> Ran {
+    run(&mut group.command(node, "http://127.0.0.1:1", &["--connect-timeout=1ms"])).expect(1)
+}
+
+fn numbered(outputs: Vec<Ran>) -> Vec<(usize, Ran)> {
+    outputs.into_iter().enumerate().collect()
+}
+
+#[test]
+fn a_node_that_never_comes_is_named() {
+    let group = Group::new(4, &["--num-validators=1"]);
+    let relay = Relay::start(group.path());
+    let nodes = (0..3).map(|node| group.start(node, &relay.url, &["--connect-timeout=4s"])).collect();
+    let outputs = numbered(end_all(nodes));
+    for (_, ran) in &outputs {
+        assert!(error_of(ran).contains("after 4 s these nodes are still not there"), "{}", ran.stderr);
+    }
+    check_failed(&group, &outputs, 3);
+}
+
+#[test]
+fn another_definition_is_found_out() {
+    let group = Group::new(4, &["--num-validators=1"]);
+    group.define(coxswain(group.path(), &[]), "other-", &["--num-validators=2"]);
+    let relay = Relay::start(group.path());
+    let start = |node: usize| {
+        let definition = if node == 2 { "other-cluster-definition.json" } else { "cluster-definition.json" };
+        let flag = format!("--definition-file={definition}");
+        group.start(node, &relay.url, &[&flag, "--timeout=10s", "--connect-timeout=20s"])
+    };
+    let outputs = numbered(end_all((0..4).map(start).collect()));
+    check_failed(&group, &outputs, 2);
+}
+
+#[test]
+fn another_version_is_found_out() {
+    let group = Group::new(4, &["--num-validators=1"]);
+    let relay = Relay::start(group.path());
+    let start = |node: usize| {
+        let version = if node == 1 { "--charon-version=v1.10.0" } else { "--charon-version=v1.11.0" };
+        group.start(node, &relay.url, &[version, "--timeout=10s", "--connect-timeout=20s"])
+    };
+    let outputs = numbered(end_all((0..4).map(start).collect()));
+    check_failed(&group, &outputs, 1);
+}
+
+#[test]
+fn a_node_that_is_stopped_and_started_again_ends_the_ceremony() {
+    let group = Group::new(4, &["--num-validators=20"]);
+    let relay = Relay::start(group.path());
+    let more = ["--timeout=5s", "--connect-timeout=20s"];
+    let mut nodes = group.start_all(&relay.url, &more);
+    let mut first = nodes.pop().unwrap();
+    first.until("making keys");
+    first.signal(Signal::INT);
+    let first = first.end().expect(1);
+    assert!(first.stderr.contains("stopped by the operator"), "{}", first.stderr);
+    let again = group.start(3, &relay.url, &["--timeout=5s", "--connect-timeout=6s"]);
+    let mut outputs = numbered(end_all(nodes));
+    let again = again.end();
+    println!("the node that came again says: {}", error_of(&again));
+    outputs.push((3, first));
+    outputs.push((3, again));
+    check_failed(&group, &outputs, 3);
+}
+
+#[test]
+fn without_a_relay_there_is_no_ceremony() {
+    let group = Group::new(4, &["--num-validators=1"]);
+    let relay = Relay::start(group.path());
+    let url = relay.url.clone();
+    drop(relay);
+    let outputs = numbered(end_all(group.start_all(&url, &["--connect-timeout=2s"])));
+    check_failed(&group, &outputs[1..], 0);
+    check_failed(&group, &outputs[..1], 1);
+}
+
+#[test]
+fn a_relay_that_dies_ends_the_ceremony() {
+    let group = Group::new(4, &["--num-validators=20"]);
+    let relay = Relay::start(group.path());
+    let mut nodes = group.start_all(&relay.url, &["--timeout=5s", "--connect-timeout=20s"]);
+    // Without this node nobody gets far, and it goes on when there is no relay any more.
+    nodes[3].until("making keys");
+    nodes[3].signal(Signal::STOP);
+    drop(relay);
+    nodes[3].signal(Signal::CONT);
+    let outputs = numbered(end_all(nodes));
+    for (node, ran) in &outputs {
+        assert!(error_of(ran).contains("node "), "node {node} names nobody: {}", error_of(ran));
+        assert_eq!(ran.code, 1, "node {node}\n{}", ran.stderr);
+    }
+    check_failed(&group, &outputs[..3], 3);
+}
+
+/// Where nodes are killed: after a line that says a stage begins, and so many lines later.
+const STAGES: [&str; 8] = [
+    "a relay is found",
+    "making keys",
+    "signing deposits",
+    "signing registrations",
+    "signing the lock",
+    "signing as nodes",
+    "storing keys",
+    "saying goodbye",
+];
+
+/// What is known of a ceremony in which a node was killed. Whoever got so far that it signed the lock as a node may have
+/// let others finish.
+#[track_caller]
+fn check_killed(stage: &str, group: &Group, victim: &Ran, others: &[(usize, Ran)]) -> usize {
+    // What a crash left complete is put in place by the next start, and what was not is removed.
+    restart_in_vain(group, 3);
+    let mut locks = Vec::new();
+    for node in 0..4 {
+        let has = group.has(node);
+        if has.is_empty() {
+            continue;
+        }
+        assert_eq!(has, ["cluster-lock.json", "deposit-data-1eth.json", "deposit-data.json", "validator_keys"]);
+        locks.push(fs::read(group.at(node).join("cluster-lock.json")).unwrap());
+        run(&mut coxswain(group.path(), &["verify", &group.nodes[node]])).ok();
+    }
+    assert!(locks.iter().all(|lock| *lock == locks[0]), "{stage}: two locks");
+    let may_be_whole = victim.stderr.contains("signing as nodes");
+    assert!(locks.is_empty() || may_be_whole, "{stage}: {} nodes have keys", locks.len());
+    for (node, ran) in others {
+        let is_whole = !group.has(*node).is_empty();
+        let names_it = ran.stderr.contains(&group.title(3));
+        match ran.code {
+            0 => assert!(is_whole, "{stage}: node {node} succeeded without keys"),
+            1 => assert!(names_it, "{stage}: node {node} does not name the victim\n{}", error_of(ran)),
+            code => panic!("{stage}: node {node} ended with {code}\n{}", ran.stderr),
+        }
+    }
+    locks.len()
+}
+
+fn killed_at(stage: &'static str, lines: u64) -> usize {
+    let group = Group::new(4, &["--num-validators=1"]);
+    let relay = Relay::start(group.path());
+    let mut nodes = group.start_all(&relay.url, &["--timeout=5s", "--connect-timeout=5s"]);
+    let mut victim = nodes.pop().unwrap();
+    victim.until(stage);
+    let deadline = Instant::now() + LIMIT;
+    for _ in 0..lines {
+        if victim.next_line(deadline).is_none() {
+            break;
+        }
+    }
+    victim.signal(Signal::KILL);
+    let victim = victim.end();
+    let others = numbered(end_all(nodes));
+    let whole = check_killed(stage, &group, &victim, &others);
+    let outputs: Vec<Ran> = others.into_iter().map(|(_, ran)| ran).chain([victim]).collect();
+    group.told_no_secret(&outputs);
+    whole
+}
+
+#[test]
+fn a_node_killed_at_any_moment_leaves_no_half_of_a_cluster() {
+    let seed = 20_261_127;
+    let mut state = seed;
+    let moments: Vec<(&str, u64)> = STAGES.iter().map(|stage| (*stage, random(&mut state) % 4)).collect();
+    let results: Vec<usize> = std::thread::scope(|scope| {
+        let at = |(stage, lines): &(&'static str, u64)| {
+            let (stage, lines) = (*stage, *lines);
+            scope.spawn(move || killed_at(stage, lines))
+        };
+        let (early, late) = moments.split_at(STAGES.len() / 2);
+        let mut results = Vec::new();
+        for half in [early, late] {
+            let running: Vec<_> = half.iter().map(at).collect();
+            results.extend(running.into_iter().map(|one| one.join().unwrap()));
+        }
+        results
+    });
+    for ((stage, lines), whole) in moments.iter().zip(&results) {
+        println!("seed {seed}: killed {lines} lines after {stage:?}: {whole} nodes have the whole");
+    }
+    assert_eq!(results[0], 0, "nobody has keys of a ceremony that had not begun");
+}
+
+/// What a node looks at before it says anything to anybody.
+#[test]
+fn a_directory_that_cannot_take_the_keys_is_refused_at_once() {
+    let group = Group::new(3, &["--num-validators=1"]);
+    let relay = "http://127.0.0.1:1";
+    for there in ["cluster-lock.json", "validator_keys", "deposit-data-32eth.json"] {
+        let path = group.at(0).join(there);
+        fs::write(&path, "mine").unwrap();
+        let ran = run(&mut group.command(0, relay, &[])).expect(1);
+        assert!(ran.stderr.contains(&format!("{there} is there already")), "{}", ran.stderr);
+        assert_eq!(fs::read(&path).unwrap(), b"mine");
+        assert_eq!(group.has(0), [there], "nothing was added");
+        fs::remove_file(path).unwrap();
+    }
+    let ran = run(&mut group.command(0, relay, &["--definition-file=none.json"])).expect(1);
+    assert!(ran.stderr.contains("none.json"), "{}", ran.stderr);
+    fs::rename(group.at(1).join(ceremony::KEY), group.at(1).join("away")).unwrap();
+    let ran = run(&mut group.command(1, relay, &[])).expect(1);
+    assert!(ran.stderr.contains("n1 has no key of a node"), "{}", ran.stderr);
+    for (how, says) in [
+        ("mount -t tmpfs -o size=1m,mode=755 none n2", "n2 has room for"),
+        ("mount --bind n2 n2 && mount -o remount,bind,ro n2", "n2"),
+    ] {
+        let Some(mut command) = mounted(&group, 2, how, &group.command(2, relay, &[])) else { return };
+        let ran = run(&mut command).expect(1);
+        assert!(error_of(&ran).contains(says), "{}", ran.stderr);
+        assert!(group.has(2).is_empty());
+    }
+}
+
+/// A command in a namespace where the directory of its node is on another file system, with its key.
+fn mounted(group: &Group, node: usize, how: &str, command: &Command) -> Option<Command> {
+    if !rustix::process::getuid().is_root() {
+        println!("skipped: only root mounts");
+        return None;
+    }
+    let (name, key) = (&group.nodes[node], ceremony::KEY);
+    let script = format!(
+        "cp -p {name}/{key} key-of-{name} && {how} && ( test -e {name}/{key} || cp -p key-of-{name} {name}/{key} ) && \
+         exec \"$@\""
+    );
+    let mut mounted = Command::new("unshare");
+    mounted.args(["-m", "sh", "-c", &script, "sh"]).arg(command.get_program()).args(command.get_args());
+    mounted.current_dir(group.path()).env_clear().env("HOME", group.path());
+    mounted.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    Some(mounted)
+}
+
+#[test]
+fn a_disk_that_fills_up_meanwhile_leaves_no_half_of_the_keys() {
+    let group = Group::new(4, &["--num-validators=1"]);
+    let relay = Relay::start(group.path());
+    let more = ["--timeout=10s", "--connect-timeout=30s"];
+    let how = "mount -t tmpfs -o size=6m,mode=755 none n3";
+    let Some(mut command) = mounted(&group, 3, how, &group.command(3, &relay.url, &more)) else { return };
+    let mut victim = group.spawn(3, &mut command);
+    victim.until("a relay is found");
+    let seen = PathBuf::from(format!("/proc/{}/root", victim.id())).join(group.at(3).strip_prefix("/").unwrap());
+    fs::write(seen.join("filler"), vec![0; 8 << 20]).unwrap_err();
+    let mut nodes: Vec<Process> = (0..3).map(|node| group.start(node, &relay.url, &more)).collect();
+    victim.until("storing keys");
+    // Another process of this file system's namespace sees what is left.
+    let victim = victim.end().expect(1);
+    assert!(error_of(&victim).contains("storing the keys"), "{}", victim.stderr);
+    println!("the node with the full disk says: {}", error_of(&victim));
+    let outputs = numbered(end_all(std::mem::take(&mut nodes)));
+    for (node, ran) in &outputs {
+        assert_eq!(ran.code, 1, "node {node}\n{}", ran.stderr);
+        assert!(ran.stderr.contains(&group.title(3)), "node {node} does not name the victim\n{}", ran.stderr);
+        println!("node {node} says: {}", ran.stderr.lines().last().unwrap_or_default());
+    }
+}
