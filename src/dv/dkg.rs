@@ -102,6 +102,9 @@ pub enum DkgError {
     /// The ceremony.
     #[error(transparent)]
     Ceremony(#[from] Failure),
+    /// The ceremony, when there is no relay any more.
+    #[error("{0}; no relay is connected any more, and it may be that alone")]
+    RelayLost(Failure),
     /// It was stopped.
     #[error("stopped by the operator")]
     Stopped,

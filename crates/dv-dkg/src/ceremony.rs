@@ -64,6 +64,9 @@ const NAMES: Names = &[
 const PEDERSEN: &str = "pedersen";
 /// What each validator adds to a limit, on each node: what a slow machine needs for its signatures.
 const PER_VALIDATOR: Duration = Duration::from_millis(20);
+/// How long better evidence is waited for, when all that is known is that a peer is silent or has given up: it may have
+/// done so because of somebody else. Shorter than the time in which a node that failed still says why.
+const DOUBT: Duration = Duration::from_secs(1);
 
 /// How long a node waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -299,6 +302,8 @@ pub struct Ceremony {
     on_the_way: BTreeSet<(usize, Tag)>,
     told: Option<Progress>,
     failure: Option<String>,
+    /// It will fail, and until then looks for the culprit.
+    doubt: Option<(Failure, Duration)>,
     effects: Vec<Effect>,
 }
 
@@ -334,6 +339,7 @@ impl Ceremony {
             on_the_way: BTreeSet::new(),
             told: None,
             failure: None,
+            doubt: None,
             effects: Vec::new(),
             limits: Limits { step: limits.step.saturating_add(more), ..limits },
             definition,
@@ -356,15 +362,35 @@ impl Ceremony {
     /// Takes what happened at `now`, since the beginning, on a clock that never goes back.
     pub fn step(&mut self, now: Duration, event: Event) -> Vec<Effect> {
         self.now = now;
-        if let Err(failure) = self.take(event).and_then(|()| self.proceed()) {
+        // Who is in doubt only listens: a ceremony that will fail must not come to keys.
+        let proceeded =
+            self.take(event).and_then(|()| if self.doubt.is_none() { self.proceed() } else { Ok(()) });
+        if let Err(failure) = proceeded {
+            self.blame(failure);
+        }
+        if let Some((failure, _)) = self.doubt.take_if(|(_, until)| *until <= now) {
             self.fail(failure);
         }
         std::mem::take(&mut self.effects)
     }
 
+    /// Fails at once where the culprit is known.
+    fn blame(&mut self, failure: Failure) {
+        let doubtful = failure.doubtful();
+        match &mut self.doubt {
+            _ if doubtful == 0 || self.stage == Stage::Over => self.fail(failure),
+            Some((known, _)) if known.doubtful() > doubtful => *known = failure,
+            Some(_) => {}
+            None => self.doubt = Some((failure, self.now + DOUBT)),
+        }
+    }
+
     /// When to come back with [`Event::Tick`] at the latest.
     #[must_use]
     pub fn due(&self) -> Option<Duration> {
+        if let Some((_, until)) = &self.doubt {
+            return Some(*until);
+        }
         let deadline = (self.stage != Stage::Over).then_some(self.deadline);
         deadline.into_iter().chain(self.keygen.due()).min()
     }
@@ -375,6 +401,7 @@ impl Ceremony {
             self.effects.push(Effect::Failed(failure));
         }
         self.stage = Stage::Over;
+        self.doubt = None;
         // No key stays behind in a machine that will not use it.
         self.keygen = Keygen::Over;
         self.keys = None;

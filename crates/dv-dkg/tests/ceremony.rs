@@ -3,13 +3,16 @@
 mod world;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use coxswain_dv_crypto::bls::{SecretKey, recover_secret};
-use coxswain_dv_dkg::ceremony::Outcome;
+use coxswain_dv_crypto::k1::IdentityKey;
+use coxswain_dv_dkg::ceremony::{Ceremony, Effect, Event, Failure, Outcome, Settings, Tag};
 use coxswain_dv_types::cluster::{VERSIONS, Version};
 use coxswain_dv_types::network::Networks;
-use coxswain_dv_wire::broadcast::BCastMessage;
+use coxswain_dv_wire::broadcast::{BCastMessage, BroadcastVersion};
 use coxswain_dv_wire::protocol;
+use coxswain_dv_wire::sync::{self, MsgSync};
 use coxswain_dv_wire::version::Minor;
 
 use world::{End, Fate, World, definition, definition_by, keys};
@@ -134,6 +137,72 @@ fn a_node_that_leaves_ends_it_for_all() {
             );
         }
     }
+}
+
+/// A node that has not begun, among four, and one whose definition is another one.
+fn beginner() -> (Ceremony, IdentityKey) {
+    let keys = keys(4);
+    let settings = Settings {
+        definition: definition(Version::newest(), &keys, 1),
+        network: world::hoodi(),
+        networks: Networks::default(),
+        key: keys[0].clone(),
+        me: 0,
+        nodes: keys.iter().map(IdentityKey::public).collect(),
+        version: world::VERSION,
+        broadcast: BroadcastVersion::of(world::VERSION),
+        limits: world::LIMITS,
+        verify: true,
+    };
+    (Ceremony::new(settings).expect("numbers that go together").0, keys[3].clone())
+}
+
+fn failure(effects: Vec<Effect>) -> Option<Failure> {
+    effects
+        .into_iter()
+        .find_map(|effect| if let Effect::Failed(failure) = effect { Some(failure) } else { None })
+}
+
+fn not_delivered() -> Event {
+    Event::NotDelivered { to: 1, tag: Tag::Shares, why: "the stream ended".into() }
+}
+
+#[test]
+fn a_silent_node_is_blamed_when_nobody_knows_better() {
+    let second = Duration::from_secs(1);
+    let (mut machine, _) = beginner();
+    assert_eq!(failure(machine.step(second, not_delivered())).map(|f| f.to_string()), None);
+    assert_eq!(machine.due(), Some(second * 2));
+    let failed = failure(machine.step(second * 2, Event::Tick)).expect("it fails in the end");
+    assert_eq!(failed.places(), [1]);
+    assert_eq!(machine.due(), None);
+}
+
+#[test]
+fn what_a_node_says_counts_for_more_than_its_silence() {
+    let second = Duration::from_secs(1);
+    let (mut machine, _) = beginner();
+    let error = "node 3 did not take its shares".to_owned();
+    assert!(failure(machine.step(second, not_delivered())).is_none());
+    let told = Event::ReportAnswered { from: 2, leaving: false, error };
+    assert!(failure(machine.step(second, told)).is_none());
+    assert!(failure(machine.step(second, not_delivered())).is_none());
+    let failed = failure(machine.step(second * 2, Event::Tick)).expect("it fails in the end").to_string();
+    assert_eq!(failed, "node 2 refuses this node: node 3 did not take its shares");
+}
+
+#[test]
+fn evidence_ends_all_doubt() {
+    let second = Duration::from_secs(1);
+    let (mut machine, other) = beginner();
+    assert!(failure(machine.step(second, not_delivered())).is_none());
+    let report = MsgSync {
+        hash_signature: sync::sign(&other, &[7; 32]),
+        version: world::VERSION.to_string(),
+        ..MsgSync::default()
+    };
+    let failed = failure(machine.step(second, Event::Report { from: 3, report, token: 1 })).expect("at once");
+    assert_eq!(failed.places(), [3], "{failed}");
 }
 
 /// One node's messages on a protocol are spoilt on their way to one other.

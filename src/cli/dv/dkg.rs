@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use coxswain_dv_dkg::ceremony::{Limits, Outcome, Progress};
+use coxswain_dv_dkg::ceremony::{Failure, Limits, Outcome, Progress};
 use coxswain_dv_types::cluster::Definition;
 use coxswain_dv_types::network::Networks;
 use coxswain_dv_wire::version::Version;
@@ -288,7 +288,10 @@ fn delivered(delivery: &Delivery) -> String {
 fn store(place: &Mutex<Option<Place>>, outcome: &Outcome) -> Result<(), String> {
     let place = place.lock().unwrap_or_else(PoisonError::into_inner).take();
     let Some(place) = place else { return Err("it was stored already".to_owned()) };
-    place.store(outcome).map_err(|error| error.to_string())
+    place.store(outcome).map_err(|error| {
+        let why = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        format!("{error}{why}")
+    })
 }
 
 fn refused(error: PlaceError) -> CliError {
@@ -308,12 +311,23 @@ fn refused(error: PlaceError) -> CliError {
     CliError::other("looking for a place for the keys", error, next)
 }
 
+/// Places in a text: what a peer gives as its reason speaks of others.
+fn mentioned(text: &str) -> Vec<usize> {
+    let after = text.split("node ").skip(1);
+    after.filter_map(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()).collect()
+}
+
 fn explained(error: DkgError, names: &[String]) -> CliError {
-    let places = match &error {
-        DkgError::Ceremony(failure) => failure.places(),
+    let mut places = match &error {
+        DkgError::Ceremony(failure) | DkgError::RelayLost(failure) => failure.places(),
         DkgError::Missing { missing, .. } => missing.clone(),
         _ => Vec::new(),
     };
+    for place in mentioned(&error.to_string()) {
+        if place < names.len() && !places.contains(&place) {
+            places.push(place);
+        }
+    }
     let whom = match places.as_slice() {
         [] => String::new(),
         places => format!(" [{}]", listed(names, places)),
@@ -323,6 +337,13 @@ fn explained(error: DkgError, names: &[String]) -> CliError {
         DkgError::Stranger => "use the key whose record is in the definition",
         DkgError::Versions { .. } => "bring all nodes to one version of charon, or coxswain, and begin again",
         DkgError::Missing { .. } => "agree on a time with the other operators, and begin again together",
+        DkgError::Ceremony(Failure::Store(_)) | DkgError::RelayLost(Failure::Store(_)) => {
+            "this node has no keys, and the others may have theirs: let nobody deposit; mend the directory, and let all \
+             operators begin again together in clean directories"
+        }
+        DkgError::RelayLost(_) => {
+            "nothing was written; see that the relay runs, name several with --p2p-relays, and begin again together"
+        }
         DkgError::Stopped => "all operators begin again together; nothing was written",
         _ => "nothing was written; settle it with the other operators, and begin again together",
     };

@@ -43,6 +43,7 @@ struct Driver<'a> {
     peers: Vec<PeerId>,
     places: HashMap<PeerId, usize>,
     limit: Duration,
+    has_relays: bool,
     info: PeerInfo,
     started: Instant,
     report: watch::Sender<Report>,
@@ -161,6 +162,7 @@ impl<'a> Driver<'a> {
         let Place { network, nodes, me, peers, info, store, told } = place;
         let identity = Identity::new(&dkg.key, &dkg.definition.definition_hash, met.version, &dkg.nickname);
         let (limit, shutdown_delay) = (dkg.limits.step, dkg.shutdown_delay);
+        let has_relays = !dkg.relays.is_empty();
         let (machine, effects) = Ceremony::new(Settings {
             definition: dkg.definition,
             network: dkg.network,
@@ -182,6 +184,7 @@ impl<'a> Driver<'a> {
             places: peers.iter().enumerate().map(|(place, peer)| (*peer, place)).collect(),
             peers,
             limit,
+            has_relays,
             info,
             started: Instant::now(),
             report,
@@ -260,7 +263,10 @@ impl Driver<'_> {
     fn ended(self) -> Result<Finished, DkgError> {
         match (self.stored, self.end) {
             (Some(outcome), Some(end)) => Ok(Finished { outcome, parting: end.err() }),
-            (_, Some(Err(failure))) => Err(failure.into()),
+            (_, Some(Err(failure))) => {
+                let is_alone = self.has_relays && self.network.status().borrow().reservations == 0;
+                Err(if is_alone { DkgError::RelayLost(failure) } else { failure.into() })
+            }
             (None, Some(Ok(())) | None) | (Some(_), None) => Err(DkgError::Stopped),
         }
     }

@@ -99,13 +99,17 @@ impl Meeting<'_> {
         let mut early = Vec::new();
         let mut status = self.network.status();
         let mut waits_for_relay = self.has_relays;
+        let mut told = Vec::new();
         loop {
             let missing: Vec<usize> =
                 self.others().map(|(place, _)| place).filter(|place| !known.contains_key(place)).collect();
             if missing.is_empty() {
                 break;
             }
-            (self.told)(Told::Progress(&Progress::Connecting(missing.clone())));
+            if missing != told {
+                (self.told)(Told::Progress(&Progress::Connecting(missing.clone())));
+                told.clone_from(&missing);
+            }
             tokio::select! {
                 Some((place, one)) = answers.recv() => drop(known.insert(place, one)),
                 Some(event) = incoming.recv(), if early.len() < MOST_EARLY => match event {

@@ -84,6 +84,16 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// How little this says about who is to blame: a node that is silent, or that gives up, may have its reasons. 0 is
+    /// evidence.
+    pub(super) fn doubtful(&self) -> u8 {
+        match self {
+            Failure::NotDelivered { .. } => 2,
+            Failure::Sync(SyncError::Refused { .. }) => 1,
+            _ => 0,
+        }
+    }
+
     /// The nodes that this is about.
     #[must_use]
     pub fn places(&self) -> Vec<usize> {
