@@ -43,8 +43,7 @@ impl Process {
     /// Starts it; what it writes to stdout goes to `out`.
     pub(crate) fn start(name: &str, command: &mut Command, out: &Path) -> Process {
         let file = fs::File::create(out).unwrap();
-        let mut child =
-            command.stdin(Stdio::null()).stdout(file).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command.stdin(Stdio::null()).stdout(file).stderr(Stdio::piped()).spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
         let (tell, lines) = channel();
         std::thread::spawn(move || {
@@ -109,7 +108,7 @@ impl Process {
 
 /// A relay of its own for each test.
 pub(crate) struct Relay {
-    pub(crate) process: Process,
+    _process: Process,
     pub(crate) url: String,
     pub(crate) p2p: u16,
     /// Its id.
@@ -142,7 +141,7 @@ impl Relay {
                 .env("HOME", dir);
             let mut process = Process::start("relay", &mut command, &dir.join("relay.out"));
             if let Some(id) = serves(&mut process, http) {
-                return Relay { process, url: format!("http://{}", at(http)), p2p, id };
+                return Relay { _process: process, url: format!("http://{}", at(http)), p2p, id };
             }
         }
         panic!("no relay started in {TRIES} attempts");
