@@ -592,6 +592,40 @@ fn check_mixed(charon: &Path, kinds: &str, relays: &Relays, more: &[&str]) {
     assert_eq!(keys("theirs"), keys("whole"), "charon combines to the same keys");
 }
 
+/// Nodes of two versions of charon: ours make nothing with them. Those two end as soon as they find each other, and may
+/// be gone before they have said which version they are.
+#[test]
+fn two_versions_of_charon_make_no_keys() {
+    let (Some(newer), Some(older)) = (charon("CHARON_BIN"), charon("CHARON_V110_BIN")) else { return };
+    let group = Group::without_definition(4);
+    let hermetic = |program: &Path| {
+        let mut command = Command::new(program);
+        command.current_dir(group.path()).env_clear().env("HOME", group.path());
+        command
+    };
+    group.define(hermetic(&older), "", &["--num-validators=1"]);
+    let relay = Relay::start(group.path());
+    let ours: Vec<Process> =
+        (0..2).map(|node| group.start(node, &relay.url, &["--connect-timeout=15s"])).collect();
+    let theirs = |(node, program): (usize, &PathBuf)| {
+        let mut command = hermetic(program);
+        command.args(["dkg", "--data-dir", &group.nodes[node]]);
+        ceremony_args(&mut command, &relay.url, &[]);
+        group.spawn(node, &mut command)
+    };
+    let theirs = [(2, &newer), (3, &older)].map(theirs);
+    for (node, ran) in numbered(end_all(ours)) {
+        let error = error_of(&ran);
+        let is_told = error.contains("nodes of several versions cannot make keys together")
+            || error.contains("these nodes are still not there");
+        assert!(is_told, "node {node}: {error}");
+        let culprit = if error.contains(&group.title(3)) { 3 } else { 2 };
+        println!("node {node}: {}", error.lines().next().unwrap_or_default());
+        check_failed(&group, &[(node, ran)], culprit);
+    }
+    drop(theirs);
+}
+
 const PEDERSEN: &[&str] = &["--dkg-algorithm=pedersen"];
 
 #[test]

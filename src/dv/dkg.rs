@@ -25,6 +25,9 @@ use coxswain_dv_wire::version::{Minor, Version};
 
 pub use driver::run;
 
+/// How long others are told why it failed.
+const TELLING: Duration = Duration::from_secs(2);
+
 /// A ceremony as an operator sets it up. The definition was verified.
 pub struct Dkg {
     /// What is to be made.

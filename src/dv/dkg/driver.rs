@@ -18,12 +18,10 @@ use zeroize::Zeroizing;
 
 use super::meet::{self, Meeting, Met};
 use super::reports::{self, Heard, Identity, Report};
-use super::{Dkg, DkgError, Finished, Told};
+use super::{Dkg, DkgError, Finished, TELLING, Told};
 
 /// Events that wait for the machine.
 const QUEUE: usize = 1024;
-/// How long others are told why it failed.
-const TELLING: Duration = Duration::from_secs(2);
 /// How often something whose stream broke is sent again, and the pause before.
 const TRIES: usize = 3;
 const PAUSE: Duration = Duration::from_millis(200);

@@ -15,9 +15,9 @@ use coxswain_dv_wire::protocol::{self as protocols, BROADCAST_1_SIG, BROADCAST_2
 use coxswain_dv_wire::version::{Minor, Version};
 use coxswain_dv_wire::well_known::Timestamp;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::{DkgError, Told};
+use super::{DkgError, TELLING, Told};
 use coxswain_dv_dkg::ceremony::Progress;
 
 /// How often a peer is asked that does not answer.
@@ -134,8 +134,28 @@ impl Meeting<'_> {
                 () = &mut *stop => return Err(DkgError::Stopped),
             }
         }
-        let (version, broadcast) = self.agree(&known)?;
-        Ok(Met { version, broadcast, early })
+        match self.agree(&known) {
+            Ok((version, broadcast)) => Ok(Met { version, broadcast, early }),
+            Err(error) => {
+                // Others find the same when they have asked us: without an answer they would wait for us.
+                tokio::select! {
+                    () = self.answer_for(TELLING, incoming) => Err(error),
+                    () = &mut *stop => Err(DkgError::Stopped),
+                }
+            }
+        }
+    }
+
+    /// Says who we are, and nothing else.
+    async fn answer_for(&self, limit: Duration, incoming: &mut mpsc::Receiver<Incoming>) {
+        let end = Instant::now() + limit;
+        while let Ok(Some(event)) = timeout_at(end, incoming.recv()).await {
+            if let Incoming::Message { protocol, reply, .. } = event
+                && protocol == protocols::PEERINFO.id
+            {
+                reply.send(answer(self.info));
+            }
+        }
     }
 
     fn others(&self) -> impl Iterator<Item = (usize, PeerId)> {
