@@ -93,7 +93,7 @@ const GROUPS: &[(&str, &str, &str)] = &[
     (
         "deposit",
         "Sign and fetch new deposits of validators that are not active yet",
-        "Examples:\n  coxswain dv deposit sign --help\n  coxswain dv deposit fetch --help",
+        "Examples:\n  coxswain dv deposit sign --validator-public-keys 0xb9b9…\n  coxswain dv deposit fetch --validator-public-keys 0xb9b9…",
     ),
 ];
 
