@@ -21,7 +21,7 @@ const HTTP: Limits = Limits { connections: 128, lasts: Duration::from_secs(120) 
 #[command(
     name = "api",
     after_help = "Examples:\n  coxswain dv api --data-dir /var/lib/coxswain-api\n  \
-        coxswain dv create dkg --publish --publish-address https://api.example.org/v1 …\n  \
+        coxswain dv create dkg --publish --publish-address https://api.example.org/v1 --name mine\n  \
         coxswain dv dkg --definition-file https://api.example.org/v1/definition/0x…\n\n\
         It speaks plain HTTP: put a proxy with a certificate in front of it, and let the proxy limit what each client may send. \
         Everybody may read what is kept, and publish what is signed. It runs until it is told to stop (SIGTERM, SIGINT)."
