@@ -13,6 +13,7 @@ mod meet;
 mod reports;
 pub mod store;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,6 +59,22 @@ pub struct Dkg {
     pub listen: Vec<Multiaddr>,
     /// Where we say that we are, besides.
     pub external: Vec<Multiaddr>,
+}
+
+/// Where the outcome goes. Called on threads that may wait.
+pub trait Store: Send + Sync {
+    /// Writes everything beside its place.
+    ///
+    /// # Errors
+    /// Why not; nothing is in place.
+    fn prepare(&self, outcome: &Outcome) -> Result<(), String>;
+    /// Puts everything in place.
+    ///
+    /// # Errors
+    /// Why not, and where it is.
+    fn commit(&self) -> Result<(), String>;
+    /// Keeps what was prepared, for people to decide; where it is then.
+    fn keep(&self) -> Option<PathBuf>;
 }
 
 /// What people are told meanwhile.
@@ -108,6 +125,14 @@ pub enum DkgError {
     /// The ceremony, when there is no relay any more.
     #[error("{0}; no relay is connected any more, and it may be that alone")]
     RelayLost(Failure),
+    /// Everything was prepared, others may have put theirs in place, and this node does not know.
+    #[error("{why}; the keys that this node has prepared are kept in {}", path.display())]
+    Unsure {
+        /// What went wrong.
+        why: Failure,
+        /// Where they are.
+        path: PathBuf,
+    },
     /// It was stopped.
     #[error("stopped by the operator")]
     Stopped,

@@ -26,6 +26,8 @@ use super::disk::{self, DiskError, Mode};
 const PREFIX: &str = ".coxswain-cluster-";
 const PART: &str = ".part";
 const WHOLE: &str = ".whole";
+/// Of what is kept for people to decide.
+pub const UNSURE: &str = ".unsure";
 
 /// Directories that are being made, beside the place where they will be.
 pub struct Staging {
@@ -90,13 +92,47 @@ impl Staging {
         fs::remove_file(&path).map_err(refused("removing", &path))
     }
 
+    /// Everything is on the disk by the end of this.
+    ///
+    /// # Errors
+    /// [`DiskError`].
+    pub fn sync(&self) -> Result<(), DiskError> {
+        syncfs(&self.lock).map_err(|e| refused("writing to the disk", &self.path)(e.into()))
+    }
+
+    /// Where everything is once it is whole and not in place yet.
+    #[must_use]
+    pub fn whole(&self) -> PathBuf {
+        self.path.with_extension(&WHOLE[1..])
+    }
+
+    /// Everything is on the disk by the end of this, under a name under which no later run finishes or removes it, also
+    /// after a crash: whether it counts, people have to find out then.
+    ///
+    /// # Errors
+    /// [`DiskError`].
+    pub fn prepare(&mut self) -> Result<(), DiskError> {
+        self.sync()?;
+        let kept = self.path.with_extension(&UNSURE[1..]);
+        fs::rename(&self.path, &kept).map_err(refused("renaming", &self.path))?;
+        self.path = kept;
+        sync(&self.target)
+    }
+
+    /// Leaves what was prepared where it is.
+    #[must_use]
+    pub fn keep(mut self) -> PathBuf {
+        self.is_whole = true;
+        self.path.clone()
+    }
+
     /// Puts everything in place: what is on the disk by then outlives a crash, and so does the intention.
     ///
     /// # Errors
     /// [`DiskError`]; where something has come to be in one of the places, what is not in place yet stays beside it.
     pub fn commit(mut self) -> Result<(), DiskError> {
-        syncfs(&self.lock).map_err(|e| refused("writing to the disk", &self.path)(e.into()))?;
-        let whole = self.path.with_extension(&WHOLE[1..]);
+        self.sync()?;
+        let whole = self.whole();
         fs::rename(&self.path, &whole).map_err(refused("renaming", &self.path))?;
         self.is_whole = true;
         sync(&self.target)?;

@@ -10,7 +10,9 @@
 //!
 //! # What must never happen
 //!
-//! - Keys are stored before everybody has signed the same lock.
+//! - Keys are put in their place before everybody has signed the same lock, checked it, and written everything beside its
+//!   place. What is left after that is a rename on each node: a node that is cut off or dies in between may have only
+//!   prepared what another one has; what is prepared is kept then, and its operator is told.
 //! - A failure leaves anything to store.
 
 mod flow;
@@ -188,7 +190,9 @@ pub enum Event {
     },
     /// A job was done.
     Computed(Output),
-    /// The outcome was stored, or was not.
+    /// The outcome is on the disk, beside its place, or cannot be.
+    Prepared(Result<(), String>),
+    /// The outcome is in its place, or is not.
     Stored(Result<(), String>),
     /// Time has passed.
     Tick,
@@ -231,8 +235,10 @@ pub enum Effect {
     },
     /// Do the work, and tell what came of it.
     Compute(Job),
-    /// Store the outcome, all of it or nothing.
-    Store(Box<Outcome>),
+    /// Write the outcome beside its place, so that nothing is left that can fail but to put it there.
+    Prepare(Box<Outcome>),
+    /// Put the outcome in its place: everybody has it prepared.
+    Commit,
     /// Tell people how far it is.
     Progress(Progress),
     /// Everything is done, and everybody knows.
@@ -264,6 +270,8 @@ enum Stage {
     Registrations,
     Lock,
     NodeSignatures,
+    /// Checking the lock, and writing everything beside its place.
+    Preparing,
     Storing,
     Parting,
     Over,
@@ -302,6 +310,8 @@ pub struct Ceremony {
     on_the_way: BTreeSet<(usize, Tag)>,
     told: Option<Progress>,
     failure: Option<String>,
+    /// What went wrong while everything was put in its place: it is too late to give up, and not too late to tell.
+    parting: Option<Failure>,
     /// It will fail, and until then looks for the culprit.
     doubt: Option<(Failure, Duration)>,
     effects: Vec<Effect>,
@@ -339,6 +349,7 @@ impl Ceremony {
             on_the_way: BTreeSet::new(),
             told: None,
             failure: None,
+            parting: None,
             doubt: None,
             effects: Vec::new(),
             limits: Limits { step: limits.step.saturating_add(more), ..limits },
@@ -376,6 +387,11 @@ impl Ceremony {
 
     /// Fails at once where the culprit is known.
     fn blame(&mut self, failure: Failure) {
+        if self.stage == Stage::Storing && !matches!(failure, Failure::Store(_)) {
+            self.parting.get_or_insert(failure);
+            self.deadline = self.now.saturating_add(self.limits.step);
+            return;
+        }
         let doubtful = failure.doubtful();
         match &mut self.doubt {
             _ if doubtful == 0 || self.stage == Stage::Over => self.fail(failure),

@@ -321,6 +321,22 @@ fn secrets_go_where_they_belong() {
     }
 }
 
+/// A node that cannot write what it made: no other one has keys.
+#[test]
+fn a_full_disk_ends_it_for_all() {
+    let keys = keys(4);
+    let definition = definition(Version::newest(), &keys, 1);
+    for seed in SEEDS {
+        let mut world = World::new(seed, &definition, &keys);
+        world.full_disk = Some((seed % 4) as usize);
+        let (ends, _) = world.run();
+        for (place, end) in ends.iter().enumerate() {
+            let Some(End::Failed(failure)) = end else { panic!("seed {seed}: node {place} has keys") };
+            assert!(failure.to_string().contains("no space left"), "seed {seed}: node {place}: {failure}");
+        }
+    }
+}
+
 /// A message that never arrives, and of which nobody is told: every wait has an end, and names who it waited for.
 #[test]
 fn every_wait_ends() {

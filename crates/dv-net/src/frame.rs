@@ -138,6 +138,24 @@ pub(crate) async fn half_close(stream: &mut (impl AsyncWrite + Unpin)) -> Result
     Ok(stream.close().await?)
 }
 
+/// Ends a stream and waits until the other side has, which says that it has read everything.
+///
+/// # Errors
+/// The stream was reset, or its connection lost: nobody knows what was read.
+pub(crate) async fn acknowledged(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), FrameError> {
+    let ending = async {
+        stream.close().await?;
+        let mut rest = [0; 64];
+        while stream.read(&mut rest).await? > 0 {}
+        io::Result::Ok(())
+    };
+    match tokio::time::timeout(GOODBYE, ending).await {
+        Ok(result) => Ok(result?),
+        // A peer that takes its time has what was written.
+        Err(_) => Ok(()),
+    }
+}
+
 /// Ends a stream without a reset: a peer of charon takes one for a broken relay.
 pub async fn finish(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     let ending = async {

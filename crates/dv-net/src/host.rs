@@ -190,8 +190,7 @@ impl Network {
         let sending = async {
             let mut stream = self.open(peer, &[protocol.id]).await?;
             frame::write(&mut stream, message).await?;
-            frame::finish(stream).await;
-            Ok(())
+            Ok(frame::acknowledged(stream).await?)
         };
         within(protocol.send, sending).await
     }

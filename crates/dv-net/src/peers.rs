@@ -150,6 +150,8 @@ pub(crate) struct Peers {
     me: PeerId,
     peers: BTreeMap<PeerId, Peer>,
     relays: Vec<Relay>,
+    /// When everything that is due was looked at last: what was due then and could not be done waits for an event.
+    looked: Duration,
 }
 
 impl Peers {
@@ -171,6 +173,7 @@ impl Peers {
         };
         Self {
             me,
+            looked: Duration::ZERO,
             peers: peers.iter().filter(|id| **id != me).map(|id| (*id, peer())).collect(),
             relays: std::iter::repeat_with(relay).take(relays).collect(),
         }
@@ -275,6 +278,9 @@ impl Peers {
                 Via::Direct => &mut peer.direct,
             };
             *count = count.saturating_sub(1);
+            if peer.relayed == 0 {
+                peer.upgrade.done();
+            }
         }
     }
 
@@ -290,6 +296,7 @@ impl Peers {
 
     /// Everything that is due.
     fn effects(&mut self, now: Duration) -> Vec<Effect> {
+        self.looked = now;
         let mut effects = Vec::new();
         for relay in &mut self.relays {
             let Some((id, addresses)) = &relay.known else { continue };
@@ -341,10 +348,10 @@ impl Peers {
     pub(crate) fn due(&self) -> Option<Duration> {
         let relays = self.relays.iter().flat_map(|relay| [&relay.dial, &relay.reservation]);
         let peers = self.peers.values().flat_map(|peer| [&peer.dial, &peer.upgrade]);
-        // What is due already and cannot be done waits for an event, not for the clock.
+        // What is due already and could not be done waits for an event, not for the clock.
         relays
             .chain(peers)
-            .filter(|again| !again.is_running && !again.at.is_zero())
+            .filter(|again| !again.is_running && again.at > self.looked)
             .map(|again| again.at)
             .min()
     }

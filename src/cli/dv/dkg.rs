@@ -18,7 +18,7 @@ use super::p2p::{P2pArgs, multiaddr};
 use super::{servers, settings};
 use crate::dv::disk::DiskError;
 use crate::dv::dkg::store::{Place, PlaceError, prepare};
-use crate::dv::dkg::{self, Dkg, DkgError, Finished, Told};
+use crate::dv::dkg::{self, Dkg, DkgError, Finished, Store, Told};
 use crate::dv::keymanager::Keymanager;
 use crate::dv::keystores::DIRECTORY;
 use crate::dv::obol_api::ObolApi;
@@ -136,7 +136,7 @@ impl Run for DkgCommand {
         let hash = hex::encode(&*definition.definition_hash);
         let resolve = Arc::new(Resolver::new(&hash, &definition.uuid));
         let names = names(&definition);
-        let place = Mutex::new(Some(place));
+        let store = Arc::new(Files(Mutex::new(Some(place))));
         let finished = cx.block_on(async {
             let tcp = self.p2p.tcp().await?;
             let dkg = Dkg {
@@ -155,7 +155,6 @@ impl Run for DkgCommand {
                 external: self.p2p.external(&tcp)?,
                 definition,
             };
-            let store = |outcome: &Outcome| store(&place, outcome);
             let told = |told: Told<'_>| tell(cx, &names, &told);
             let refreshing = async {
                 loop {
@@ -165,12 +164,8 @@ impl Run for DkgCommand {
                     }
                 }
             };
-            let stop = async {
-                // Without a signal handler, Ctrl-C ends the process anyway.
-                let _ = tokio::signal::ctrl_c().await;
-            };
             tokio::select! {
-                ended = dkg::run(dkg, &store, &told, stop) => ended.map_err(|error| explained(error, &names)),
+                ended = dkg::run(dkg, store, &told, Box::pin(stopped())) => ended.map_err(|error| explained(error, &names)),
                 () = refreshing => unreachable!("it never ends"),
             }
         })?;
@@ -285,13 +280,53 @@ fn delivered(delivery: &Delivery) -> String {
     text
 }
 
-fn store(place: &Mutex<Option<Place>>, outcome: &Outcome) -> Result<(), String> {
-    let place = place.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let Some(place) = place else { return Err("it was stored already".to_owned()) };
-    place.store(outcome).map_err(|error| {
-        let why = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-        format!("{error}{why}")
-    })
+/// The node's directory, as long as nothing is in its place.
+struct Files(Mutex<Option<Place>>);
+
+impl Files {
+    fn place(&self) -> std::sync::MutexGuard<'_, Option<Place>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn in_full(error: &DiskError) -> String {
+    let why = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    format!("{error}{why}")
+}
+
+impl Store for Files {
+    fn prepare(&self, outcome: &Outcome) -> Result<(), String> {
+        let mut place = self.place();
+        let place = place.as_mut().ok_or("it was stored already")?;
+        place.write(outcome).map_err(|error| in_full(&error))
+    }
+
+    fn commit(&self) -> Result<(), String> {
+        let place = self.place().take().ok_or("it was stored already")?;
+        place.commit().map_err(|(error, whole)| {
+            let kept = match whole.exists() {
+                true => format!("; all keys of this node are in {}: keep it", whole.display()),
+                false => String::new(),
+            };
+            format!("{}{kept}", in_full(&error))
+        })
+    }
+
+    fn keep(&self) -> Option<PathBuf> {
+        self.place().take().map(Place::keep)
+    }
+}
+
+/// Ctrl-C, and what service managers send.
+async fn stopped() {
+    let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else {
+        // Without a signal handler, the signal ends the process anyway.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
 }
 
 fn refused(error: PlaceError) -> CliError {
@@ -306,6 +341,10 @@ fn refused(error: PlaceError) -> CliError {
         PlaceError::Look { .. } => "check the directory, its owner and its mode",
         PlaceError::Write(error) => error.next(),
         PlaceError::Full { .. } => "make room, or name another directory with --data-dir",
+        PlaceError::Unsure(_) => {
+            "ask the other operators: where one of them has a lock, move what is there into the node's directory, which \
+             completes the cluster; where none has, remove it"
+        }
         PlaceError::Finished(_) => "look at them: this node has its keys; no new ceremony is needed",
     };
     CliError::other("looking for a place for the keys", error, next)
@@ -333,6 +372,10 @@ fn explained(error: DkgError, names: &[String]) -> CliError {
         places => format!(" [{}]", listed(names, places)),
     };
     let next = match &error {
+        DkgError::Unsure { .. } => {
+            "ask the other operators: where one of them has keys with a lock, move what is kept into the node's \
+             directory, which completes the cluster; where none has, remove it and begin again together"
+        }
         DkgError::NoRelay(_) => "check the network and --p2p-relays",
         DkgError::Stranger => "use the key whose record is in the definition",
         DkgError::Versions { .. } => "bring all nodes to one version of charon, or coxswain, and begin again",
@@ -356,7 +399,7 @@ fn show(cx: &Cx, finished: &Finished, delivery: &Delivery, names: &[String]) {
     if let Some(failure) = &finished.parting {
         let whom = listed(names, &failure.places());
         cx.terminal.err(&format!(
-            "warning: the keys are in place, and saying goodbye failed: {failure} [{whom}]; ask the others whether theirs are\n"
+            "warning: the keys are in place, and saying goodbye failed: {failure} [{whom}]; do not deposit before every operator has confirmed the same lock hash\n"
         ));
     }
     cx.terminal.out(&match cx.format {

@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 use super::meet::{self, Meeting, Met};
 use super::reports::{self, Heard, Identity, Report};
-use super::{Dkg, DkgError, Finished, TELLING, Told};
+use super::{Dkg, DkgError, Finished, Store, TELLING, Told};
 
 /// Events that wait for the machine.
 const QUEUE: usize = 1024;
@@ -31,7 +31,8 @@ const LONG: Duration = Duration::from_secs(3600);
 /// What the loop waits for besides streams.
 enum Back {
     Event(Event),
-    Stored(Result<(), String>, Box<Outcome>),
+    Prepared(Result<(), String>, Box<Outcome>),
+    Stored(Result<(), String>),
 }
 
 struct Driver<'a> {
@@ -49,10 +50,22 @@ struct Driver<'a> {
     back: mpsc::Sender<Back>,
     tokens: BTreeMap<Token, Answer>,
     next_token: Token,
-    store: &'a (dyn Fn(&Outcome) -> Result<(), String> + Sync),
+    store: Arc<dyn Store>,
     told: &'a (dyn Fn(Told<'_>) + Sync),
-    stored: Option<Outcome>,
+    /// Once it is prepared.
+    outcome: Option<Outcome>,
+    files: Files,
     end: Option<Result<(), Failure>>,
+}
+
+/// Where the files of the outcome are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Files {
+    None,
+    /// Beside their place.
+    Prepared,
+    OnTheWay,
+    InPlace,
 }
 
 enum Answer {
@@ -60,14 +73,14 @@ enum Answer {
     Message(Reply),
 }
 
-/// Runs a ceremony to its end. `store` puts everything in place or nothing; `told` is called as it goes on; where `stop`
+/// Runs a ceremony to its end. `store` takes the outcome; `told` is called as it goes on; where `stop`
 /// is ready first, it ends.
 ///
 /// # Errors
-/// [`DkgError`]; nothing was stored then.
+/// [`DkgError`]; nothing is in its place then.
 pub async fn run(
     dkg: Dkg,
-    store: &(dyn Fn(&Outcome) -> Result<(), String> + Sync),
+    store: Arc<dyn Store>,
     told: &(dyn Fn(Told<'_>) + Sync),
     stop: impl Future<Output = ()>,
 ) -> Result<Finished, DkgError> {
@@ -142,7 +155,7 @@ struct Place<'a> {
     me: usize,
     peers: Vec<PeerId>,
     info: PeerInfo,
-    store: &'a (dyn Fn(&Outcome) -> Result<(), String> + Sync),
+    store: Arc<dyn Store>,
     told: &'a (dyn Fn(Told<'_>) + Sync),
 }
 
@@ -192,7 +205,8 @@ impl<'a> Driver<'a> {
             next_token: 0,
             store,
             told,
-            stored: None,
+            outcome: None,
+            files: Files::None,
             end: None,
         };
         Ok((driver, Begun { effects, identity, shutdown_delay, heard: to_hear, back: coming_back }))
@@ -222,6 +236,7 @@ impl Driver<'_> {
             self.incoming(event);
         }
         let mut stay_until = None;
+        let mut is_stopped = false;
         loop {
             let due = match stay_until {
                 Some(until) => until,
@@ -238,16 +253,29 @@ impl Driver<'_> {
                 },
                 Some(back) = back.recv() => match back {
                     Back::Event(event) => self.event(event),
-                    Back::Stored(result, outcome) => {
-                        self.stored = result.is_ok().then_some(*outcome);
+                    Back::Prepared(result, outcome) => {
+                        if result.is_ok() {
+                            (self.outcome, self.files) = (Some(*outcome), Files::Prepared);
+                        }
+                        self.event(Event::Prepared(result));
+                    }
+                    Back::Stored(result) => {
+                        self.files = if result.is_ok() { Files::InPlace } else { Files::None };
                         self.event(Event::Stored(result));
+                        if is_stopped {
+                            return self.ended();
+                        }
                     }
                 },
                 () = sleep_until(due) => match stay_until {
                     Some(_) => return self.ended(),
                     None => self.event(Event::Tick),
                 },
-                () = &mut stop => return Err(DkgError::Stopped),
+                () = &mut stop, if !is_stopped => match self.files {
+                    // A rename that has begun is waited for: what is on the disk then is what is said.
+                    Files::OnTheWay => is_stopped = true,
+                    Files::None | Files::Prepared | Files::InPlace => return self.ended(),
+                },
             }
             if stay_until.is_none()
                 && let Some(end) = &self.end
@@ -259,13 +287,19 @@ impl Driver<'_> {
     }
 
     fn ended(self) -> Result<Finished, DkgError> {
-        match (self.stored, self.end) {
-            (Some(outcome), Some(end)) => Ok(Finished { outcome, parting: end.err() }),
-            (_, Some(Err(failure))) => {
+        let end = self.end.unwrap_or(Err(Failure::Stopped));
+        match (self.files, self.outcome, end) {
+            (Files::InPlace, Some(outcome), end) => Ok(Finished { outcome, parting: end.err() }),
+            // Others may have passed the barrier that this node did not.
+            (Files::Prepared, Some(_), Err(why)) => match self.store.keep() {
+                Some(path) => Err(DkgError::Unsure { why, path }),
+                None => Err(why.into()),
+            },
+            (_, _, Err(Failure::Stopped) | Ok(())) => Err(DkgError::Stopped),
+            (_, _, Err(failure)) => {
                 let is_alone = self.has_relays && self.network.status().borrow().reservations == 0;
                 Err(if is_alone { DkgError::RelayLost(failure) } else { failure.into() })
             }
-            (None, Some(Ok(())) | None) | (Some(_), None) => Err(DkgError::Stopped),
         }
     }
 
@@ -334,19 +368,25 @@ impl Driver<'_> {
                         drop(back.blocking_send(Back::Event(Event::Computed(output))));
                     });
                 }
-                Effect::Store(outcome) => self.store(outcome),
+                Effect::Prepare(outcome) => {
+                    let (store, back) = (Arc::clone(&self.store), self.back.clone());
+                    tokio::task::spawn_blocking(move || {
+                        let result = store.prepare(&outcome);
+                        drop(back.blocking_send(Back::Prepared(result, outcome)));
+                    });
+                }
+                Effect::Commit => {
+                    self.files = Files::OnTheWay;
+                    let (store, back) = (Arc::clone(&self.store), self.back.clone());
+                    tokio::task::spawn_blocking(move || {
+                        drop(back.blocking_send(Back::Stored(store.commit())))
+                    });
+                }
                 Effect::Progress(progress) => (self.told)(Told::Progress(&progress)),
                 Effect::Done => self.end = Some(Ok(())),
                 Effect::Failed(failure) => self.end = Some(Err(failure)),
             }
         }
-    }
-
-    /// Blocks the loop: nothing is missed meanwhile, and what it borrows need not live for ever.
-    fn store(&mut self, outcome: Box<Outcome>) {
-        let result = tokio::task::block_in_place(|| (self.store)(&outcome));
-        let back = self.back.clone();
-        tokio::spawn(async move { drop(back.send(Back::Stored(result, outcome)).await) });
     }
 }
 

@@ -24,8 +24,8 @@ use coxswain_dv_dkg::ceremony::Progress;
 const AGAIN: Duration = Duration::from_millis(500);
 /// How long a relay may take to be known.
 const RELAY_LIMIT: Duration = Duration::from_secs(60);
-/// Messages that may come before we know all: a few of every peer.
-const MOST_EARLY: usize = 4096;
+/// Messages of one peer that are kept before we know all: those of the first step are a handful.
+const MOST_EARLY: usize = 64;
 
 /// What a peer says of itself.
 struct Known {
@@ -52,6 +52,14 @@ pub(super) struct Meeting<'a> {
     pub(super) has_relays: bool,
     pub(super) limit: Duration,
     pub(super) told: &'a (dyn Fn(Told<'_>) + Sync),
+}
+
+/// How many messages of the same peer are kept.
+fn kept_of(early: &[Incoming], next: &Incoming) -> usize {
+    let peer_of = |incoming: &Incoming| match incoming {
+        Incoming::Message { peer, .. } | Incoming::Stream { peer, .. } => *peer,
+    };
+    early.iter().filter(|one| peer_of(one) == peer_of(next)).count()
 }
 
 /// Answers a peer that asks who we are.
@@ -112,11 +120,13 @@ impl Meeting<'_> {
             }
             tokio::select! {
                 Some((place, one)) = answers.recv() => drop(known.insert(place, one)),
-                Some(event) = incoming.recv(), if early.len() < MOST_EARLY => match event {
+                Some(event) = incoming.recv() => match event {
                     Incoming::Message { protocol, reply, .. } if protocol == protocols::PEERINFO.id => {
                         reply.send(answer(self.info));
                     }
-                    other => early.push(other),
+                    other if kept_of(&early, &other) < MOST_EARLY => early.push(other),
+                    // A peer that sends so much before anything has begun has no part in this.
+                    _ => {}
                 },
                 changed = status.changed(), if waits_for_relay => {
                     let relays = status.borrow_and_update().relays;

@@ -10,7 +10,7 @@ use coxswain_dv_keystore::Cost;
 
 use super::super::disk::{DiskError, Mode};
 use super::super::keystores::{DIRECTORY, side_by_side};
-use super::super::staging::Staging;
+use super::super::staging::{Staging, UNSURE};
 use super::super::{LOCK, key};
 
 /// What every file of deposits begins with.
@@ -52,6 +52,9 @@ pub enum PlaceError {
         /// What is needed.
         needed: u64,
     },
+    /// Keys of which nobody knows whether they count.
+    #[error("an earlier ceremony was cut off when its keys were prepared: they are in {}", .0.display())]
+    Unsure(PathBuf),
     /// An earlier ceremony's files were put in place.
     #[error("an earlier ceremony was cut off when its files were complete: they are in place now: {}", .0.join(", "))]
     Finished(Vec<String>),
@@ -81,6 +84,9 @@ pub fn prepare(dir: &Path, validators: usize) -> Result<Place, PlaceError> {
     for entry in fs::read_dir(dir).map_err(look)? {
         let name = entry.map_err(look)?.file_name();
         let name = name.to_string_lossy();
+        if name.ends_with(UNSURE) {
+            return Err(PlaceError::Unsure(dir.join(&*name)));
+        }
         if name == LOCK || name == DIRECTORY || name.starts_with(DEPOSITS) {
             return Err(PlaceError::Taken(dir.join(&*name)));
         }
@@ -99,12 +105,12 @@ pub fn prepare(dir: &Path, validators: usize) -> Result<Place, PlaceError> {
 }
 
 impl Place {
-    /// Puts everything in place.
+    /// Writes everything beside its place, on the disk.
     ///
     /// # Errors
     /// [`DiskError`]: nothing of it is in place.
-    pub fn store(self, outcome: &Outcome) -> Result<(), DiskError> {
-        let staging = self.staging;
+    pub fn write(&mut self, outcome: &Outcome) -> Result<(), DiskError> {
+        let staging = &self.staging;
         let written = side_by_side(outcome.keys.len(), |at| {
             let files = keystore(at as u64, &outcome.keys[at], Cost::Normal, &mut rand::rng());
             let password = format!("{DIRECTORY}/{}", files.password_name);
@@ -116,6 +122,21 @@ impl Place {
             staging.file(&file.name, Mode::AllRead, file.text.as_bytes())?;
         }
         staging.file(LOCK, Mode::AllRead, outcome.lock_text.as_bytes())?;
-        staging.commit()
+        self.staging.prepare()
+    }
+
+    /// Puts everything in place.
+    ///
+    /// # Errors
+    /// [`DiskError`], and where everything is that is not in place: it is whole.
+    pub fn commit(self) -> Result<(), (DiskError, PathBuf)> {
+        let whole = self.staging.whole();
+        self.staging.commit().map_err(|error| (error, whole))
+    }
+
+    /// Keeps what was written beside its place, under a name that no later run takes for its own.
+    #[must_use]
+    pub fn keep(self) -> PathBuf {
+        self.staging.keep()
     }
 }

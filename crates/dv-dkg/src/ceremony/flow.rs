@@ -9,6 +9,7 @@ use crate::exchange::Kind;
 use crate::frost;
 
 /// The barriers after those of the work: files are there, and goodbye.
+pub(super) const PREPARED: i64 = 6;
 pub(super) const STORED: i64 = 7;
 const GOODBYE: i64 = 8;
 
@@ -31,7 +32,8 @@ fn name(stage: Stage) -> &'static str {
         Stage::Registrations => "signing registrations with builders",
         Stage::Lock => "signing the lock",
         Stage::NodeSignatures => "signing as nodes",
-        Stage::Storing => "storing keys and lock",
+        Stage::Preparing => "storing keys and lock",
+        Stage::Storing => "putting keys and lock in place",
         Stage::Parting => "saying goodbye",
         Stage::Over => "over",
     }
@@ -51,9 +53,13 @@ impl Ceremony {
                 Stage::Deposits(_) => self.reach(3),
                 Stage::Registrations => self.reach(4),
                 Stage::Lock => self.reach(5),
-                Stage::NodeSignatures => self.reach(6),
-                // Ends with an event.
-                Stage::Storing | Stage::Over => break,
+                Stage::NodeSignatures => {
+                    self.begin(Stage::Preparing);
+                    self.effects.push(Effect::Progress(Progress::Step(name(Stage::Preparing))));
+                    self.store()?;
+                }
+                // End with an event.
+                Stage::Preparing | Stage::Storing | Stage::Over => break,
                 Stage::Parting => {
                     self.stage = Stage::Over;
                     self.effects.push(Effect::Done);
@@ -79,7 +85,7 @@ impl Ceremony {
                 self.node_signatures.len() == self.nodes.len() && self.on_the_way.is_empty()
             }
             Stage::Parting => self.sync.not_parted().is_empty(),
-            Stage::Storing | Stage::Over => false,
+            Stage::Preparing | Stage::Storing | Stage::Over => false,
         })
     }
 
@@ -103,7 +109,7 @@ impl Ceremony {
             3 => Stage::Registrations,
             4 => Stage::Lock,
             5 => Stage::NodeSignatures,
-            6 => Stage::Storing,
+            PREPARED => Stage::Storing,
             STORED => {
                 self.reach(GOODBYE);
                 return Ok(());
@@ -121,9 +127,9 @@ impl Ceremony {
                 self.sign(Kind::Lock)?;
             }
             Stage::NodeSignatures => self.sign_as_node(),
-            Stage::Storing => self.store()?,
+            Stage::Storing => self.effects.push(Effect::Commit),
             Stage::Parting => self.effects.push(Effect::Report { step, leaving: true }),
-            Stage::Connecting | Stage::Barrier(_) | Stage::Over => {}
+            Stage::Connecting | Stage::Barrier(_) | Stage::Preparing | Stage::Over => {}
         }
         Ok(())
     }
@@ -138,7 +144,9 @@ impl Ceremony {
         let missing = match self.stage {
             Stage::Connecting => self.sync.not_connected(),
             Stage::Barrier(step) => self.sync.not_at(step),
-            Stage::Keys | Stage::Storing | Stage::Over => Vec::new(),
+            Stage::Keys | Stage::Preparing | Stage::Storing | Stage::Over => Vec::new(),
+            // Everything is here, and being put together.
+            Stage::Deposits(_) | Stage::Registrations | Stage::Lock if self.roots.is_empty() => Vec::new(),
             Stage::Deposits(place) => self.exchange.missing(Kind::Deposit(place)),
             Stage::Registrations => self.exchange.missing(Kind::Registration),
             Stage::Lock => self.exchange.missing(Kind::Lock),

@@ -54,7 +54,7 @@ impl Ceremony {
                 Ok(())
             }
             Ok(Finding::Checked(outcome)) => {
-                self.effects.push(Effect::Store(outcome));
+                self.effects.push(Effect::Prepare(outcome));
                 Ok(())
             }
         }

@@ -16,7 +16,7 @@ use coxswain_dv_wire::sync::MsgSyncResponse;
 use coxswain_dv_wire::well_known::Any;
 use zeroize::Zeroizing;
 
-use super::flow::STORED;
+use super::flow::{PREPARED, STORED};
 use super::{Ceremony, Effect, Event, Failure, Stage, Tag, Token};
 use crate::broadcast::Outgoing;
 use crate::frost;
@@ -82,10 +82,15 @@ impl Ceremony {
                 Err(Failure::NotDelivered { place: to, what, why })
             }
             Event::Computed(output) => self.computed(output),
-            Event::Stored(Ok(())) => {
-                self.reach(STORED);
+            Event::Prepared(Ok(())) => {
+                self.reach(PREPARED);
                 Ok(())
             }
+            Event::Stored(Ok(())) => {
+                self.reach(STORED);
+                self.parting.take().map_or(Ok(()), Err)
+            }
+            Event::Prepared(Err(why)) => Err(Failure::Write(why)),
             Event::Stored(Err(why)) => Err(Failure::Store(why)),
             Event::Tick => {
                 self.waits_over();

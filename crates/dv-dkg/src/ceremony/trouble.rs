@@ -78,6 +78,12 @@ pub enum Failure {
         /// Who.
         place: usize,
     },
+    /// Writing beside its place; nobody can have put anything in place then.
+    #[error("storing the keys: {0}")]
+    Write(String),
+    /// It was stopped when its files were in place, or on their way there.
+    #[error("this node was stopped before all nodes had said that their keys are in place")]
+    Stopped,
     /// Storing.
     #[error("storing the keys: {0}")]
     Store(String),
@@ -136,7 +142,7 @@ impl Failure {
             Failure::Pedersen(error) => {
                 error.culprit().and_then(|place| usize::try_from(place).ok()).into_iter().collect()
             }
-            Failure::Work(_) | Failure::Store(_) => Vec::new(),
+            Failure::Work(_) | Failure::Store(_) | Failure::Write(_) | Failure::Stopped => Vec::new(),
         }
     }
 }

@@ -133,6 +133,8 @@ pub struct World<'h> {
     pub leaves: Option<(usize, usize)>,
     sent: Vec<usize>,
     pub versions: Vec<Minor>,
+    /// A node that cannot write.
+    pub full_disk: Option<usize>,
 }
 
 enum Waiting {
@@ -161,6 +163,7 @@ impl<'h> World<'h> {
             leaves: None,
             sent: vec![0; keys.len()],
             versions: vec![VERSION; keys.len()],
+            full_disk: None,
         };
         for (me, (key, definition)) in keys.iter().zip(definitions).enumerate() {
             let settings = Settings {
@@ -222,8 +225,16 @@ impl<'h> World<'h> {
                     let now = self.now;
                     effects.extend(self.nodes[me].machine.step(now, Event::Computed(output)));
                 }
-                Effect::Store(outcome) => {
+                Effect::Prepare(outcome) => {
                     self.nodes[me].outcome = Some(outcome);
+                    let result = match self.full_disk == Some(me) {
+                        true => Err("no space left".to_owned()),
+                        false => Ok(()),
+                    };
+                    let now = self.now;
+                    effects.extend(self.nodes[me].machine.step(now, Event::Prepared(result)));
+                }
+                Effect::Commit => {
                     let now = self.now;
                     effects.extend(self.nodes[me].machine.step(now, Event::Stored(Ok(()))));
                 }

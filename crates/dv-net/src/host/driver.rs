@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use coxswain_dv_wire::protocol::PEERINFO;
 use futures::StreamExt as _;
 use futures::channel::mpsc as unbounded;
 use futures::future::Either;
+use libp2p::connection_limits::{self, ConnectionLimits};
 use libp2p::core::muxing::StreamMuxerBox;
 use libp2p::core::transport::Boxed;
 use libp2p::core::upgrade::Version;
@@ -21,6 +23,7 @@ use super::incoming::{self, Incoming};
 use super::relays::{self, Resolved};
 use super::{Command, Settings, StartError, Status};
 use crate::circuit::{self, message as relay};
+use crate::frame;
 use crate::gate;
 use crate::peers::{Effect, Event, Peers, Via};
 use crate::protocol::Protocol;
@@ -38,6 +41,14 @@ const PING: Duration = Duration::from_secs(5);
 pub(crate) const IDENTIFY: &str = "ipfs/0.1.0";
 /// How long asking a relay may take.
 const RELAY_LIMIT: Duration = Duration::from_secs(60);
+/// How long a connection may take until both sides have shown who they are.
+const HANDSHAKE: Duration = Duration::from_secs(15);
+/// Connections from anybody that have not come so far, and connections of one peer.
+const MAX_PENDING: u32 = 64;
+const MAX_OF_A_PEER: u32 = 8;
+/// How long a ping may take, and how many in a row may be lost before a connection counts as dead.
+const PING_LIMIT: Duration = Duration::from_secs(10);
+const MAX_LOST: u32 = 3;
 /// Resolved relays that wait for the swarm.
 const RESOLVED: usize = 16;
 /// The longest sleep without anything due.
@@ -45,6 +56,7 @@ const LONG: Duration = Duration::from_secs(3600);
 
 #[derive(NetworkBehaviour)]
 struct Behaviour {
+    limits: connection_limits::Behaviour,
     gate: gate::Behaviour,
     streams: streams::Behaviour,
     identify: identify::Behaviour,
@@ -65,6 +77,8 @@ pub(super) struct Driver {
     protocols: BTreeMap<&'static str, Protocol>,
     /// Dials of ours, and to whom: a dial that fails does not say whom it was for.
     dials: HashMap<ConnectionId, PeerId>,
+    /// Pings in a row that a connection has lost.
+    lost: HashMap<ConnectionId, u32>,
     permits: HashMap<PeerId, Arc<Semaphore>>,
     commands: mpsc::Receiver<Command>,
     incoming: mpsc::Sender<Incoming>,
@@ -90,7 +104,7 @@ fn transport(key: &Keypair) -> Result<(Boxed<(PeerId, StreamMuxerBox)>, circuit:
         .upgrade(Version::V1)
         .authenticate(noise::Config::new(key).map_err(StartError::Noise)?)
         .multiplex(muxer)
-        .timeout(RELAY_LIMIT)
+        .timeout(HANDSHAKE)
         .map(|(id, muxer), _| (id, StreamMuxerBox::new(muxer)))
         .boxed();
     Ok((transport, ends))
@@ -121,10 +135,15 @@ impl Driver {
         let identify =
             identify::Config::new(IDENTIFY.into(), key.public()).with_agent_version(settings.agent);
         let behaviour = Behaviour {
+            limits: connection_limits::Behaviour::new(
+                ConnectionLimits::default()
+                    .with_max_pending_incoming(Some(MAX_PENDING))
+                    .with_max_established_per_peer(Some(MAX_OF_A_PEER)),
+            ),
             gate: gate::Behaviour::new(),
             streams,
             identify: identify::Behaviour::new(identify),
-            ping: ping::Behaviour::new(ping::Config::new().with_interval(PING)),
+            ping: ping::Behaviour::new(ping::Config::new().with_interval(PING).with_timeout(PING_LIMIT)),
         };
         let config = libp2p::swarm::Config::with_tokio_executor()
             .with_idle_connection_timeout(IDLE)
@@ -148,6 +167,7 @@ impl Driver {
             started: Instant::now(),
             protocols: settings.protocols.iter().map(|one| (one.id, *one)).collect(),
             dials: HashMap::new(),
+            lost: HashMap::new(),
             permits: HashMap::new(),
             commands,
             incoming,
@@ -307,6 +327,11 @@ impl Driver {
             return;
         }
         let Some(protocol) = self.protocols.get(id).copied() else { return };
+        if !self.peers.is_peer(&inbound.peer) && protocol.id != PEERINFO.id {
+            // Relays ask who a node is, and nothing else is theirs to say.
+            tokio::spawn(frame::finish(inbound.stream));
+            return;
+        }
         let permits =
             self.permits.entry(inbound.peer).or_insert_with(|| Arc::new(Semaphore::new(incoming::AT_ONCE)));
         tokio::spawn(incoming::serve(inbound, protocol, Arc::clone(permits), self.incoming.clone()));
@@ -320,7 +345,8 @@ impl Driver {
                 self.happened(Event::Connected { peer: peer_id, via: Via::of(&endpoint) });
                 self.connections(peer_id);
             }
-            SwarmEvent::ConnectionClosed { peer_id, endpoint, cause, .. } => {
+            SwarmEvent::ConnectionClosed { peer_id, endpoint, cause, connection_id, .. } => {
+                self.lost.remove(&connection_id);
                 tracing::debug!(peer = %peer_id, is_relayed = endpoint.is_relayed(), ?cause, "disconnected");
                 self.happened(Event::Closed { peer: peer_id, via: Via::of(&endpoint) });
                 self.connections(peer_id);
@@ -333,6 +359,7 @@ impl Driver {
                 }
                 self.happened(Event::DialFailed(peer));
             }
+            SwarmEvent::Behaviour(BehaviourEvent::Ping(event)) => self.pinged(&event),
             SwarmEvent::NewListenAddr { address, .. } => {
                 self.status.send_modify(|status| status.listening.push(address));
             }
@@ -348,6 +375,22 @@ impl Driver {
                 self.happened(Event::Identified(peer_id, info.listen_addrs));
             }
             _ => {}
+        }
+    }
+
+    fn pinged(&mut self, ping::Event { peer, connection, result }: &ping::Event) {
+        let Err(error) = result else {
+            self.lost.remove(connection);
+            return;
+        };
+        if matches!(error, ping::Failure::Unsupported) {
+            return;
+        }
+        let lost = self.lost.entry(*connection).or_default();
+        *lost += 1;
+        if *lost >= MAX_LOST {
+            tracing::debug!(%peer, %error, "a connection is dead");
+            self.swarm.close_connection(*connection);
         }
     }
 
