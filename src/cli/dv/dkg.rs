@@ -43,7 +43,8 @@ const MAX_NICKNAME: usize = 32;
     mut_arg("p2p_relays", |arg| arg.default_values(super::p2p::CEREMONY_RELAYS)),
     after_help = "Examples:\n  coxswain dv dkg --definition-file cluster-definition.json\n\n\
         All operators run it at the same time, each with the same definition and the key of its own node. No node ever has a \
-        whole key. Either all nodes end with the same lock, or none has anything."
+        whole key. Nothing is put in place before every node has everything; a node that is cut off at that moment keeps \
+        its part aside and says so."
 )]
 pub struct DkgCommand {
     /// Take a threshold of half of the nodes or less: two parts of them can then sign different things, and the
@@ -208,10 +209,13 @@ impl DkgCommand {
         names: &[String],
     ) -> Result<Exit, CliError> {
         let outcome = &finished.outcome;
+        // Where somebody did not say that its keys are in place, nothing leaves: the directory is what there is to go by.
+        let is_sure = finished.parting.is_none();
         let orders = Orders {
-            keymanagers: &servers.keymanagers,
-            publish: servers.api.as_ref().map(|api| (api, self.publish_timeout)),
-            archive: self.zipped.then(|| Packing { name: ARCHIVE, entries: packed(dir, outcome) }),
+            keymanagers: if is_sure { &servers.keymanagers } else { &[] },
+            publish: servers.api.as_ref().filter(|_| is_sure).map(|api| (api, self.publish_timeout)),
+            archive: (self.zipped && is_sure)
+                .then(|| Packing { name: ARCHIVE, entries: packed(dir, outcome) }),
         };
         let delivery = Delivery::carry_out(cx, dir, std::slice::from_ref(dir), &outcome.lock, &orders)?;
         show(cx, finished, &delivery, names);
@@ -399,7 +403,8 @@ fn show(cx: &Cx, finished: &Finished, delivery: &Delivery, names: &[String]) {
     if let Some(failure) = &finished.parting {
         let whom = listed(names, &failure.places());
         cx.terminal.err(&format!(
-            "warning: the keys are in place, and saying goodbye failed: {failure} [{whom}]; do not deposit before every operator has confirmed the same lock hash\n"
+            "warning: the keys are in place, and saying goodbye failed: {failure} [{whom}]; nothing was sent, published or packed; \
+             do not deposit before every operator has confirmed the same lock hash\n"
         ));
     }
     cx.terminal.out(&match cx.format {
