@@ -21,6 +21,7 @@
 mod circuit;
 mod frame;
 mod gate;
+mod goodbye;
 mod host;
 mod peers;
 mod protocol;

@@ -24,10 +24,10 @@ use super::relays::{self, Resolved};
 use super::{Command, Settings, StartError, Status};
 use crate::circuit::{self, message as relay};
 use crate::frame;
-use crate::gate;
 use crate::peers::{Effect, Event, Peers, Via};
 use crate::protocol::Protocol;
 use crate::streams::{self, Inbound, Open, OpenError};
+use crate::{gate, goodbye};
 
 /// Streams of one connection. go-libp2p has no limit; more than this many the library cannot hold.
 pub(crate) const MAX_STREAMS: usize = 4096;
@@ -219,17 +219,7 @@ impl Driver {
     }
 
     async fn end(&mut self) {
-        let connected: Vec<PeerId> = self.swarm.connected_peers().copied().collect();
-        for peer in connected {
-            let _ = self.swarm.disconnect_peer_id(peer);
-        }
-        // Until the swarm has said all its goodbyes.
-        let ending = async {
-            while self.swarm.connected_peers().next().is_some() {
-                let _ = self.swarm.select_next_some().await;
-            }
-        };
-        drop(tokio::time::timeout(Duration::from_secs(1), ending).await);
+        goodbye::say(&mut self.swarm).await;
     }
 
     fn now(&self) -> Duration {

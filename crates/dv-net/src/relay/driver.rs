@@ -21,6 +21,7 @@ use super::rows::{Row, Seen, cluster_of};
 use super::traffic::{Counted, Traffic};
 use super::{CIRCUIT_BYTES, CIRCUIT_LASTS, Command, Private, RESERVATION_LASTS, Settings};
 use crate::frame;
+use crate::goodbye;
 use crate::host::{IDENTIFY, MAX_STREAMS, StartError, keypair};
 use crate::streams::{self, Inbound, Open};
 
@@ -44,8 +45,6 @@ const MAX_PER_PEER: u32 = 32;
 const MAX_NEGOTIATING: usize = 128;
 /// What nobody asks for within an hour is gone.
 const IDLE: Duration = Duration::from_secs(3600);
-/// How long the goodbyes may take.
-const GOODBYE: Duration = Duration::from_secs(1);
 
 #[derive(NetworkBehaviour)]
 struct Behaviour {
@@ -204,16 +203,7 @@ impl Driver {
     }
 
     async fn end(&mut self) {
-        let connected: Vec<PeerId> = self.swarm.connected_peers().copied().collect();
-        for peer in connected {
-            let _ = self.swarm.disconnect_peer_id(peer);
-        }
-        let ending = async {
-            while self.swarm.connected_peers().next().is_some() {
-                let _ = self.swarm.select_next_some().await;
-            }
-        };
-        drop(tokio::time::timeout(GOODBYE, ending).await);
+        goodbye::say(&mut self.swarm).await;
     }
 
     fn seen(&self) -> Seen {
