@@ -60,6 +60,11 @@ const PURE: &[&str] = &[
     "crates/dv-cluster/src/",
     "crates/dv-wire/src/",
     "crates/dv-dkg/src/",
+    "crates/dv-eth/src/",
+    "crates/dv-qbft/src/",
+    "crates/dv-core/src/",
+    "crates/dv-slashing/src/verdict",
+    "crates/simnet/src/chain",
     "src/config/",
     "src/graph/",
     "src/plan/",
@@ -109,6 +114,24 @@ const MEMBERS: &[(&str, &[&str])] = &[
         &["coxswain-dv-cluster", "coxswain-dv-crypto", "coxswain-dv-types", "coxswain-dv-wire"],
     ),
     ("crates/dv-net/Cargo.toml", &["coxswain-dv-crypto", "coxswain-dv-types", "coxswain-dv-wire"]),
+    ("crates/dv-eth/Cargo.toml", &["coxswain-dv-crypto", "coxswain-dv-types"]),
+    (
+        "crates/dv-qbft/Cargo.toml",
+        &["coxswain-dv-crypto", "coxswain-dv-eth", "coxswain-dv-types", "coxswain-dv-wire"],
+    ),
+    ("crates/dv-slashing/Cargo.toml", &["coxswain-dv-eth"]),
+    (
+        "crates/dv-core/Cargo.toml",
+        &[
+            "coxswain-dv-crypto",
+            "coxswain-dv-eth",
+            "coxswain-dv-qbft",
+            "coxswain-dv-types",
+            "coxswain-dv-wire",
+        ],
+    ),
+    ("crates/dv-beacon/Cargo.toml", &["coxswain-dv-core", "coxswain-dv-eth"]),
+    ("crates/simnet/Cargo.toml", &["coxswain-dv-crypto", "coxswain-dv-eth", "coxswain-dv-types"]),
     ("state/Cargo.toml", &["coxswain-model"]),
 ];
 

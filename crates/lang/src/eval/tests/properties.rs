@@ -21,6 +21,11 @@ use crate::syntax::parse_expression;
 /// Bounded so that each property takes two or three seconds without optimisation.
 const CASES: u32 = 300;
 
+/// As many cases as `PROPTEST_CASES` says, for a longer search, or else [`CASES`].
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|count| count.parse().ok()).unwrap_or(CASES)
+}
+
 /// An expression; the type of its `x` and values of that type; whether the grammar knew the types.
 type Case = (String, (Type, Vec<Value>), bool);
 
@@ -156,7 +161,7 @@ fn differ_under_mark(a: &Value, b: &Value, has: &dyn Fn(&Marks) -> bool) -> bool
 const UNMARKING: &[&str] = &["nonsensitive", "issensitive"];
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: CASES, max_shrink_iters: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 3000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn evaluation_never_panics_and_errors_have_places((text, (ty, values), _) in case(&[])) {

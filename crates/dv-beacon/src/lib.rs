@@ -1,0 +1,1 @@
+//! Beacon nodes, and the API that validator clients use.

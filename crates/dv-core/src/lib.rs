@@ -1,0 +1,1 @@
+//! The node of a distributed validator as a pure machine.

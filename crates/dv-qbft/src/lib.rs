@@ -1,0 +1,1 @@
+//! Consensus of a distributed validator: QBFT.

@@ -1,0 +1,1 @@
+//! What a validator has signed, and what it may sign.

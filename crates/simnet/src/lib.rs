@@ -1,0 +1,1 @@
+//! A simulated beacon chain and validator client.
