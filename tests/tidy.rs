@@ -130,7 +130,7 @@ const MEMBERS: &[(&str, &[&str])] = &[
             "coxswain-dv-wire",
         ],
     ),
-    ("crates/dv-beacon/Cargo.toml", &["coxswain-dv-core", "coxswain-dv-eth"]),
+    ("crates/dv-beacon/Cargo.toml", &["coxswain-dv-eth", "coxswain-dv-types"]),
     ("crates/simnet/Cargo.toml", &["coxswain-dv-crypto", "coxswain-dv-eth", "coxswain-dv-types"]),
     ("state/Cargo.toml", &["coxswain-model"]),
 ];

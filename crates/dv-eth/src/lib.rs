@@ -21,16 +21,22 @@
 
 pub mod api;
 pub mod attestation;
+pub mod beacon;
 pub mod block;
 pub mod body;
 pub mod bytes;
+pub mod client;
 pub mod domain;
 pub mod duty;
 pub mod fork;
 pub mod operations;
 pub mod payload;
+pub mod proposal;
+pub mod protect;
+pub mod signed;
 pub mod sync;
 pub mod time;
+pub mod unsigned;
 
 pub use bytes::Bytes;
 pub use coxswain_dv_types::Root;

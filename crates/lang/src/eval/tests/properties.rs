@@ -161,7 +161,7 @@ fn differ_under_mark(a: &Value, b: &Value, has: &dyn Fn(&Marks) -> bool) -> bool
 const UNMARKING: &[&str] = &["nonsensitive", "issensitive"];
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 3000, max_global_rejects: cases().max(1024), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn evaluation_never_panics_and_errors_have_places((text, (ty, values), _) in case(&[])) {
