@@ -163,7 +163,7 @@ pub enum Answer {
     /// Of [`Call::Proposal`].
     Proposal(Box<Proposal>),
     /// Of [`Call::Aggregate`].
-    Aggregate(Attestation),
+    Aggregate(Box<Attestation>),
     /// Of [`Call::Contribution`].
     Contribution(SyncCommitteeContribution),
     /// Of [`Call::Syncing`].

@@ -124,7 +124,7 @@ pub enum Answer {
         /// Its fork.
         fork: Fork,
         /// The aggregate.
-        attestation: Attestation,
+        attestation: Box<Attestation>,
     },
     /// Of [`Request::Contribution`]: what was agreed on.
     Contribution(SyncCommitteeContribution),

@@ -23,7 +23,7 @@ pub enum Unsigned {
         /// Its fork.
         fork: Fork,
         /// The aggregate.
-        attestation: Attestation,
+        attestation: Box<Attestation>,
     },
     /// Contributions of the subcommittees that selected the validator, ascending; at least one.
     SyncContribution(Vec<SyncCommitteeContribution>),
