@@ -179,7 +179,7 @@ impl Env<'_> {
         })
     }
 
-    /// `c ? a : b`. Both branches give the type, the taken one the value and its marks.
+    /// `c ? a : b`. Both branches give the type, the taken one the value and its marks; see [`changed_by`].
     pub(super) fn conditional(
         &self,
         whole: &Expr,
@@ -238,9 +238,9 @@ impl Env<'_> {
             true => [Type::Any, Type::Any],
             false => targets,
         };
-        let (value, ty) = match taken {
-            Some(0) => (then, then_type),
-            Some(_) => (otherwise, else_type),
+        let (value, ty, other) = match taken {
+            Some(0) => (then, then_type, otherwise),
+            Some(_) => (otherwise, else_type, then),
             None => {
                 let not_null = never_null(&then) && never_null(&otherwise);
                 let ty = if then_type == else_type { then_type } else { Type::Any };
@@ -249,14 +249,42 @@ impl Env<'_> {
             }
         };
         let branch = if taken == Some(0) { branches[0] } else { branches[1] };
-        convert(value, &ty).map_err(|e| {
-            let d =
-                Diagnostic::error("inconsistent-types", "The branch does not convert to the type of both")
-                    .detail(format!("{}.", sentence(&e.to_string())))
-                    .at(branch.span, "");
-            self.stop(&[whole], d)
-        })
+        match convert(value.clone(), &ty) {
+            Ok(converted) => Ok(changed_by(&value, converted, &other.deep_marks())),
+            Err(e) => {
+                let d = Diagnostic::error(
+                    "inconsistent-types",
+                    "The branch does not convert to the type of both",
+                )
+                .detail(format!("{}.", sentence(&e.to_string())))
+                .at(branch.span, "");
+                Err(self.stop(&[whole], d))
+            }
+        }
     }
+}
+
+/// The converted branch, with the marks of the other one on what is not what it was: that one's type made it so, and
+/// what is made of it (`jsonencode`, `==`) may tell which type that was.
+fn changed_by(before: &Value, converted: Value, marks: &Marks) -> Value {
+    if marks.is_empty() || before.node == converted.node {
+        return converted;
+    }
+    let of = |before: &[Value], items: &[Value]| -> Vec<Value> {
+        before.iter().zip(items).map(|(b, item)| changed_by(b, item.clone(), marks)).collect()
+    };
+    let node = match (&before.node, &converted.node) {
+        (Node::Tuple(b), Node::Tuple(items)) => Node::Tuple(Arc::new(of(b, items))),
+        (Node::Object(b), Node::Object(fields)) => {
+            let changed = |(key, value): (&Arc<str>, &Value)| match b.get(key) {
+                Some(b) => (key.clone(), changed_by(b, value.clone(), marks)),
+                None => (key.clone(), value.clone().marked(marks)),
+            };
+            Node::Object(Arc::new(fields.iter().map(changed).collect()))
+        }
+        _ => return converted.marked(marks),
+    };
+    Value { node, marks: converted.marks }
 }
 
 fn never_null(value: &Value) -> bool {
