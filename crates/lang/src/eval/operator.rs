@@ -234,7 +234,11 @@ impl Env<'_> {
             .at(branches[1].span, types[1].to_string());
             return Err(self.stop(&[whole], d));
         };
-        let [then_type, else_type] = match [&then, &otherwise].into_iter().any(is_open) {
+        let open = [&then, &otherwise].into_iter().any(is_open);
+        if open && taken.is_some_and(|i| becomes_set(&types[i], &targets[i])) {
+            return Ok(Value::unknown(Type::Any).marked(&then.deep_marks().with(&otherwise.deep_marks())));
+        }
+        let [then_type, else_type] = match open {
             true => [Type::Any, Type::Any],
             false => targets,
         };
@@ -293,6 +297,26 @@ fn never_null(value: &Value) -> bool {
         Node::Unknown { not_null, .. } => *not_null,
         _ => true,
     }
+}
+
+/// Whether a row of several elements in it will be a set, in which some may fall together and others stand elsewhere.
+fn becomes_set(from: &Type, to: &Type) -> bool {
+    let mut pairs: Vec<(&Type, &Type)> = Vec::new();
+    match (from, to) {
+        (Type::Tuple(items), Type::Set(_)) => return items.len() > 1,
+        (Type::List(_), Type::Set(_)) => return true,
+        (Type::List(f), Type::List(t)) | (Type::Set(f), Type::Set(t)) | (Type::Map(f), Type::Map(t)) => {
+            pairs.push((f, t));
+        }
+        (Type::Tuple(items), Type::List(t)) => pairs.extend(items.iter().map(|f| (f, t.as_ref()))),
+        (Type::Tuple(from), Type::Tuple(to)) => pairs.extend(from.iter().zip(to.iter())),
+        (Type::Object(fields), Type::Map(t)) => pairs.extend(fields.values().map(|f| (&f.ty, t.as_ref()))),
+        (Type::Object(from), Type::Object(to)) => {
+            pairs.extend(from.iter().filter_map(|(key, f)| Some((&f.ty, &to.get(key)?.ty))));
+        }
+        _ => {}
+    }
+    pairs.into_iter().any(|(from, to)| becomes_set(from, to))
 }
 
 /// What each branch converts to. As [`unify`], but an empty tuple or object in one branch, at any depth, leaves
