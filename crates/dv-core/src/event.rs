@@ -48,6 +48,22 @@ pub enum Event {
         /// As it came.
         bytes: Vec<u8>,
     },
+    /// A peer asks for this node's preferences, and tells its own.
+    Requested {
+        /// Of the request.
+        ticket: Ticket,
+        /// The node, from 0.
+        from: usize,
+        /// As it came.
+        bytes: Vec<u8>,
+    },
+    /// A peer answered [`Effect::Request`]; one that does not answer is no event.
+    Responded {
+        /// The node, from 0.
+        from: usize,
+        /// As it came.
+        bytes: Vec<u8>,
+    },
     /// The store answered [`Effect::Judge`]; an error says that nothing was kept.
     Judged {
         /// Which question.
@@ -73,10 +89,6 @@ pub enum Channel {
     Qbft,
     /// Partial signatures.
     Parsigex,
-    /// Preferences: a question.
-    PriorityRequest,
-    /// Preferences: the answer to a question of ours.
-    PriorityResponse,
 }
 
 /// What is to be done.
@@ -106,6 +118,22 @@ pub enum Effect {
         duty: Duty,
         /// As it goes out.
         bytes: Arc<Vec<u8>>,
+    },
+    /// Ask a peer for its preferences, and tell ours.
+    Request {
+        /// The node, from 0.
+        to: usize,
+        /// For which duty.
+        duty: Duty,
+        /// As it goes out.
+        bytes: Arc<Vec<u8>>,
+    },
+    /// Answer a peer's question, or close without an answer.
+    Respond {
+        /// Of the request.
+        ticket: Ticket,
+        /// As it goes out.
+        bytes: Option<Arc<Vec<u8>>>,
     },
     /// Ask the store of what was signed, which keeps what it allows.
     Judge {

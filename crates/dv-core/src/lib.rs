@@ -28,7 +28,6 @@
 
 mod aggregated;
 mod calls;
-mod client;
 mod cluster;
 mod combine;
 mod decided;
@@ -40,8 +39,10 @@ mod node;
 mod partials;
 mod scheduler;
 mod timers;
+mod tracker;
 
-pub use cluster::{Cluster, ClusterError, Validator};
+pub use cluster::{Cluster, ClusterError, Majority, Validator};
 pub use combine::{Aggregation, Check, Job, Output};
-pub use event::{Effect, Event, Note, Ticket};
-pub use node::{Node, Settings};
+pub use event::{Channel, Effect, Event, Note, Step, Ticket};
+pub use node::{Builder, Node, Settings};
+pub use tracker::{Failure, Report, Tracker};

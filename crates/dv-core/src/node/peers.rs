@@ -25,7 +25,6 @@ impl Node {
                     }
                 }
             }
-            Channel::PriorityRequest | Channel::PriorityResponse => {}
         }
     }
 }
