@@ -131,6 +131,13 @@ const MEMBERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("crates/dv-beacon/Cargo.toml", &["coxswain-dv-eth", "coxswain-dv-types"]),
+    (
+        "crates/dv-node/Cargo.toml",
+        &[
+            "coxswain-dv-beacon", "coxswain-dv-core", "coxswain-dv-crypto", "coxswain-dv-eth", "coxswain-dv-net",
+            "coxswain-dv-slashing", "coxswain-dv-types", "coxswain-dv-wire",
+        ],
+    ),
     ("crates/simnet/Cargo.toml", &["coxswain-dv-crypto", "coxswain-dv-eth", "coxswain-dv-types"]),
     ("state/Cargo.toml", &["coxswain-model"]),
 ];

@@ -7,6 +7,7 @@ use coxswain_dv_eth::bytes::Bytes48;
 use coxswain_dv_eth::client::{self, Problem};
 use coxswain_dv_eth::duty::Duty;
 use coxswain_dv_eth::protect::{Request, Signer, Verdict};
+use coxswain_dv_qbft::debugger::Record;
 
 use crate::combine::{Job, Output};
 
@@ -155,6 +156,8 @@ pub enum Effect {
         /// What.
         job: Job,
     },
+    /// Keep what an instance of consensus has seen, for those who look for faults.
+    Record(Box<Record>),
     /// Something that operators want to know.
     Note(Note),
 }
@@ -221,7 +224,7 @@ pub enum Note {
         /// Which duty.
         duty: Duty,
         /// In which round.
-        round: i64,
+        round: u64,
         /// Who led it, from 0.
         leader: usize,
         /// Since it began.

@@ -61,7 +61,7 @@ pub(crate) fn is_near(duty: Duty, chain: &Chain, slot: u64) -> bool {
 pub(crate) fn check(cluster: &Cluster, chain: &Chain, key: &Bytes48, partial: &ParSigned) -> Option<Check> {
     let share = cluster.share_of(key, partial.share_index)?;
     let signable = partial.data.signable(&chain.clock)?;
-    Some(Check { key: *share, root: chain.signing_root(&signable), signature: *partial.data.signature() })
+    Some(Check { key: *share, root: chain.signing_root(&signable), signature: partial.data.signature() })
 }
 
 /// Reads a message of a peer. Shares of this node are left out: only its own client signs with them.
@@ -111,7 +111,7 @@ fn read_one(
     }
     let signed = SignedData::decode(duty.kind, &data.data)
         .map_err(|error| Refusal::Payload { key, why: error.to_string() })?;
-    if !signed.is_of(duty, &chain.clock) {
+    if !signed.fits(&duty, &chain.clock) {
         return Err(Refusal::Bound { key, duty });
     }
     if share_index == cluster.my_share() {

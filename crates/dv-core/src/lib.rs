@@ -37,6 +37,7 @@ mod exchange;
 mod fetch;
 mod node;
 mod partials;
+mod priority;
 mod scheduler;
 mod timers;
 mod tracker;

@@ -1,7 +1,9 @@
 //! The node: one machine of all parts.
 
+mod agreeing;
 mod fetching;
 mod peers;
+mod preferring;
 mod serving;
 mod signing;
 mod slots;
@@ -16,6 +18,7 @@ use coxswain_dv_eth::duty::Duty;
 use coxswain_dv_eth::signed::SignedRegistration;
 use coxswain_dv_eth::time::Time;
 use coxswain_dv_qbft::consensus::Consensus;
+use coxswain_dv_wire::preferences::Preferences;
 
 use crate::aggregated::Aggregated;
 use crate::calls::{Calls, Outcome, Purpose, Until};
@@ -24,6 +27,7 @@ use crate::decided::Decided;
 use crate::event::{Effect, Event, Note, Step, Ticket};
 use crate::fetch::{Awaited, Choice};
 use crate::partials::Partials;
+use crate::priority::{Agreements, Priority};
 use crate::scheduler::Scheduler;
 use crate::timers::Timers;
 
@@ -47,6 +51,8 @@ pub struct Settings {
     pub fee_recipients: BTreeMap<Bytes48, Bytes20>,
     /// Registrations with builders, signed by groups.
     pub registrations: Vec<SignedRegistration>,
+    /// What this node would have the cluster do.
+    pub preferences: Preferences,
 }
 
 /// Whether blocks of builders are taken.
@@ -67,6 +73,8 @@ enum Timer {
     Begin(Duty),
     /// A duty does not wait for all validators any more.
     Impatient(Duty),
+    /// Preferences were waited for.
+    Exchanged(Duty),
     /// A duty is not worth anything any more.
     End(Duty),
 }
@@ -94,7 +102,10 @@ pub struct Node {
     timers: Timers<Timer>,
     scheduler: Scheduler,
     fetches: BTreeMap<Duty, fetching::Fetch>,
+    known_keys: BTreeSet<Bytes48>,
     consensus: Consensus,
+    priority: Priority,
+    agreed: Agreements,
     decided: Decided,
     partials: Partials,
     aggregated: Aggregated,
@@ -120,7 +131,15 @@ impl Node {
         timers.at(chain.clock.genesis.max(boot), Timer::Slot);
         Node {
             now: boot,
-            consensus: peers::consensus(&cluster, &chain, (peers, key), boot),
+            known_keys: cluster.keys().collect(),
+            priority: Priority::new(
+                (cluster.me(), cluster.threshold()),
+                key.clone(),
+                peers.clone(),
+                settings.preferences,
+            ),
+            agreed: Agreements::new(),
+            consensus: agreeing::begin(&cluster, &chain, (peers, key), boot),
             scheduler: Scheduler::new(chain.clock, cluster.keys().collect()),
             partials: Partials::new(cluster.threshold()),
             choice: Choice { builder_boost, graffiti },
@@ -178,6 +197,8 @@ impl Node {
                 self.requests.remove(&ticket);
             }
             Event::Received { from, channel, bytes } => self.receive(from, channel, bytes),
+            Event::Requested { ticket, from, bytes } => self.requested(ticket, from, &bytes),
+            Event::Responded { from, bytes } => self.responded(from, &bytes),
             Event::Judged { ticket, verdicts } => self.judged(ticket, verdicts),
             Event::Computed { ticket, output } => self.computed(ticket, output),
             Event::Chain(ChainEvent::Head { .. }) => {}
@@ -195,6 +216,7 @@ impl Node {
                 Timer::Slot => self.begin_slot(),
                 Timer::Begin(duty) => self.begin(duty),
                 Timer::Impatient(duty) => self.lose_patience(duty),
+                Timer::Exchanged(duty) => self.exchanged(duty),
                 Timer::End(duty) => self.end(duty),
             }
         }

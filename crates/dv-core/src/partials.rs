@@ -54,7 +54,7 @@ impl Partials {
         if let Some(known) = held.iter().find(|held| held.partial.share_index == partial.share_index) {
             return if same(&known.partial.data, &partial.data) { Added::Same } else { Added::Conflict };
         }
-        let root = partial.data.message_root();
+        let root = partial.data.message_root().unwrap_or_default();
         held.push(Held { root, partial });
         let of_root: Vec<&Held> = held.iter().filter(|held| held.root == root).collect();
         let enough = (of_root.len() == self.threshold)

@@ -1,10 +1,5 @@
 //! What peers say: consensus and partial signatures.
 
-use std::collections::BTreeMap;
-
-use coxswain_dv_eth::bytes::Bytes48;
-use coxswain_dv_eth::unsigned::Unsigned;
-
 use super::Node;
 use crate::event::{Channel, Note};
 use crate::exchange;

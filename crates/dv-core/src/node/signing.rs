@@ -271,7 +271,7 @@ impl Node {
             let (_, key, _) = group.place;
             let Some(validator) = self.cluster.by_key(&key) else { continue };
             let Some(signable) = group.data.signable(&self.chain.clock) else { continue };
-            let share = |one: &ParSigned| (u64::from(one.share_index), *one.data.signature());
+            let share = |one: &ParSigned| (u64::from(one.share_index), one.data.signature());
             aggregations.push(Aggregation {
                 group: validator.group,
                 root: self.chain.signing_root(&signable),

@@ -1,12 +1,12 @@
 //! Slots begin, epochs are resolved, duties begin and end.
 
 use coxswain_dv_eth::beacon::{Answer, Call, CallError};
-use coxswain_dv_eth::duty::Duty;
+use coxswain_dv_eth::duty::{Duty, DutyType};
 
 use super::{Builder, Node, Timer};
 use crate::calls::{Asked, Purpose, Until};
 use crate::duties::SCHEDULED;
-use crate::event::{Note, Step};
+use crate::event::{Effect, Note, Step};
 
 /// Registrations go out when most of the slot is over: nothing else is then.
 const REGISTRATION_AT: (u32, u32) = (3, 4);
@@ -27,6 +27,9 @@ impl Node {
         }
         if is_first {
             self.prepare(clock.epoch_of(slot));
+        }
+        if clock.epoch_of(slot.saturating_add(1)) != clock.epoch_of(slot) {
+            self.begin_exchange(slot);
         }
     }
 
@@ -128,6 +131,11 @@ impl Node {
         self.decided.end(duty);
         self.partials.end(duty);
         self.aggregated.end(duty);
+        if duty.kind == DutyType::InfoSync {
+            for ticket in self.priority.end(duty) {
+                self.effects.push(Effect::Respond { ticket, bytes: None });
+            }
+        }
         self.waiters.retain(|_, waiters| {
             waiters.remove(&super::Waiter::Fetch(duty));
             !waiters.is_empty()

@@ -1,12 +1,12 @@
 //! Signatures of validator clients: whose they are, for which duty, and what shows that they are good.
 
+use coxswain_dv_eth::api::{BeaconCommitteeSelection, SyncCommitteeSelection};
 use coxswain_dv_eth::bytes::{Bytes32, Bytes48, Bytes96};
 use coxswain_dv_eth::client::Request;
-use coxswain_dv_eth::domain::{self, Signable};
 use coxswain_dv_eth::duty::{Duty, DutyType};
 use coxswain_dv_eth::proposal::SignedProposal;
 use coxswain_dv_eth::signed::{ParSigned, SignedAggregate, SignedAttestation, SignedData, SignedRandao};
-use coxswain_dv_eth::sync::{SignedContributionAndProof, SyncAggregatorSelectionData};
+use coxswain_dv_eth::sync::SignedContributionAndProof;
 
 use crate::combine::Check;
 use crate::exchange::{self, Item};
@@ -60,7 +60,7 @@ impl Node {
 
     /// A signature of this node's share.
     fn item(&self, duty: Duty, key: Bytes48, data: SignedData) -> Result<Item, String> {
-        if !data.is_of(duty, &self.chain.clock) {
+        if !data.fits(&duty, &self.chain.clock) {
             return Err(format!("{key}: what is signed is not of the duty {duty}"));
         }
         if !exchange::is_near(duty, &self.chain, self.current_slot()) && duty.kind != DutyType::Exit {
@@ -109,8 +109,12 @@ impl Node {
         let slot = one.data().slot;
         let data = SignedData::Aggregator(Box::new(one.clone()));
         let mut item = self.item(Duty::new(slot, DutyType::Aggregator), key, data)?;
-        let root = coxswain_dv_eth::duty_roots::slot(slot);
-        item.checks.push(self.group_check(&key, slot, (root, domain::SELECTION), one.selection_proof())?);
+        let selection = BeaconCommitteeSelection {
+            validator_index: one.aggregator_index(),
+            slot,
+            selection_proof: *one.selection_proof(),
+        };
+        item.checks.push(self.group_check(&key, &SignedData::PrepareAggregator(selection))?);
         Ok(item)
     }
 
@@ -119,23 +123,23 @@ impl Node {
         let slot = one.message.contribution.slot;
         let data = SignedData::SyncContribution(Box::new(one.clone()));
         let mut item = self.item(Duty::new(slot, DutyType::SyncContribution), key, data)?;
-        let subcommittee_index = one.message.contribution.subcommittee_index;
-        let root = SyncAggregatorSelectionData { slot, subcommittee_index }.root();
-        let what = (root, domain::SYNC_SELECTION);
-        item.checks.push(self.group_check(&key, slot, what, one.message.selection_proof)?);
+        let selection = SyncCommitteeSelection {
+            validator_index: one.message.aggregator_index,
+            slot,
+            subcommittee_index: one.message.contribution.subcommittee_index,
+            selection_proof: one.message.selection_proof,
+        };
+        item.checks.push(self.group_check(&key, &SignedData::PrepareSyncContribution(selection))?);
         Ok(item)
     }
 
-    fn group_check(
-        &self,
-        key: &Bytes48,
-        slot: u64,
-        (root, domain): (coxswain_dv_eth::Root, [u8; 4]),
-        signature: Bytes96,
-    ) -> Result<Check, String> {
+    /// What shows that the group has signed this.
+    fn group_check(&self, key: &Bytes48, data: &SignedData) -> Result<Check, String> {
         let validator = self.cluster.by_key(key).ok_or_else(|| format!("{key} is no key of this cluster"))?;
-        let signable = Signable { root, domain, epoch: self.chain.clock.epoch_of(slot) };
-        Ok(Check { key: validator.group, root: self.chain.signing_root(&signable), signature })
+        let signable =
+            data.signable(&self.chain.clock).ok_or_else(|| format!("{key}: this cannot be signed"))?;
+        let root = self.chain.signing_root(&signable);
+        Ok(Check { key: validator.group, root, signature: data.signature() })
     }
 }
 
