@@ -11,6 +11,7 @@
 //! unsigned     what a cluster agrees on, as it goes over the wire
 //! signed       what validators sign, as it goes over the wire
 //! selection    who aggregates
+//! validity     what nodes may agree to
 //! ```
 //!
 //! Containers are those of the mainnet preset, from phase 0 to Fulu.
@@ -41,6 +42,7 @@ pub mod signed;
 pub mod sync;
 pub mod time;
 pub mod unsigned;
+pub mod validity;
 
 pub use bytes::Bytes;
 pub use coxswain_dv_types::Root;
