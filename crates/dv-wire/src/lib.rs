@@ -10,9 +10,11 @@
 //! priority   what a cluster would rather do  qbft       consensus
 //! sync       barriers of a ceremony          broadcast  reliable broadcast, and the hashes that are signed
 //! frost      rounds of FROST                 pedersen   bundles of Pedersen
-//! node_sig   signatures of the new lock
+//! node_sig   signatures of the new lock           unsigned   what consensus decides, and its root
+//! sniffed    consensus as a node saw it
 //!
 //! peer       ids of nodes                    version    versions that nodes report
+//! canonical  bytes as all write them before they hash them
 //! root       what is signed of a message     bounds     how large messages of a ceremony can be
 //! address    where nodes listen              relay      what the URL of a relay answers
 //! ```
@@ -30,6 +32,7 @@
 pub mod address;
 pub mod bounds;
 pub mod broadcast;
+pub mod canonical;
 pub mod frame;
 pub mod frost;
 pub mod message;
@@ -43,6 +46,8 @@ pub mod protocol;
 pub mod qbft;
 pub mod relay;
 pub mod root;
+pub mod sniffed;
 pub mod sync;
+pub mod unsigned;
 pub mod version;
 pub mod well_known;

@@ -1,0 +1,2 @@
+//! What consensus costs.
+fn main() {}
