@@ -119,7 +119,7 @@ const MEMBERS: &[(&str, &[&str])] = &[
         "crates/dv-qbft/Cargo.toml",
         &["coxswain-dv-crypto", "coxswain-dv-eth", "coxswain-dv-types", "coxswain-dv-wire"],
     ),
-    ("crates/dv-slashing/Cargo.toml", &["coxswain-dv-eth"]),
+    ("crates/dv-slashing/Cargo.toml", &["coxswain-dv-eth", "coxswain-dv-types"]),
     (
         "crates/dv-core/Cargo.toml",
         &[

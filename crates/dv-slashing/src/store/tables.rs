@@ -1,0 +1,156 @@
+//! The tables of the database.
+
+use coxswain_dv_eth::Root;
+use coxswain_dv_eth::protect::Signer;
+use redb::{ReadableTable, Table, TableDefinition, WriteTransaction};
+
+use crate::verdict::{Floor, SignedAttestation, SignedBlock, merge_roots};
+
+/// What the file is; see [`FORMAT_NAME`] and the names after it.
+pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
+/// Groups, and their numbers in the other tables.
+pub(super) const GROUPS: TableDefinition<'_, &[u8; 48], u32> = TableDefinition::new("groups");
+/// Shares that groups have and had, and the numbers of the groups.
+pub(super) const SHARES: TableDefinition<'_, &[u8; 48], u32> = TableDefinition::new("shares");
+/// Ledger, group → floor. Without one the group has not started.
+pub(super) const FLOORS: TableDefinition<'_, (u8, u32), FloorRow> = TableDefinition::new("floors");
+/// Ledger, group, slot → signing root.
+pub(super) const BLOCKS: TableDefinition<'_, Place, BlockRow> = TableDefinition::new("blocks");
+/// Ledger, group, target → source, signing root.
+pub(super) const ATTESTATIONS: TableDefinition<'_, Place, AttestationRow> = TableDefinition::new("attestations");
+
+pub(super) type FloorRow = (Option<u64>, u64, Option<u64>);
+pub(super) type Place = (u8, u32, u64);
+pub(super) type BlockRow = Option<&'static [u8; 32]>;
+pub(super) type AttestationRow = (u64, Option<&'static [u8; 32]>);
+
+/// In [`META`]: the format.
+pub(super) const FORMAT_NAME: &str = "format";
+/// In [`META`]: the chain.
+pub(super) const CHAIN_NAME: &str = "genesis_validators_root";
+/// In [`META`]: where the history goes on, once it was handed over.
+pub(super) const HANDED_OVER_NAME: &str = "handed_over_to";
+/// The format of this version.
+pub(super) const FORMAT: &str = "coxswain-slashing/1";
+
+/// Both ledgers.
+pub(super) const LEDGERS: [Signer; 2] = [Signer::Share, Signer::Group];
+
+/// The number of a ledger in the file.
+pub(super) fn number(signer: Signer) -> u8 {
+    match signer {
+        Signer::Share => 0,
+        Signer::Group => 1,
+    }
+}
+
+/// The rows of one ledger in a transaction that writes.
+pub(super) struct Ledger<'t> {
+    pub(super) ledger: u8,
+    pub(super) floors: Table<'t, (u8, u32), FloorRow>,
+    pub(super) blocks: Table<'t, Place, BlockRow>,
+    pub(super) attestations: Table<'t, Place, AttestationRow>,
+}
+
+impl<'t> Ledger<'t> {
+    pub(super) fn open(transaction: &'t WriteTransaction, signer: Signer) -> Result<Self, redb::Error> {
+        Ok(Ledger {
+            ledger: number(signer),
+            floors: transaction.open_table(FLOORS)?,
+            blocks: transaction.open_table(BLOCKS)?,
+            attestations: transaction.open_table(ATTESTATIONS)?,
+        })
+    }
+
+    pub(super) fn floor(&self, group: u32) -> Result<Option<Floor>, redb::Error> {
+        floor(&self.floors, self.ledger, group)
+    }
+
+    pub(super) fn set_floor(&mut self, group: u32, floor: &Floor) -> Result<(), redb::Error> {
+        let row = (floor.blocks_to, floor.sources_below, floor.targets_to);
+        self.floors.insert((self.ledger, group), row)?;
+        Ok(())
+    }
+
+    pub(super) fn block(&self, group: u32, slot: u64) -> Result<Option<SignedBlock>, redb::Error> {
+        let found = self.blocks.get((self.ledger, group, slot))?;
+        Ok(found.map(|row| SignedBlock { slot, root: row.value().copied() }))
+    }
+
+    pub(super) fn put_block(&mut self, group: u32, block: &SignedBlock) -> Result<(), redb::Error> {
+        self.blocks.insert((self.ledger, group, block.slot), block.root.as_ref())?;
+        Ok(())
+    }
+
+    pub(super) fn attestation(&self, group: u32, target: u64) -> Result<Option<SignedAttestation>, redb::Error> {
+        let found = self.attestations.get((self.ledger, group, target))?;
+        Ok(found.map(|row| attestation_of(target, row.value())))
+    }
+
+    pub(super) fn attestations_from(
+        &self,
+        group: u32,
+        first_target: u64,
+    ) -> Result<Vec<SignedAttestation>, redb::Error> {
+        let range = (self.ledger, group, first_target)..=(self.ledger, group, u64::MAX);
+        let mut rows = Vec::new();
+        for entry in self.attestations.range(range)? {
+            let (place, row) = entry?;
+            rows.push(attestation_of(place.value().2, row.value()));
+        }
+        Ok(rows)
+    }
+
+    pub(super) fn put_attestation(
+        &mut self,
+        group: u32,
+        attestation: &SignedAttestation,
+    ) -> Result<(), redb::Error> {
+        let row = (attestation.source, attestation.root.as_ref());
+        self.attestations.insert((self.ledger, group, attestation.target), row)?;
+        Ok(())
+    }
+
+    /// Adds a block of another history. The floor must cover it: it may contradict what is here.
+    pub(super) fn merge_block(&mut self, group: u32, block: &SignedBlock) -> Result<(), redb::Error> {
+        let merged = match self.block(group, block.slot)? {
+            Some(stored) => SignedBlock { root: merge_roots(stored.root, block.root), ..stored },
+            None => *block,
+        };
+        self.put_block(group, &merged)
+    }
+
+    /// Adds an attestation of another history. The floor must cover it: it may contradict what is here.
+    pub(super) fn merge_attestation(
+        &mut self,
+        group: u32,
+        attestation: &SignedAttestation,
+    ) -> Result<(), redb::Error> {
+        let merged = match self.attestation(group, attestation.target)? {
+            Some(stored) if stored.source == attestation.source => {
+                SignedAttestation { root: merge_roots(stored.root, attestation.root), ..stored }
+            }
+            Some(stored) => {
+                let source = stored.source.max(attestation.source);
+                SignedAttestation { source, root: None, ..stored }
+            }
+            None => *attestation,
+        };
+        self.put_attestation(group, &merged)
+    }
+}
+
+pub(super) fn floor(
+    floors: &impl ReadableTable<(u8, u32), FloorRow>,
+    ledger: u8,
+    group: u32,
+) -> Result<Option<Floor>, redb::Error> {
+    Ok(floors.get((ledger, group))?.map(|row| {
+        let (blocks_to, sources_below, targets_to) = row.value();
+        Floor { blocks_to, sources_below, targets_to }
+    }))
+}
+
+pub(super) fn attestation_of(target: u64, (source, root): (u64, Option<&Root>)) -> SignedAttestation {
+    SignedAttestation { source, target, root: root.copied() }
+}
