@@ -134,8 +134,14 @@ const MEMBERS: &[(&str, &[&str])] = &[
     (
         "crates/dv-node/Cargo.toml",
         &[
-            "coxswain-dv-beacon", "coxswain-dv-core", "coxswain-dv-crypto", "coxswain-dv-eth", "coxswain-dv-net",
-            "coxswain-dv-slashing", "coxswain-dv-types", "coxswain-dv-wire",
+            "coxswain-dv-beacon",
+            "coxswain-dv-core",
+            "coxswain-dv-crypto",
+            "coxswain-dv-eth",
+            "coxswain-dv-net",
+            "coxswain-dv-slashing",
+            "coxswain-dv-types",
+            "coxswain-dv-wire",
         ],
     ),
     ("crates/simnet/Cargo.toml", &["coxswain-dv-crypto", "coxswain-dv-eth", "coxswain-dv-types"]),

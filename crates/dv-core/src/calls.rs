@@ -31,8 +31,6 @@ pub(crate) enum Purpose {
     Client { request: Ticket },
     /// What the chain should know of the cluster's validators.
     Prepare,
-    /// The block of a slot, to look for what was submitted.
-    Inclusion { slot: u64 },
 }
 
 /// A question and what it is for.

@@ -38,8 +38,6 @@ pub(crate) enum Clash {
     Proposers { slot: u64 },
     #[error("slot {slot}, subcommittee {subcommittee}: another contribution was decided before")]
     Contribution { slot: u64, subcommittee: u64 },
-    #[error("the value is of another duty")]
-    Kind,
 }
 
 /// Attestation data agree in what a validator can be slashed for.
@@ -57,7 +55,12 @@ impl Decided {
             match value {
                 Unsigned::Attester { data, duty: attester } => {
                     self.keep_attestation(attester.committee_index, *data)?;
-                    self.keep_attester(*key, attester.slot, attester.committee_index, attester.validator_index)?;
+                    self.keep_attester(
+                        *key,
+                        attester.slot,
+                        attester.committee_index,
+                        attester.validator_index,
+                    )?;
                 }
                 Unsigned::Proposer(proposal) => self.keep_proposal(*key, proposal)?,
                 Unsigned::Aggregator { fork, attestation } => self.keep_aggregate(*fork, attestation),
@@ -81,7 +84,13 @@ impl Decided {
         if agree(any, &data) { Ok(()) } else { Err(clash) }
     }
 
-    fn keep_attester(&mut self, key: Bytes48, slot: u64, committee: u64, validator: u64) -> Result<(), Clash> {
+    fn keep_attester(
+        &mut self,
+        key: Bytes48,
+        slot: u64,
+        committee: u64,
+        validator: u64,
+    ) -> Result<(), Clash> {
         for committee in [committee, 0] {
             if *self.attesters.entry((slot, committee, validator)).or_insert(key) != key {
                 return Err(Clash::Attester { slot, validator });
@@ -130,7 +139,12 @@ impl Decided {
         self.proposals.get(&slot)
     }
 
-    pub(crate) fn aggregate(&self, slot: u64, root: Bytes32, committee: u64) -> Option<&(Fork, Box<Attestation>)> {
+    pub(crate) fn aggregate(
+        &self,
+        slot: u64,
+        root: Bytes32,
+        committee: u64,
+    ) -> Option<&(Fork, Box<Attestation>)> {
         self.aggregates.get(&(slot, root, committee))
     }
 

@@ -6,6 +6,7 @@ use coxswain_dv_eth::bytes::Bytes48;
 use coxswain_dv_eth::domain::Chain;
 use coxswain_dv_eth::duty::{Duty, DutyType};
 use coxswain_dv_eth::signed::{ParSigned, SignedData};
+use coxswain_dv_eth::time::Time;
 use coxswain_dv_wire::message;
 use coxswain_dv_wire::parsigex::{ParSigExMsg, ParSignedData};
 use coxswain_dv_wire::protocol::PARSIGEX;
@@ -15,8 +16,6 @@ use crate::combine::Check;
 
 /// Most signatures of one message. Others check them one by one, at up to 9 ms each, and drop what takes them 5 s.
 const PER_MESSAGE: usize = 64;
-/// Epochs that a duty of a peer may be ahead of the clock.
-const EPOCHS_AHEAD: u64 = 2;
 
 /// A partial signature, whose, and what shows that it is good.
 #[derive(Debug, Clone)]
@@ -34,7 +33,7 @@ pub(crate) enum Refusal {
     Wire(#[from] message::WireError),
     #[error("{number} is no type of a duty")]
     Kind { number: i32 },
-    #[error("the duty {duty} is more than {EPOCHS_AHEAD} epochs ahead of the clock")]
+    #[error("the duty {duty} is too far ahead of the clock")]
     Ahead { duty: Duty },
     #[error("it has no signatures")]
     Nothing,
@@ -52,11 +51,6 @@ pub(crate) enum Refusal {
     Unsignable { key: Bytes48, duty: Duty },
 }
 
-/// Whether a duty is near enough to be looked at.
-pub(crate) fn is_near(duty: Duty, chain: &Chain, slot: u64) -> bool {
-    chain.clock.epoch_of(duty.slot) <= chain.clock.epoch_of(slot).saturating_add(EPOCHS_AHEAD)
-}
-
 /// What shows that a share has signed this.
 pub(crate) fn check(cluster: &Cluster, chain: &Chain, key: &Bytes48, partial: &ParSigned) -> Option<Check> {
     let share = cluster.share_of(key, partial.share_index)?;
@@ -69,13 +63,13 @@ pub(crate) fn read(
     bytes: &[u8],
     cluster: &Cluster,
     chain: &Chain,
-    slot: u64,
+    now: Time,
 ) -> Result<(Duty, Vec<Item>), Refusal> {
     let message: ParSigExMsg = message::decode(bytes, PARSIGEX.max_bytes)?;
     let wire = message.duty.unwrap_or_default();
     let kind = DutyType::of(wire.r#type).ok_or(Refusal::Kind { number: wire.r#type })?;
     let duty = Duty::new(wire.slot, kind);
-    if !is_near(duty, chain, slot) {
+    if !duty.is_near(&chain.clock, now) {
         return Err(Refusal::Ahead { duty });
     }
     let set: BTreeMap<String, ParSignedData> = message.data_set.unwrap_or_default().into();

@@ -102,7 +102,6 @@ pub struct Node {
     timers: Timers<Timer>,
     scheduler: Scheduler,
     fetches: BTreeMap<Duty, fetching::Fetch>,
-    known_keys: BTreeSet<Bytes48>,
     consensus: Consensus,
     priority: Priority,
     agreed: Agreements,
@@ -131,7 +130,6 @@ impl Node {
         timers.at(chain.clock.genesis.max(boot), Timer::Slot);
         Node {
             now: boot,
-            known_keys: cluster.keys().collect(),
             priority: Priority::new(
                 (cluster.me(), cluster.threshold()),
                 key.clone(),

@@ -85,23 +85,6 @@ impl Partials {
         }
     }
 
-    /// How many roots there are at a place, and how many shares have signed the largest group.
-    pub(crate) fn groups(&self, place: &Place) -> Vec<(Root, usize)> {
-        let mut groups: Vec<(Root, usize)> = Vec::new();
-        for held in self.places.get(place).into_iter().flatten() {
-            match groups.iter_mut().find(|(root, _)| *root == held.root) {
-                Some((_, count)) => *count += 1,
-                None => groups.push((held.root, 1)),
-            }
-        }
-        groups
-    }
-
-    /// The places of a duty.
-    pub(crate) fn of(&self, duty: Duty) -> impl Iterator<Item = &Place> {
-        self.places.range(places_of(duty)).map(|(place, _)| place)
-    }
-
     /// Forgets a duty.
     pub(crate) fn end(&mut self, duty: Duty) {
         self.places.extract_if(places_of(duty), |_, _| true).for_each(drop);

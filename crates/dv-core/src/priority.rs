@@ -178,11 +178,7 @@ impl Agreements {
     }
 
     /// Keeps what was decided; what it says.
-    pub(crate) fn take(
-        &mut self,
-        slot: u64,
-        value: &Any,
-    ) -> Result<&[(String, Vec<String>)], WireError> {
+    pub(crate) fn take(&mut self, slot: u64, value: &Any) -> Result<&[(String, Vec<String>)], WireError> {
         let result: PriorityResult = value.unpack(PRIORITY.max_bytes)?;
         let topics = preferences::read(&result)?;
         while self.by_slot.len() >= KEPT_RESULTS {
@@ -199,7 +195,9 @@ impl Agreements {
     fn is_new(&self, slot: u64) -> Option<bool> {
         let versions = self.at(slot)?.iter().filter(|(topic, _)| topic == preferences::VERSION);
         let mut versions = versions.flat_map(|(_, versions)| versions);
-        Some(versions.any(|version| preferences::minor_of(version).is_some_and(|minor| minor >= LIST_VERSION)))
+        Some(
+            versions.any(|version| preferences::minor_of(version).is_some_and(|minor| minor >= LIST_VERSION)),
+        )
     }
 
     /// The form of contributions at a slot: one each where nothing is agreed on.

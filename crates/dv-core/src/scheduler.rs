@@ -151,11 +151,6 @@ impl Scheduler {
         self.epochs.extract_if(epoch.saturating_add(1).., |_, _| true).for_each(drop);
     }
 
-    /// Whether the duties of an epoch are known.
-    pub(crate) fn is_resolved(&self, epoch: u64) -> bool {
-        self.epochs.get(&epoch).is_some_and(Epoch::is_resolved)
-    }
-
     /// Validators that are active in an epoch.
     pub(crate) fn active(&self, epoch: u64) -> &[Validator] {
         self.epochs.get(&epoch).and_then(|known| known.validators.as_deref()).unwrap_or_default()

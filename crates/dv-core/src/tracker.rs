@@ -167,13 +167,7 @@ impl Tracker {
         Some(Failure { step, reason: self.reason(duty, key, (step, error.is_some()), part), error })
     }
 
-    fn reason(
-        &self,
-        duty: Duty,
-        key: Bytes48,
-        (step, has_error): (Step, bool),
-        part: &Part,
-    ) -> &'static str {
+    fn reason(&self, duty: Duty, key: Bytes48, (step, has_error): (Step, bool), part: &Part) -> &'static str {
         match step {
             Step::Fetcher => self.fetch_reason(duty, key),
             Step::ParSigDbExternal | Step::SigAgg => {
@@ -287,8 +281,7 @@ mod tests {
         let duty = Duty::new(5, DutyType::Attester);
         let mut tracker = Tracker::new(CLOCK, 1, 3, 2);
         for (step, share) in steps {
-            let note =
-                Note::Duty { duty, step: *step, key: Some(KEY), share: *share, error: None };
+            let note = Note::Duty { duty, step: *step, key: Some(KEY), share: *share, error: None };
             tracker.note(&note);
         }
         assert_eq!(tracker.due(Time::from_secs(5 * 12)), [], "it is not over yet");
@@ -299,7 +292,9 @@ mod tests {
 
     #[test]
     fn the_first_missing_step_says_why() {
-        use Step::{AggSigDb, Bcast, Consensus, DutyDb, Fetcher, ParSigDbExternal, ParSigDbLocal, ParSigEx, SigAgg};
+        use Step::{
+            AggSigDb, Bcast, Consensus, DutyDb, Fetcher, ParSigDbExternal, ParSigDbLocal, ParSigEx, SigAgg,
+        };
         let all = [
             (Fetcher, None),
             (Consensus, None),

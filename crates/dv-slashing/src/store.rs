@@ -42,7 +42,9 @@ pub use prune::{KEEP_EPOCHS, Pruned};
 pub use watermark::KeySummary;
 
 use crate::machine::Disk;
-use tables::{ATTESTATIONS, BLOCKS, CHAIN_NAME, FLOORS, FORMAT, FORMAT_NAME, GROUPS, HANDED_OVER_NAME, META, SHARES};
+use tables::{
+    ATTESTATIONS, BLOCKS, CHAIN_NAME, FLOORS, FORMAT, FORMAT_NAME, GROUPS, HANDED_OVER_NAME, META, SHARES,
+};
 
 /// The usual name of the file.
 pub const FILE: &str = "slashing.redb";
@@ -214,7 +216,8 @@ fn recognise(path: &Path, database: &Database, settings: &Settings) -> Result<Op
         Ok(meta.get(name)?.map(|value| value.value().to_vec()))
     };
     let database_says = |error| damaged(Damage::Database(Box::new(error)));
-    let format = read(FORMAT_NAME).map_err(database_says)?.ok_or(damaged(Damage::Content("it has no format")))?;
+    let format =
+        read(FORMAT_NAME).map_err(database_says)?.ok_or(damaged(Damage::Content("it has no format")))?;
     if format != FORMAT.as_bytes() {
         let found = String::from_utf8_lossy(&format).into_owned();
         return Err(StoreError::Format { path: path.to_owned(), found, expected: FORMAT });
@@ -233,7 +236,10 @@ fn recognise(path: &Path, database: &Database, settings: &Settings) -> Result<Op
 }
 
 /// Adds groups and shares; whether something was new.
-fn register(transaction: &WriteTransaction, keys: &[KeyPair]) -> Result<Result<bool, StoreError>, redb::Error> {
+fn register(
+    transaction: &WriteTransaction,
+    keys: &[KeyPair],
+) -> Result<Result<bool, StoreError>, redb::Error> {
     let mut groups = transaction.open_table(GROUPS)?;
     let mut shares = transaction.open_table(SHARES)?;
     let mut is_changed = false;

@@ -41,6 +41,7 @@ pub mod parsigex;
 pub mod pedersen;
 pub mod peer;
 pub mod peerinfo;
+pub mod preferences;
 pub mod priority;
 pub mod protocol;
 pub mod qbft;

@@ -51,7 +51,9 @@ impl Kind for Attester {
         if distinct.is_empty() {
             return if set.is_empty() { Fetched::Nothing } else { Fetched::Ready(set) };
         }
-        Fetched::Ask(distinct.into_iter().map(|committee| Call::AttestationData { slot, committee }).collect())
+        Fetched::Ask(
+            distinct.into_iter().map(|committee| Call::AttestationData { slot, committee }).collect(),
+        )
     }
 
     fn slashable(&self, data: &SignedData, root: Root) -> Option<What> {

@@ -8,7 +8,7 @@ use coxswain_dv_eth::domain::Chain;
 use coxswain_dv_eth::duty::{Duty, DutyType};
 use coxswain_dv_eth::time::Time;
 use coxswain_dv_eth::unsigned::Unsigned;
-use coxswain_dv_eth::validity;
+use coxswain_dv_eth::validity::{self, Standing};
 use coxswain_dv_qbft::consensus::{self, Consensus, Decision, Effect, Event, Participation};
 use coxswain_dv_qbft::machine::Verdict;
 use coxswain_dv_qbft::timer::{Profile, TimerFlags};
@@ -134,8 +134,12 @@ impl Node {
             return Ok(());
         }
         let set = self.read_value(duty, value.any())?;
-        let proposer = |key: &Bytes48| self.scheduler.validator(key).map(|validator| validator.index);
-        Ok(validity::check(duty, &set, &self.chain.clock, &self.known_keys, proposer)?)
+        let standing = |key: &Bytes48| match (self.cluster.by_key(key), self.scheduler.validator(key)) {
+            (None, _) => Standing::Stranger,
+            (Some(_), Some(validator)) => Standing::Validator(validator.index),
+            (Some(_), None) => Standing::Member,
+        };
+        Ok(validity::check(&duty, &set, &self.chain.clock, standing)?)
     }
 
     fn read_value(&self, duty: Duty, any: &Any) -> Result<Set, ValueError> {

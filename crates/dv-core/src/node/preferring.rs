@@ -7,7 +7,6 @@ use coxswain_dv_wire::well_known::Any;
 
 use super::{Node, Timer};
 use crate::event::{Effect, Note, Step, Ticket};
-use crate::exchange;
 
 /// How long preferences are waited for.
 const EXCHANGE: Duration = Duration::from_secs(6);
@@ -33,7 +32,7 @@ impl Node {
 
     pub(super) fn requested(&mut self, ticket: Ticket, from: usize, bytes: &[u8]) {
         let is_near = |duty: Duty| {
-            exchange::is_near(duty, &self.chain, self.chain.clock.slot_at(self.now).unwrap_or(0))
+            duty.is_near(&self.chain.clock, self.now)
                 && duty.deadline(&self.chain.clock).is_some_and(|deadline| deadline > self.now)
         };
         match self.priority.take(from, bytes, Some(ticket), is_near) {

@@ -21,8 +21,8 @@ const MAX_REQUESTS: usize = 4096;
 /// A request that waits.
 #[derive(Debug)]
 pub(super) enum Pending {
-    /// For the answer of a beacon node: duties and validators of these keys, or of all.
-    Passed(Request),
+    /// For the answer of a beacon node.
+    Passed,
     /// For signatures to be checked and kept.
     Taken(Request),
     /// For something that the cluster decides or signs.
@@ -72,7 +72,7 @@ impl Node {
             Ok(call) => call,
             Err(problem) => return self.reply(ticket, Err(problem)),
         };
-        self.requests.insert(ticket, Pending::Passed(request));
+        self.requests.insert(ticket, Pending::Passed);
         self.ask(call, Purpose::Client { request: ticket }, Until::Once);
     }
 
@@ -210,7 +210,10 @@ impl Node {
             Request::Aggregate { slot, data_root, committee } => self
                 .decided
                 .aggregate(*slot, *data_root, *committee)
-                .map(|(fork, attestation)| Answer::Aggregate { fork: *fork, attestation: attestation.clone() })
+                .map(|(fork, attestation)| Answer::Aggregate {
+                    fork: *fork,
+                    attestation: attestation.clone(),
+                })
                 .ok_or(Awaited::Aggregate(*slot, *data_root, *committee)),
             Request::Contribution { slot, subcommittee, block_root } => self
                 .decided
@@ -223,10 +226,7 @@ impl Node {
         }
     }
 
-    fn selections(
-        &self,
-        all: &[coxswain_dv_eth::api::BeaconCommitteeSelection],
-    ) -> Result<Answer, Awaited> {
+    fn selections(&self, all: &[coxswain_dv_eth::api::BeaconCommitteeSelection]) -> Result<Answer, Awaited> {
         let mut whole = Vec::with_capacity(all.len());
         for one in all {
             let key = self.scheduler.key_of(one.validator_index).unwrap_or_default();

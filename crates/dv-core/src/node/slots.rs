@@ -8,9 +8,6 @@ use crate::calls::{Asked, Purpose, Until};
 use crate::duties::SCHEDULED;
 use crate::event::{Effect, Note, Step};
 
-/// Registrations go out when most of the slot is over: nothing else is then.
-const REGISTRATION_AT: (u32, u32) = (3, 4);
-
 impl Node {
     pub(super) fn begin_slot(&mut self) {
         let clock = self.chain.clock;
@@ -51,7 +48,6 @@ impl Node {
             self.ask(Call::PrepareProposers(preparations), Purpose::Prepare, until);
         }
         if self.builder == Builder::On && !self.registrations.is_empty() {
-            let _ = REGISTRATION_AT;
             self.ask(Call::SubmitRegistrations(self.registrations.clone()), Purpose::Prepare, until);
         }
     }
@@ -81,7 +77,7 @@ impl Node {
                 }
             }
             Purpose::Client { request } => self.pass_on(request, answer),
-            Purpose::Prepare | Purpose::Inclusion { .. } => {}
+            Purpose::Prepare => {}
         }
     }
 
@@ -100,7 +96,6 @@ impl Node {
             }
             Purpose::Client { request } => self.fail_client(request, error),
             Purpose::Prepare => self.note(Note::Trouble { what: format!("preparing proposers: {error}") }),
-            Purpose::Inclusion { .. } => {}
         }
     }
 

@@ -70,7 +70,9 @@ pub enum StoreError {
         source: Damage,
     },
     /// A share belongs to another group already.
-    #[error("the share {share} is of the group {stored} in the slashing store, and of {asked} in the cluster lock")]
+    #[error(
+        "the share {share} is of the group {stored} in the slashing store, and of {asked} in the cluster lock"
+    )]
     OtherGroup {
         /// The share.
         share: Bytes48,
@@ -130,9 +132,13 @@ impl StoreError {
     pub fn next(&self) -> &'static str {
         match self {
             StoreError::Io { source, .. } => match source.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room there and start again",
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    "make room there and start again"
+                }
                 io::ErrorKind::PermissionDenied => "check who owns the directory and its mode",
-                io::ErrorKind::ReadOnlyFilesystem => "the file system is mounted read-only: choose another directory",
+                io::ErrorKind::ReadOnlyFilesystem => {
+                    "the file system is mounted read-only: choose another directory"
+                }
                 _ => "check the disk and the directory, and start again",
             },
             StoreError::Disk(_) => "put the store on a disk of this machine",
@@ -144,7 +150,9 @@ impl StoreError {
                 "keep the file for the search for the cause; import an interchange into a new store, or start a new one with a watermark"
             }
             StoreError::OtherGroup { .. } => "check that the store and the cluster lock are of one cluster",
-            StoreError::HandedOver { .. } => "use the directory that has its history now; the old one never signs again",
+            StoreError::HandedOver { .. } => {
+                "use the directory that has its history now; the old one never signs again"
+            }
             StoreError::Exists { .. } => "nothing was changed; choose another directory",
             StoreError::TooMany { .. } => "send fewer at once",
             StoreError::Transaction { .. } => "check the disk, and start again: until then nothing is signed",

@@ -63,7 +63,7 @@ impl Node {
         if !data.fits(&duty, &self.chain.clock) {
             return Err(format!("{key}: what is signed is not of the duty {duty}"));
         }
-        if !exchange::is_near(duty, &self.chain, self.current_slot()) && duty.kind != DutyType::Exit {
+        if !duty.is_near(&self.chain.clock, self.now) && duty.kind != DutyType::Exit {
             return Err(format!("{key}: the duty {duty} is too far in the future"));
         }
         let partial = ParSigned { data, share_index: self.cluster.my_share() };
