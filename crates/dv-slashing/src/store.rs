@@ -3,6 +3,7 @@
 //! ```text
 //! slashing.redb          groups, shares, floors, blocks, attestations
 //! slashing.redb.holder   who has it open
+//! slashing.redb.commits  how many commits it had
 //! ```
 //!
 //! Each call is one transaction that is on the disk, or did not happen, before an answer leaves. Commits are in two
@@ -15,9 +16,10 @@
 //! # What must never happen
 //!
 //! - An answer leaves before what it allows is on the disk.
-//! - A file that is damaged, empty, of another chain or handed over is used.
+//! - A file that is damaged, empty, older than it was, of another chain or handed over is used.
 
 mod check;
+mod counter;
 mod error;
 mod exchange;
 mod files;
@@ -42,9 +44,8 @@ pub use prune::{KEEP_EPOCHS, Pruned};
 pub use watermark::KeySummary;
 
 use crate::machine::Disk;
-use tables::{
-    ATTESTATIONS, BLOCKS, CHAIN_NAME, FLOORS, FORMAT, FORMAT_NAME, GROUPS, HANDED_OVER_NAME, META, SHARES,
-};
+use counter::Counter;
+use tables::{ATTESTATIONS, BLOCKS, CHAIN_NAME, COMMITS_NAME, FLOORS, FORMAT, FORMAT_NAME, GROUPS, HANDED_OVER_NAME, META, SHARES};
 
 /// The usual name of the file.
 pub const FILE: &str = "slashing.redb";
@@ -79,6 +80,7 @@ pub struct Store {
     groups: BTreeMap<Bytes48, u32>,
     /// Where the history goes on, once it was handed over.
     handed_over: OnceLock<String>,
+    counter: Counter,
     /// After the database: it is closed first.
     _hold: files::Hold,
 }
@@ -110,15 +112,23 @@ impl Store {
         }
         let database = files::open(path)?;
         let handed_over = OnceLock::new();
-        if let Some(to) = recognise(path, &database, settings)? {
+        let found = recognise(path, &database, settings)?;
+        if let Some(to) = found.handed_over {
             let _ = handed_over.set(to);
         }
+        let counter = Counter::open(path)?;
+        if found.commits < counter.count() {
+            let (commits, known) = (found.commits, counter.count());
+            return Err(StoreError::Older { path: path.to_owned(), commits, known });
+        }
+        counter.set(found.commits)?;
         let mut store = Store {
             path: path.to_owned(),
             database,
             chain: settings.genesis_validators_root,
             groups: BTreeMap::new(),
             handed_over,
+            counter,
             _hold: hold,
         };
         store.groups = store.register(&settings.keys)?;
@@ -151,20 +161,27 @@ impl Store {
         Ok(transaction)
     }
 
+    /// Ends a transaction: what it wrote is on the disk then. 
+    fn commit(&self, doing: &'static str, transaction: WriteTransaction) -> Result<(), StoreError> {
+        let count = counter::increase(&transaction).map_err(self.failed(doing))?;
+        transaction.commit().map_err(|error| self.failed(doing)(error.into()))?;
+        self.counter.set(count)
+    }
+
     fn failed(&self, doing: &'static str) -> impl Fn(redb::Error) -> StoreError {
         failed(doing, &self.path)
     }
 
     /// Numbers of the groups; those that are not known are added.
     fn register(&self, keys: &[KeyPair]) -> Result<BTreeMap<Bytes48, u32>, StoreError> {
-        let failed = self.failed("adding keys to");
-        let transaction = write(&self.database).map_err(&failed)?;
-        let is_changed = register(&transaction, keys).map_err(&failed)??;
+        let doing = "adding keys to";
+        let transaction = write(&self.database).map_err(self.failed(doing))?;
+        let is_changed = register(&transaction, keys).map_err(self.failed(doing))??;
         match is_changed {
-            true => transaction.commit().map_err(|error| failed(error.into()))?,
-            false => transaction.abort().map_err(|error| failed(error.into()))?,
+            true => self.commit(doing, transaction)?,
+            false => transaction.abort().map_err(|error| self.failed(doing)(error.into()))?,
         }
-        self.numbers(keys).map_err(failed)
+        self.numbers(keys).map_err(self.failed(doing))
     }
 
     fn numbers(&self, keys: &[KeyPair]) -> Result<BTreeMap<Bytes48, u32>, redb::Error> {
@@ -208,16 +225,21 @@ fn found(database: &Database, settings: &Settings) -> Result<(), redb::Error> {
     Ok(transaction.commit()?)
 }
 
-/// Checks that the file is a store of the chain; gives back where it was handed over to.
-fn recognise(path: &Path, database: &Database, settings: &Settings) -> Result<Option<String>, StoreError> {
+/// What a file says of itself.
+struct Recognised {
+    handed_over: Option<String>,
+    commits: u64,
+}
+
+/// Checks that the file is a store of the chain.
+fn recognise(path: &Path, database: &Database, settings: &Settings) -> Result<Recognised, StoreError> {
     let damaged = |source| StoreError::Damaged { path: path.to_owned(), source };
     let read = |name: &str| -> Result<Option<Vec<u8>>, redb::Error> {
         let meta = database.begin_read()?.open_table(META)?;
         Ok(meta.get(name)?.map(|value| value.value().to_vec()))
     };
     let database_says = |error| damaged(Damage::Database(Box::new(error)));
-    let format =
-        read(FORMAT_NAME).map_err(database_says)?.ok_or(damaged(Damage::Content("it has no format")))?;
+    let format = read(FORMAT_NAME).map_err(database_says)?.ok_or(damaged(Damage::Content("it has no format")))?;
     if format != FORMAT.as_bytes() {
         let found = String::from_utf8_lossy(&format).into_owned();
         return Err(StoreError::Format { path: path.to_owned(), found, expected: FORMAT });
@@ -232,14 +254,15 @@ fn recognise(path: &Path, database: &Database, settings: &Settings) -> Result<Op
         });
     }
     let to = read(HANDED_OVER_NAME).map_err(database_says)?;
-    Ok(to.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    let commits = read(COMMITS_NAME).map_err(database_says)?;
+    Ok(Recognised {
+        handed_over: to.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
+        commits: commits.map_or(0, |bytes| counter::number(&bytes)),
+    })
 }
 
 /// Adds groups and shares; whether something was new.
-fn register(
-    transaction: &WriteTransaction,
-    keys: &[KeyPair],
-) -> Result<Result<bool, StoreError>, redb::Error> {
+fn register(transaction: &WriteTransaction, keys: &[KeyPair]) -> Result<Result<bool, StoreError>, redb::Error> {
     let mut groups = transaction.open_table(GROUPS)?;
     let mut shares = transaction.open_table(SHARES)?;
     let mut is_changed = false;

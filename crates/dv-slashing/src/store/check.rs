@@ -34,11 +34,10 @@ impl Store {
                 verdicts.push(self.decide(&mut ledger, request, wall).map_err(self.failed(doing))?);
             }
         }
-        let ended = match verdicts.contains(&Verdict::Recorded) {
-            true => transaction.commit().map_err(redb::Error::from),
-            false => transaction.abort().map_err(redb::Error::from),
-        };
-        ended.map_err(self.failed(doing))?;
+        match verdicts.contains(&Verdict::Recorded) {
+            true => self.commit(doing, transaction)?,
+            false => transaction.abort().map_err(|error| self.failed(doing)(error.into()))?,
+        }
         Ok(verdicts)
     }
 

@@ -69,6 +69,16 @@ pub enum StoreError {
         /// What is wrong.
         source: Damage,
     },
+    /// It was put in the place of a later one.
+    #[error("the slashing store {} has {commits} commits, and had {known} before", path.display())]
+    Older {
+        /// The store.
+        path: PathBuf,
+        /// Commits of the file.
+        commits: u64,
+        /// Commits that are known.
+        known: u64,
+    },
     /// A share belongs to another group already.
     #[error(
         "the share {share} is of the group {stored} in the slashing store, and of {asked} in the cluster lock"
@@ -148,6 +158,9 @@ impl StoreError {
             StoreError::Format { .. } => "use the version that wrote it, or a later one",
             StoreError::Damaged { .. } => {
                 "keep the file for the search for the cause; import an interchange into a new store, or start a new one with a watermark"
+            }
+            StoreError::Older { .. } => {
+                "put the latest file back; if it is lost, import an interchange into a new store, or start a new one with a watermark"
             }
             StoreError::OtherGroup { .. } => "check that the store and the cluster lock are of one cluster",
             StoreError::HandedOver { .. } => {

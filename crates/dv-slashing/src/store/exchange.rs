@@ -99,7 +99,7 @@ impl Store {
                 take(&mut ledger, signer, *found, entry).map_err(self.failed(doing))?;
             }
         }
-        transaction.commit().map_err(|error| self.failed(doing)(error.into()))?;
+        self.commit(doing, transaction)?;
         let mut imported = report(known.iter().map(|(_, entry)| *entry));
         imported.strangers = unknown.into_iter().collect();
         Ok(imported)

@@ -14,7 +14,7 @@ use crate::machine::{Disk, Machine, check_disk};
 /// Only the owner looks into the directory.
 const DIRECTORY_MODE: u32 = 0o700;
 /// Only the owner reads and writes the files.
-const FILE_MODE: u32 = 0o600;
+pub(super) const FILE_MODE: u32 = 0o600;
 /// What others may not do.
 const OTHERS_WRITE: u32 = 0o022;
 /// Longest note of a holder that is read; ours have less than 200 bytes.
@@ -38,12 +38,12 @@ pub(super) struct Hold {
     _file: File,
 }
 
-fn io_error<'p>(doing: &'static str, path: &'p Path) -> impl Fn(io::Error) -> StoreError + 'p {
+pub(super) fn io_error<'p>(doing: &'static str, path: &'p Path) -> impl Fn(io::Error) -> StoreError + 'p {
     move |source| StoreError::Io { doing, path: path.to_owned(), source }
 }
 
 /// `path` with more at its end.
-fn beside(path: &Path, end: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, end: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(end);
     name.into()

@@ -51,15 +51,11 @@ impl Store {
         raise_all(&new, floor).map_err(self.failed(doing))?;
         new.commit().map_err(|error| self.failed(doing)(error.into()))?;
         database.close().map_err(|error| self.failed(doing)(error.into()))?;
-        self.close_for_ever(old, &name).map_err(self.failed(doing))?;
+        mark(&old, &name).map_err(self.failed(doing))?;
+        // Whether or not this gets to the disk: nothing is recorded here from now on.
+        let _ = self.handed_over.set(name);
+        self.commit(doing, old)?;
         files::reveal(&part, to, &dir)
-    }
-
-    /// Nothing is recorded here from now on, whether or not this gets to the disk.
-    fn close_for_ever(&self, transaction: WriteTransaction, to: &str) -> Result<(), redb::Error> {
-        let _ = self.handed_over.set(to.to_owned());
-        transaction.open_table(META)?.insert(HANDED_OVER_NAME, to.as_bytes())?;
-        Ok(transaction.commit()?)
     }
 
     /// The size of the file in bytes.
@@ -74,6 +70,12 @@ impl Store {
             source,
         })
     }
+}
+
+/// Says where the history goes on.
+fn mark(transaction: &WriteTransaction, to: &str) -> Result<(), redb::Error> {
+    transaction.open_table(META)?.insert(HANDED_OVER_NAME, to.as_bytes())?;
+    Ok(())
 }
 
 /// Copies all rows.

@@ -39,11 +39,10 @@ impl Store {
                     prune(&mut ledger, *group, before, &mut here).map_err(self.failed(doing))?;
                 }
             }
-            let ended = match here == Pruned::default() {
-                true => transaction.abort().map_err(redb::Error::from),
-                false => transaction.commit().map_err(redb::Error::from),
-            };
-            ended.map_err(self.failed(doing))?;
+            match here == Pruned::default() {
+                true => transaction.abort().map_err(|error| self.failed(doing)(error.into()))?,
+                false => self.commit(doing, transaction)?,
+            }
             pruned.blocks += here.blocks;
             pruned.attestations += here.attestations;
         }

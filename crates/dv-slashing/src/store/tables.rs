@@ -31,6 +31,8 @@ pub(super) const FORMAT_NAME: &str = "format";
 pub(super) const CHAIN_NAME: &str = "genesis_validators_root";
 /// In [`META`]: where the history goes on, once it was handed over.
 pub(super) const HANDED_OVER_NAME: &str = "handed_over_to";
+/// In [`META`]: how many commits there were.
+pub(super) const COMMITS_NAME: &str = "commits";
 /// The format of this version.
 pub(super) const FORMAT: &str = "coxswain-slashing/1";
 

@@ -109,7 +109,7 @@ impl Store {
             Ok(())
         };
         raise_all().map_err(self.failed(doing))?;
-        transaction.commit().map_err(|error| self.failed(doing)(error.into()))
+        self.commit(doing, transaction)
     }
 
     /// What there is of each group of the settings, in the order of their keys.
