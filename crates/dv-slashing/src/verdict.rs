@@ -215,12 +215,7 @@ mod tests {
         check_block(Some(6), None, (7, 1), "recorded");
         check_block(None, None, (1_001, 1), "recorded");
         check_block(None, None, (1_002, 1), "it is of the future: the clock says 1000");
-        check_block(
-            Some(u64::MAX),
-            None,
-            (u64::MAX, 1),
-            &format!("blocks up to slot {} are", u64::MAX).replace(" are", " are not signed any more"),
-        );
+        check_block(Some(u64::MAX), None, (u64::MAX, 1), &format!("blocks up to slot {} are", u64::MAX).replace(" are", " are not signed any more"));
     }
 
     fn row(source: u64, target: u64) -> SignedAttestation {
@@ -240,8 +235,7 @@ mod tests {
 
     #[test]
     fn a_target_has_one_vote_and_none_surrounds() {
-        let check =
-            |rows: &[(u64, u64)], asked, expected: &str| check_vote(Floor::OPEN, rows, asked, expected);
+        let check = |rows: &[(u64, u64)], asked, expected: &str| check_vote(Floor::OPEN, rows, asked, expected);
         check(&[], (0, 0), "recorded");
         check(&[], (3, 4), "recorded");
         check(&[], (4, 4), "its source is not before its target");
@@ -277,10 +271,7 @@ mod tests {
         assert_eq!(vote.alone(&Floor::at(999, 99), Some(&row(3, 4)), WALL), Some(Verdict::Again));
         let double = Some(Verdict::Refused(Refusal::DoubleVote { target: 4 }));
         assert_eq!(vote.alone(&Floor::OPEN, Some(&row(2, 4)), WALL), double);
-        assert_eq!(
-            vote.alone(&Floor::OPEN, Some(&SignedAttestation { root: None, ..row(3, 4) }), WALL),
-            double
-        );
+        assert_eq!(vote.alone(&Floor::OPEN, Some(&SignedAttestation { root: None, ..row(3, 4) }), WALL), double);
         assert_eq!(merge_roots(Some([1; 32]), Some([1; 32])), Some([1; 32]));
         assert_eq!(merge_roots(Some([1; 32]), Some([2; 32])), None);
         assert_eq!(merge_roots(None, Some([2; 32])), None);

@@ -17,8 +17,7 @@ pub(super) const FLOORS: TableDefinition<'_, (u8, u32), FloorRow> = TableDefinit
 /// Ledger, group, slot → signing root.
 pub(super) const BLOCKS: TableDefinition<'_, Place, BlockRow> = TableDefinition::new("blocks");
 /// Ledger, group, target → source, signing root.
-pub(super) const ATTESTATIONS: TableDefinition<'_, Place, AttestationRow> =
-    TableDefinition::new("attestations");
+pub(super) const ATTESTATIONS: TableDefinition<'_, Place, AttestationRow> = TableDefinition::new("attestations");
 
 pub(super) type FloorRow = (Option<u64>, u64, Option<u64>);
 pub(super) type Place = (u8, u32, u64);
@@ -85,11 +84,7 @@ impl<'t> Ledger<'t> {
         Ok(())
     }
 
-    pub(super) fn attestation(
-        &self,
-        group: u32,
-        target: u64,
-    ) -> Result<Option<SignedAttestation>, redb::Error> {
+    pub(super) fn attestation(&self, group: u32, target: u64) -> Result<Option<SignedAttestation>, redb::Error> {
         let found = self.attestations.get((self.ledger, group, target))?;
         Ok(found.map(|row| attestation_of(target, row.value())))
     }
