@@ -42,7 +42,7 @@ pub use self::version::{MINIMUMS, Minimum, Version, check_version};
 
 use self::node::{Node, NodeError};
 use self::race::{Keep, Plan};
-use self::request::{Ask, is_submission};
+use self::request::{Aim, Ask, aim};
 use crate::measure::{CALL_BOUNDS, Histogram};
 
 /// Calls that take longer are noted.
@@ -53,7 +53,7 @@ const PER_VALIDATOR: Duration = Duration::from_millis(50);
 const VALIDATORS_IN_TIME: usize = 200;
 
 /// Which beacon nodes, and how they are asked.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Settings {
     /// Those that are always asked; at least one.
     pub primaries: Vec<Address>,
@@ -85,6 +85,22 @@ impl Settings {
             encoding: Encoding::SszFirst,
             builder_patience: Duration::from_millis(500),
         }
+    }
+}
+
+impl std::fmt::Debug for Settings {
+    /// Without the values of headers, which may be tokens.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let headers: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Settings")
+            .field("primaries", &self.primaries)
+            .field("fallbacks", &self.fallbacks)
+            .field("headers", &headers)
+            .field("query_timeout", &self.query_timeout)
+            .field("submit_timeout", &self.submit_timeout)
+            .field("encoding", &self.encoding)
+            .field("builder_patience", &self.builder_patience)
+            .finish()
     }
 }
 
@@ -241,14 +257,14 @@ impl Backends {
                 let more = u32::try_from(keys.len().saturating_sub(VALIDATORS_IN_TIME)).unwrap_or(u32::MAX);
                 inner.query_timeout.saturating_add(PER_VALIDATOR.saturating_mul(more))
             }
-            call if is_submission(call) => inner.submit_timeout,
+            call if aim(call) == Aim::Submission => inner.submit_timeout,
             _ => inner.query_timeout,
         };
         Plan {
             timeout,
             patience: inner.builder_patience,
             keep,
-            is_detached: is_submission(call),
+            is_detached: aim(call) == Aim::Submission,
             is_for_all: matches!(call, Call::SubmitProposal(_)),
         }
     }
@@ -301,7 +317,8 @@ fn without_asking(call: &Call) -> Option<Answer> {
 /// One call to one node, and once more in JSON where the node does not do SSZ.
 async fn attempt(node: &Node, call: &Call, ask: &Ask, encoding: Encoding) -> Result<Answer, NodeError> {
     let first = exchange(node, call, ask).await;
-    let is_ssz = encoding == Encoding::SszFirst && matches!(call, Call::Proposal { .. } | Call::SubmitProposal(_));
+    let is_ssz =
+        encoding == Encoding::SszFirst && matches!(call, Call::Proposal { .. } | Call::SubmitProposal(_));
     match first {
         Err(Refused { is_of_encoding: true, .. }) if is_ssz => {
             let ask = request::ask(call, Encoding::JsonOnly, Fork::Deneb);
@@ -320,23 +337,25 @@ struct Refused {
 async fn exchange(node: &Node, call: &Call, ask: &Ask) -> Result<Answer, Refused> {
     let plain = |error| Refused { error, is_of_encoding: false };
     let reply = node.exchange(ask).await.map_err(plain)?;
-    let is_submission = is_submission(call);
     if reply.is_success() {
-        if !is_submission && answer::is_nothing_yet(&reply) {
-            return Err(plain(node.refusal(&node::Reply { status: 404, ..reply }, false)));
+        if answer::is_nothing_yet(call, &reply) {
+            return Err(plain(node.refusal(&node::Reply { status: 404, ..reply }, Aim::Question)));
         }
         let read = answer::read(call, &reply);
-        let answer = read.map_err(|why| Refused { error: node.malformed(&why), is_of_encoding: reply.is_ssz() })?;
+        let answer =
+            read.map_err(|why| Refused { error: node.malformed(&why), is_of_encoding: reply.is_ssz() })?;
         node.succeeded();
         return Ok(answer);
     }
     match call {
         Call::Block { .. } if reply.status == 404 => Ok(Answer::Block(None)),
-        Call::SubmitAttestations { .. } | Call::SubmitAttestationsPhase0(_) if is_known_already(&reply.body) => {
+        Call::SubmitAttestations { .. } | Call::SubmitAttestationsPhase0(_)
+            if is_known_already(&reply.body) =>
+        {
             Ok(Answer::Done)
         }
         _ => Err(Refused {
-            error: node.refusal(&reply, is_submission),
+            error: node.refusal(&reply, aim(call)),
             is_of_encoding: matches!(reply.status, 406 | 415),
         }),
     }

@@ -78,7 +78,9 @@ impl Settings {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The version.
-    #[error("the version `{0}` does not have `charon` in it, by which validator clients know a distributed validator")]
+    #[error(
+        "the version `{0}` does not have `charon` in it, by which validator clients know a distributed validator"
+    )]
     Version(String),
     /// TLS.
     #[error("the validator API cannot use TLS")]
@@ -131,7 +133,11 @@ struct Shared {
 ///
 /// # Errors
 /// [`StartError`].
-pub async fn start(settings: Settings, node: Arc<dyn Node>, backends: Backends) -> Result<Server, StartError> {
+pub async fn start(
+    settings: Settings,
+    node: Arc<dyn Node>,
+    backends: Backends,
+) -> Result<Server, StartError> {
     if !settings.version.to_lowercase().contains("charon") {
         return Err(StartError::Version(settings.version));
     }

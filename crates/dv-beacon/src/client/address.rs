@@ -138,7 +138,9 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_not_repeated() {
-        for text in ["", "bn:5052", "ftp://user:topsecret@bn", "http://bn?topsecret", "http://user:topsecret@"] {
+        for text in
+            ["", "bn:5052", "ftp://user:topsecret@bn", "http://bn?topsecret", "http://user:topsecret@"]
+        {
             let error = Address::parse_all(["http://bn", text]).expect_err(text);
             assert_eq!(error.place, 2);
             assert!(!error.to_string().contains("topsecret"), "{error}");

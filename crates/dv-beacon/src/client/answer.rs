@@ -89,9 +89,10 @@ pub(crate) fn read(call: &Call, reply: &Reply) -> Result<Answer, String> {
     }
 }
 
-/// Whether an answer has nothing in it: some nodes say so with `null`, others with a status.
-pub(crate) fn is_nothing_yet(reply: &Reply) -> bool {
-    reply.status == 204 || matches!(data::<Option<&RawValue>>(reply), Ok(None))
+/// Whether there is nothing to aggregate yet: some nodes say so with `null`, others with a status.
+pub(crate) fn is_nothing_yet(call: &Call, reply: &Reply) -> bool {
+    matches!(call, Call::Aggregate { .. } | Call::Contribution { .. })
+        && (reply.status == 204 || matches!(data::<Option<&RawValue>>(reply), Ok(None)))
 }
 
 /// Reads an envelope and drops it.
@@ -118,7 +119,8 @@ fn of_slot(asked: u64, got: u64) -> Result<(), String> {
 }
 
 fn fork_of(reply: &Reply, in_body: Option<&str>) -> Result<Fork, String> {
-    let name = in_body.or_else(|| reply.header("eth-consensus-version")).ok_or("it does not name its fork")?;
+    let name =
+        in_body.or_else(|| reply.header("eth-consensus-version")).ok_or("it does not name its fork")?;
     Fork::named(&name.to_lowercase())
         .ok_or_else(|| "its fork is not known to this version; a newer one may know it".to_owned())
 }

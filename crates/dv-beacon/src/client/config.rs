@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::node::{Node, NodeError};
 use super::race::{Keep, Plan};
-use super::request::{Ask, SMALL};
+use super::request::{Aim, Ask, SMALL};
 use super::{Backends, answer};
 
 /// How long what does not change is taken as it is: a beacon node may be replaced by one of another release, which
@@ -111,7 +111,8 @@ impl Backends {
         {
             return Ok(Arc::clone(config));
         }
-        let config = self.carry_out("config", &self.plain(), |node| async move { fetch(&node).await }).await?;
+        let config =
+            self.carry_out("config", &self.plain(), |node| async move { fetch(&node).await }).await?;
         let config = Arc::new(config);
         *self.config_mut() = Some((Instant::now(), Arc::clone(&config)));
         Ok(config)
@@ -200,7 +201,11 @@ impl Backends {
         self.each("node_peer_count", read).await
     }
 
-    async fn each<T, F>(&self, endpoint: &'static str, read: impl Fn(Arc<Node>) -> F) -> Vec<Result<T, CallError>>
+    async fn each<T, F>(
+        &self,
+        endpoint: &'static str,
+        read: impl Fn(Arc<Node>) -> F,
+    ) -> Vec<Result<T, CallError>>
     where
         F: Future<Output = Result<T, NodeError>>,
     {
@@ -230,7 +235,7 @@ async fn fetch(node: &Node) -> Result<Config, NodeError> {
 async fn get<T: for<'de> Deserialize<'de>>(node: &Node, path: &str) -> Result<T, NodeError> {
     let reply = node.exchange(&Ask::get(path, SMALL)).await?;
     if !reply.is_success() {
-        return Err(node.refusal(&reply, false));
+        return Err(node.refusal(&reply, Aim::Question));
     }
     let read = answer::data(&reply).map_err(|why| node.malformed(&why))?;
     node.succeeded();
@@ -241,4 +246,3 @@ async fn get<T: for<'de> Deserialize<'de>>(node: &Node, path: &str) -> Result<T,
 pub(super) fn now() -> Time {
     Time(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
-

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use super::Backends;
 use super::config::now;
 use super::node::{Node, NodeError};
-use super::request::SMALL;
+use super::request::{Aim, SMALL};
 use super::sse::{Message, Parser};
 
 /// Topics, and fewer of them for nodes that refuse the list for the sake of one.
@@ -152,7 +152,8 @@ async fn connect(node: &Node, topics: &str, limit: Duration) -> Result<Response,
             return Ok(response);
         }
         let reply = node.read(response, SMALL).await?;
-        Err(node.refusal(&reply, true))
+        // Not found is final here: no stream comes later.
+        Err(node.refusal(&reply, Aim::Submission))
     };
     timeout(limit, asking).await.unwrap_or_else(|_| Err(node.too_slow(limit)))
 }
@@ -242,7 +243,8 @@ impl Delays {
         match &event.news {
             News::Chain(ChainEvent::Head { slot, block }) => {
                 let known = |(node, root, _): &&(usize, Bytes32, Time)| *node == event.node && root == block;
-                let gossip = self.gossip.iter().find(known).map(|(_, _, at)| Delay::Processing(event.at.since(*at)));
+                let gossip =
+                    self.gossip.iter().find(known).map(|(_, _, at)| Delay::Processing(event.at.since(*at)));
                 late(*slot).map(Delay::Head).into_iter().chain(gossip).collect()
             }
             News::Gossip { slot, block } => {
@@ -269,7 +271,7 @@ mod tests {
     #[test]
     fn delays_count_from_the_slot_and_from_the_gossip() {
         let mut delays = Delays::default();
-        let mut step = |node, millis, news| {
+        let mut step = |node, millis: u64, news| {
             delays.of(&CLOCK, &Event { node, at: Time::from_millis(1_012_000 + millis), news })
         };
         let ms = Duration::from_millis;

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use super::Backends;
 use super::node::{Node, NodeError, is_hop_by_hop};
 use super::race::{Keep, Plan};
+use super::request::Aim;
 
 /// Largest answer that is passed on: a state of the main chain has about 350 MB.
 const MAX_ANSWER_BYTES: usize = 1 << 30;
@@ -109,7 +110,7 @@ async fn pass_on(node: &Node, request: &Forward) -> Result<Response, NodeError> 
     let response = node.pass_on(method, &path_and_query, headers, body).await?;
     if matches!(response.status().as_u16(), 502..=504) {
         let reply = node.read(response, 0).await?;
-        return Err(node.refusal(&reply, false));
+        return Err(node.refusal(&reply, Aim::Question));
     }
     if response.status().is_success() {
         node.succeeded();
@@ -133,7 +134,9 @@ fn without_hops(headers: &HeaderMap) -> HeaderMap {
         .flat_map(|value| value.split(','))
         .map(|name| name.trim().to_lowercase())
         .collect();
-    let kept = headers.iter().filter(|(name, _)| !is_hop_by_hop(name) && !named.iter().any(|hop| hop == name.as_str()));
+    let kept = headers
+        .iter()
+        .filter(|(name, _)| !is_hop_by_hop(name) && !named.iter().any(|hop| hop == name.as_str()));
     kept.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 

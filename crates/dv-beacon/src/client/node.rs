@@ -9,7 +9,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName
 use reqwest::{Method, Response, redirect};
 
 use super::address::Address;
-use super::request::Ask;
+use super::request::{Aim, Ask};
 
 /// What is read of an answer that says no.
 const MAX_REFUSAL_BYTES: usize = 64 << 10;
@@ -23,7 +23,6 @@ const POOL_IDLE: Duration = Duration::from_secs(20);
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// One beacon node.
-#[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) address: Address,
     /// Reads compressed answers.
@@ -34,6 +33,12 @@ pub(crate) struct Node {
     secrets: Vec<String>,
     score: Mutex<Score>,
     since: Instant,
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node").field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 /// Successes in the current minute.
@@ -81,8 +86,8 @@ impl Reply {
 pub(crate) fn parse_headers(pairs: &[(String, String)]) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     for (name, value) in pairs {
-        let parsed = HeaderName::try_from(name.as_str())
-            .map_err(|_| format!("`{name}` is no name of a header"))?;
+        let parsed =
+            HeaderName::try_from(name.as_str()).map_err(|_| format!("`{name}` is no name of a header"))?;
         let mut value = HeaderValue::try_from(value.as_str())
             .map_err(|_| format!("the value of header `{name}` has characters that no header can have"))?;
         value.set_sensitive(true);
@@ -181,7 +186,7 @@ impl Node {
     }
 
     /// What an answer other than a success says.
-    pub(crate) fn refusal(&self, reply: &Reply, is_submission: bool) -> NodeError {
+    pub(crate) fn refusal(&self, reply: &Reply, aim: Aim) -> NodeError {
         let said = self.excerpt(&message_of(&reply.body));
         let lower = said.to_lowercase();
         let is_behind = ["syncing", "headblocknotfullyverified", "not synced", "optimistic"]
@@ -191,8 +196,8 @@ impl Node {
             503 => (Failure::NotYet, true),
             408 | 429 | 502 | 504 => (Failure::Network, true),
             _ if is_behind => (Failure::NotYet, true),
-            404 if !is_submission => (Failure::NotYet, false),
-            _ if !is_submission && lower.contains("future") => (Failure::NotYet, false),
+            404 if aim == Aim::Question => (Failure::NotYet, false),
+            _ if aim == Aim::Question && lower.contains("future") => (Failure::NotYet, false),
             _ => (Failure::Refused, false),
         };
         let colon = if said.is_empty() { "" } else { ": " };

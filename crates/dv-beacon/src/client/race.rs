@@ -137,7 +137,7 @@ fn detached<T: Send + 'static>(
 
 impl NodeError {
     /// What several nodes said, as one: the kind of the one that said most, and all texts.
-    fn of(errors: Vec<NodeError>) -> NodeError {
+    pub(crate) fn of(errors: Vec<NodeError>) -> NodeError {
         let weight = |failure| match failure {
             // Trying again may help, whatever the others say.
             Failure::NotYet => 3,

@@ -63,8 +63,17 @@ impl Ask {
     }
 }
 
-/// Whether a call brings something to the chain, instead of asking.
-pub(crate) fn is_submission(call: &Call) -> bool {
+/// What a request is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Aim {
+    /// It asks.
+    Question,
+    /// It brings something to the chain.
+    Submission,
+}
+
+/// What a call is for.
+pub(crate) fn aim(call: &Call) -> Aim {
     match call {
         Call::SubmitAttestationsPhase0(_)
         | Call::SubmitAttestations { .. }
@@ -74,7 +83,7 @@ pub(crate) fn is_submission(call: &Call) -> bool {
         | Call::SubmitContributions(_)
         | Call::SubmitExit(_)
         | Call::SubmitRegistrations(_)
-        | Call::PrepareProposers(_) => true,
+        | Call::PrepareProposers(_) => Aim::Submission,
         Call::AttesterDuties { .. }
         | Call::ProposerDuties { .. }
         | Call::SyncDuties { .. }
@@ -84,7 +93,7 @@ pub(crate) fn is_submission(call: &Call) -> bool {
         | Call::Aggregate { .. }
         | Call::Contribution { .. }
         | Call::Syncing
-        | Call::Block { .. } => false,
+        | Call::Block { .. } => Aim::Question,
     }
 }
 
@@ -133,7 +142,7 @@ pub(crate) fn ask(call: &Call, encoding: Encoding, before_electra: Fork) -> Ask 
             Ask::post(ATTESTATIONS, json(attestations)).of(*fork)
         }
         Call::SubmitAggregates(list) => {
-            let fork = list.first().map_or(Fork::Electra, fork_of);
+            let fork = list.first().map_or(Fork::Electra, SignedAggregate::fork);
             Ask::post("/eth/v2/validator/aggregate_and_proofs", aggregates(list)).of(fork)
         }
         Call::SubmitSyncMessages(list) => Ask::post("/eth/v1/beacon/pool/sync_committees", json(list)),
@@ -166,12 +175,6 @@ fn submit_block(block: &SignedProposal, encoding: Encoding) -> Ask {
 #[derive(Serialize)]
 struct Ids<'a, T> {
     ids: &'a [T],
-}
-
-fn fork_of(aggregate: &SignedAggregate) -> Fork {
-    match aggregate {
-        SignedAggregate::Phase0 { fork, .. } | SignedAggregate::Electra { fork, .. } => *fork,
-    }
 }
 
 fn aggregates(list: &[SignedAggregate]) -> Vec<u8> {

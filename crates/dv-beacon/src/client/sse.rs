@@ -92,8 +92,10 @@ mod tests {
 
     #[track_caller]
     fn check(stream: &str, expected: &[(&str, &str)]) {
-        let expected: Vec<_> =
-            expected.iter().map(|(event, data)| Message { event: (*event).into(), data: (*data).into() }).collect();
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|(event, data)| Message { event: (*event).into(), data: (*data).into() })
+            .collect();
         assert_eq!(Parser::default().push(stream.as_bytes()).as_deref(), Ok(&*expected));
         let mut parser = Parser::default();
         let bits = stream.as_bytes().chunks(1).flat_map(|bit| parser.push(bit).expect("short"));
@@ -107,7 +109,10 @@ mod tests {
 
     #[test]
     fn lines_end_in_three_ways() {
-        check("event: a\r\ndata: 1\r\n\r\nevent: b\rdata: 2\r\rdata: 3\n\n", &[("a", "1"), ("b", "2"), ("", "3")]);
+        check(
+            "event: a\r\ndata: 1\r\n\r\nevent: b\rdata: 2\r\rdata: 3\n\n",
+            &[("a", "1"), ("b", "2"), ("", "3")],
+        );
     }
 
     #[test]
@@ -117,7 +122,10 @@ mod tests {
 
     #[test]
     fn comments_and_unknown_fields_are_nothing() {
-        check("\u{feff}: hello\nid: 7\nretry: 1\n\nevent: x\n\n: ping\n\nevent: y\ndata: z\n\n", &[("y", "z")]);
+        check(
+            "\u{feff}: hello\nid: 7\nretry: 1\n\nevent: x\n\n: ping\n\nevent: y\ndata: z\n\n",
+            &[("y", "z")],
+        );
     }
 
     #[test]

@@ -38,7 +38,10 @@ pub(super) async fn handle(State(shared): State<Arc<Shared>>, request: Request) 
         lock(&shared.metrics).agent(agent);
     }
     if !is_plain(&path) {
-        return written(Reply::problem(&Problem::new(400, "the path has parts that no path of the Beacon API has")));
+        return written(Reply::problem(&Problem::new(
+            400,
+            "the path has parts that no path of the Beacon API has",
+        )));
     }
     let Some((route, parts)) = find(request.method().as_str(), &path) else {
         let answer = pass_on(&shared, request).await;
@@ -85,14 +88,11 @@ async fn serve(
     *lock(&shared.metrics).requests.entry((route.name, sent.name())).or_default() += 1;
     if matches!(route.endpoint, Endpoint::Swallowed | Endpoint::Retired | Endpoint::NodeVersion) {
         drain(body).await;
-    }
-    match route.endpoint {
-        Endpoint::NodeVersion => return Ok(version(&shared.version)),
-        Endpoint::Swallowed => return Ok(Reply::done()),
-        Endpoint::Retired => {
-            return Err(Problem::new(404, "this endpoint is retired; use its latest version"));
-        }
-        _ => {}
+        return match route.endpoint {
+            Endpoint::NodeVersion => Ok(version(&shared.version)),
+            Endpoint::Swallowed => Ok(Reply::done()),
+            _ => Err(Problem::new(404, "this endpoint is retired; use its latest version")),
+        };
     }
     let body = whole(body, route.max_body_bytes()).await?;
     let wanted = wanted(text(&head.headers, header::ACCEPT.as_str()));

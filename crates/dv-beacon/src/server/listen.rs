@@ -167,9 +167,9 @@ impl Connection {
 }
 
 /// Both directions.
-trait Io: AsyncRead + AsyncWrite {}
+trait Io: AsyncRead + AsyncWrite + Unpin {}
 
-impl<T: AsyncRead + AsyncWrite> Io for T {}
+impl<T: AsyncRead + AsyncWrite + Unpin> Io for T {}
 
 impl AsyncRead for Connection {
     fn poll_read(

@@ -76,9 +76,10 @@ pub(crate) fn parse(endpoint: Endpoint, incoming: &Incoming<'_>) -> Result<Parse
             slot: query_number(incoming, "slot")?,
             committee: query_number(incoming, "committee_index")?,
         },
-        Endpoint::Proposal => {
-            Request::Proposal { slot: number(incoming, "slot")?, randao: query_hex(incoming, "randao_reveal")? }
-        }
+        Endpoint::Proposal => Request::Proposal {
+            slot: number(incoming, "slot")?,
+            randao: query_hex(incoming, "randao_reveal")?,
+        },
         Endpoint::Aggregate => {
             let data_root = query_hex(incoming, "attestation_data_root")?;
             let slot = query_number(incoming, "slot")?;
@@ -87,7 +88,11 @@ pub(crate) fn parse(endpoint: Endpoint, incoming: &Incoming<'_>) -> Result<Parse
         Endpoint::Contribution => {
             let slot = query_number(incoming, "slot")?;
             let subcommittee = query_number(incoming, "subcommittee_index")?;
-            Request::Contribution { slot, subcommittee, block_root: query_hex(incoming, "beacon_block_root")? }
+            Request::Contribution {
+                slot,
+                subcommittee,
+                block_root: query_hex(incoming, "beacon_block_root")?,
+            }
         }
         Endpoint::SubmitExit => Request::SubmitExit(json::<Signed<VoluntaryExit>>(incoming, 400)?),
         Endpoint::SubmitProposal => submitted_block(incoming, Form::Full)?,
@@ -177,7 +182,9 @@ fn submitted_block(incoming: &Incoming<'_>, form: Form) -> Result<Request, Probl
         Wanted::Ssz => SignedProposal::from_ssz(fork, form, body),
         Wanted::Json => SignedProposal::from_json(fork, form, body),
     };
-    let wrong = |error: &dyn std::error::Error| Problem::new(500, format!("the block is not understood: {}", chain(error)));
+    let wrong = |error: &dyn std::error::Error| {
+        Problem::new(500, format!("the block is not understood: {}", chain(error)))
+    };
     read.map(|block| Request::SubmitProposal(Box::new(block))).map_err(|error| wrong(&error))
 }
 
@@ -193,9 +200,9 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 fn fork(incoming: &Incoming<'_>) -> Result<Fork, Problem> {
-    let name = incoming
-        .version
-        .ok_or_else(|| Problem::new(500, "the header Eth-Consensus-Version, which names the fork, is missing"))?;
+    let name = incoming.version.ok_or_else(|| {
+        Problem::new(500, "the header Eth-Consensus-Version, which names the fork, is missing")
+    })?;
     Fork::named(&name.to_lowercase()).ok_or_else(|| {
         let name = excerpt(name, MAX_EXCERPT_CHARS);
         Problem::new(500, format!("the header Eth-Consensus-Version names `{name}`, which is no known fork"))
@@ -231,9 +238,11 @@ fn indices(incoming: &Incoming<'_>) -> Result<Vec<u64>, Problem> {
     }
     let wrong = || Problem::new(400, "the body is not understood: expected a list of indices of validators");
     // What serde says of untagged lists names our types, and nothing of use.
-    match json::<Indices>(incoming, 400).map_err(|problem| {
-        if incoming.body.is_empty() { problem } else { wrong() }
-    })? {
+    match json::<Indices>(incoming, 400).map_err(
+        |problem| {
+            if incoming.body.is_empty() { problem } else { wrong() }
+        },
+    )? {
         Indices::Numbers(list) => Ok(list),
         Indices::Texts(list) => list.iter().map(|text| decimal(text).ok_or_else(wrong)).collect(),
     }
@@ -244,10 +253,7 @@ struct Ids {
     ids: Option<Vec<String>>,
 }
 
-fn validators<'t>(
-    incoming: &Incoming<'_>,
-    texts: impl Iterator<Item = &'t str>,
-) -> Result<Request, Problem> {
+fn validators<'t>(incoming: &Incoming<'_>, texts: impl Iterator<Item = &'t str>) -> Result<Request, Problem> {
     let state = incoming.parts.first().copied().unwrap_or_default();
     let is_root = Bytes::<32>::from_str(state).is_ok();
     let is_named = matches!(state, "head" | "genesis" | "finalized" | "justified");

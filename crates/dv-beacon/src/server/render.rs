@@ -168,7 +168,8 @@ fn block(proposal: &Proposal, wanted: Wanted) -> Reply {
         }
     };
     let reply = with_header(reply, "eth-consensus-version", fork);
-    let reply = with_header(reply, "eth-execution-payload-blinded", if is_blinded { "true" } else { "false" });
+    let reply =
+        with_header(reply, "eth-execution-payload-blinded", if is_blinded { "true" } else { "false" });
     let reply = with_header(reply, "eth-execution-payload-value", WORTH);
     with_header(reply, "eth-consensus-block-value", WORTH)
 }

@@ -90,10 +90,22 @@ pub(crate) static ROUTES: &[Route] = &[
     ),
     get("/eth/v2/validator/aggregate_attestation", Endpoint::Aggregate, "aggregate_attestation_v2"),
     get("/eth/v1/validator/aggregate_attestation", Endpoint::Retired, "aggregate_attestation"),
-    post("/eth/v2/validator/aggregate_and_proofs", Endpoint::SubmitAggregates, "submit_aggregate_and_proofs_v2"),
+    post(
+        "/eth/v2/validator/aggregate_and_proofs",
+        Endpoint::SubmitAggregates,
+        "submit_aggregate_and_proofs_v2",
+    ),
     post("/eth/v1/validator/aggregate_and_proofs", Endpoint::Retired, "submit_aggregate_and_proofs"),
-    post("/eth/v1/beacon/pool/sync_committees", Endpoint::SubmitSyncMessages, "submit_sync_committee_messages"),
-    get("/eth/v1/validator/sync_committee_contribution", Endpoint::Contribution, "sync_committee_contribution"),
+    post(
+        "/eth/v1/beacon/pool/sync_committees",
+        Endpoint::SubmitSyncMessages,
+        "submit_sync_committee_messages",
+    ),
+    get(
+        "/eth/v1/validator/sync_committee_contribution",
+        Endpoint::Contribution,
+        "sync_committee_contribution",
+    ),
     post(
         "/eth/v1/validator/contribution_and_proofs",
         Endpoint::SubmitContributions,
@@ -150,7 +162,8 @@ impl Route {
 /// the table does not see there must not be something else at a beacon node.
 pub(crate) fn is_plain(path: &str) -> bool {
     let parts = path.strip_prefix('/').map(|rest| rest.strip_suffix('/').unwrap_or(rest));
-    let is_plain_byte = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b',' | b':' | b'~');
+    let is_plain_byte =
+        |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b',' | b':' | b'~');
     let is_part = |part: &str| !matches!(part, "" | "." | "..") && part.bytes().all(is_plain_byte);
     parts.is_some_and(|parts| parts.is_empty() || parts.split('/').all(is_part))
 }
@@ -181,7 +194,8 @@ pub(crate) fn label(path: &str) -> String {
     /// Names of parts in the Beacon API are shorter; ids of peers are longer.
     const LONGEST_NAME: usize = 40;
     let named = path.split('/').filter(|part| !part.is_empty()).map(|part| {
-        let is_hex = part.strip_prefix("0x").is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
+        let is_hex =
+            part.strip_prefix("0x").is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
         if part.bytes().all(|b| b.is_ascii_digit()) {
             "{n}"
         } else if is_hex {
@@ -225,10 +239,23 @@ mod tests {
 
     #[test]
     fn paths_that_can_be_read_in_two_ways_are_not_plain() {
-        for path in ["/", "/eth/v1/node/peers/16Uiu2HA", "/eth/v1/beacon/blocks/0x12/root/", "/a.b/c~d,e:f-g_h"] {
+        for path in
+            ["/", "/eth/v1/node/peers/16Uiu2HA", "/eth/v1/beacon/blocks/0x12/root/", "/a.b/c~d,e:f-g_h"]
+        {
             assert!(is_plain(path), "{path}");
         }
-        for path in ["", "eth", "//eth", "/eth//v1", "/eth/../v1", "/./eth", "/eth/v1/%6eode", "/eth\\v1", "/é", "/a b"] {
+        for path in [
+            "",
+            "eth",
+            "//eth",
+            "/eth//v1",
+            "/eth/../v1",
+            "/./eth",
+            "/eth/v1/%6eode",
+            "/eth\\v1",
+            "/é",
+            "/a b",
+        ] {
             assert!(!is_plain(path), "{path}");
         }
     }

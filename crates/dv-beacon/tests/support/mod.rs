@@ -56,7 +56,11 @@ impl Act {
     }
 
     pub(crate) fn status(status: u16, body: &Value) -> Act {
-        Act::Reply(status, vec![("content-type", "application/json".to_owned())], body.to_string().into_bytes())
+        Act::Reply(
+            status,
+            vec![("content-type", "application/json".to_owned())],
+            body.to_string().into_bytes(),
+        )
     }
 
     pub(crate) fn error(status: u16, message: &str) -> Act {
@@ -135,7 +139,8 @@ async fn answer(State(inner): State<Arc<Inner>>, request: Request) -> Response<B
         }
         Act::Hang => std::future::pending().await,
         Act::Endless => {
-            let zeros = futures::stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from(vec![b' '; 1 << 16])));
+            let zeros =
+                futures::stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from(vec![b' '; 1 << 16])));
             Response::new(Body::from_stream(zeros))
         }
         Act::Stream(receiver) => {
@@ -254,4 +259,51 @@ pub(crate) fn signed_proposal(slot: u64) -> SignedProposal {
 pub(crate) fn signed_blinded_proposal(slot: u64) -> SignedProposal {
     let text = signed(&blinded_block(slot)).to_string();
     SignedProposal::from_json(Fork::Electra, Form::Blinded, text.as_bytes()).expect("a block")
+}
+
+pub(crate) fn single(slot: u64) -> Value {
+    json!({
+        "committee_index": "3", "attester_index": "9", "data": attestation_data(slot),
+        "signature": format!("0x{}", hex(12, 96)),
+    })
+}
+
+pub(crate) fn phase0(slot: u64) -> Value {
+    json!({
+        "aggregation_bits": "0x0101", "data": attestation_data(slot), "signature": format!("0x{}", hex(12, 96)),
+    })
+}
+
+pub(crate) fn electra(slot: u64) -> Value {
+    let mut attestation = phase0(slot);
+    attestation["committee_bits"] = json!("0x0100000000000000");
+    attestation
+}
+
+pub(crate) fn contribution(slot: u64) -> Value {
+    json!({
+        "slot": slot.to_string(), "beacon_block_root": root(2), "subcommittee_index": "1",
+        "aggregation_bits": format!("0x{}", hex(1, 16)), "signature": format!("0x{}", hex(12, 96)),
+    })
+}
+
+pub(crate) fn aggregate_and_proof(aggregate: &Value) -> Value {
+    let proof = format!("0x{}", hex(13, 96));
+    signed(&json!({"aggregator_index": "9", "aggregate": aggregate, "selection_proof": proof}))
+}
+
+pub(crate) fn exit() -> Value {
+    signed(&json!({"epoch": "5", "validator_index": "9"}))
+}
+
+pub(crate) fn sync_message(slot: u64) -> Value {
+    json!({
+        "slot": slot.to_string(), "beacon_block_root": root(2), "validator_index": "9",
+        "signature": format!("0x{}", hex(12, 96)),
+    })
+}
+
+pub(crate) fn contribution_and_proof(slot: u64) -> Value {
+    let proof = format!("0x{}", hex(13, 96));
+    signed(&json!({"aggregator_index": "9", "contribution": contribution(slot), "selection_proof": proof}))
 }
