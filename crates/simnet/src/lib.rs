@@ -12,4 +12,4 @@ pub mod chain;
 pub mod server;
 
 pub use chain::{Chain, Settings};
-pub use server::{ServeError, serve};
+pub use server::{ServeError, Simnet, serve};

@@ -365,16 +365,8 @@ impl Chain {
         };
         for entry in self.tree.branch(&head) {
             inclusion.attestations.extend(entry.votes.iter().copied());
-            let (Some(aggregate), Some(voted)) = (entry.block.sync_aggregate(), entry.slot.checked_sub(1)) else {
-                continue;
-            };
-            // Committees of long ago are forgotten; what was in blocks then is no more counted.
-            let Some(committee) = self.sync_committee_at(voted) else { continue };
-            for (seat, validator) in committee.seats().iter().enumerate() {
-                if let (Some(validator), Ok(true)) = (validator, aggregate.sync_committee_bits.get(seat)) {
-                    inclusion.sync.insert((*validator, voted));
-                }
-            }
+            let voted = entry.slot.saturating_sub(1);
+            inclusion.sync.extend(entry.sync_votes.iter().map(|validator| (*validator, voted)));
         }
         inclusion
     }

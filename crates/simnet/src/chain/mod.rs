@@ -52,7 +52,7 @@ use fault::Faults;
 use finality::Finality;
 use pool::{NO_SIGNATURE, Pool};
 use produce::{Made, Parts};
-use report::{Inclusion, Ledger};
+use report::Ledger;
 use seed::Seed;
 use tree::{KEPT_SLOTS, Tree};
 use watch::Watch;
@@ -312,7 +312,7 @@ impl Chain {
         let Some(proposer) = self.duties_at(new_slot).and_then(|duties| duties.proposer(new_slot)) else { return };
         let graffiti = Bytes32::from(self.seed().root("another branch", &[new_slot]));
         let parts = Parts { graffiti, ..self.parts(new_slot, proposer, &base, NO_SIGNATURE) };
-        let signed = submit::signed(parts.make().whole, NO_SIGNATURE);
+        let signed = parts.make().whole.signed(NO_SIGNATURE);
         let Some(block) = ChainBlock::of(signed) else { return };
         let entry = self.entry(block, now);
         let root = entry.root;
@@ -443,10 +443,11 @@ fn genesis(settings: &Settings) -> Entry {
         n_blobs: 0,
         transaction_bytes: 0,
     };
-    let signed = submit::signed(parts.make().whole, NO_SIGNATURE);
+    let signed = parts.make().whole.signed(NO_SIGNATURE);
     let block = ChainBlock::of(signed).expect("a whole block is no blinded one");
     let root = block.root();
-    Entry { block, root, slot: 0, proposer: 0, parent: [0; 32], arrived: settings.genesis, votes: Vec::new() }
+    let (votes, sync_votes) = (Vec::new(), Vec::new());
+    Entry { block, root, slot: 0, proposer: 0, parent: [0; 32], arrived: settings.genesis, votes, sync_votes }
 }
 
 #[cfg(test)]

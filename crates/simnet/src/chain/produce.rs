@@ -2,7 +2,10 @@
 
 use coxswain_dv_eth::attestation::{AttestationElectra, AttestationPhase0};
 use coxswain_dv_eth::block::{Block, Contents};
-use coxswain_dv_eth::body::{BodyAltair, BodyBellatrix, BodyCapella, BodyDeneb, BodyElectra, BodyPhase0};
+use coxswain_dv_eth::body::{
+    BlindedBodyBellatrix, BlindedBodyCapella, BlindedBodyDeneb, BlindedBodyElectra, BodyAltair, BodyBellatrix,
+    BodyCapella, BodyDeneb, BodyElectra, BodyPhase0,
+};
 use coxswain_dv_eth::bytes::{Bytes, Bytes20, Bytes32, Bytes48, Bytes96};
 use coxswain_dv_eth::fork::Fork;
 use coxswain_dv_eth::operations::{Eth1Data, Signed, VoluntaryExit};
@@ -141,7 +144,7 @@ impl Parts {
         let body = body!(BodyBellatrix, self, self.attestations.clone(), {
             sync_aggregate: self.sync_aggregate.clone(), execution_payload: payload,
         });
-        let blinded = body!(BodyBellatrix, self, self.attestations.clone(), {
+        let blinded = body!(BlindedBodyBellatrix, self, self.attestations.clone(), {
             sync_aggregate: self.sync_aggregate.clone(), execution_payload: header,
         });
         Made {
@@ -162,7 +165,7 @@ impl Parts {
             sync_aggregate: self.sync_aggregate.clone(), execution_payload: payload,
             bls_to_execution_changes: VariableList::default(),
         });
-        let blinded = body!(BodyCapella, self, self.attestations.clone(), {
+        let blinded = body!(BlindedBodyCapella, self, self.attestations.clone(), {
             sync_aggregate: self.sync_aggregate.clone(), execution_payload: header,
             bls_to_execution_changes: VariableList::default(),
         });
@@ -180,7 +183,7 @@ impl Parts {
             sync_aggregate: self.sync_aggregate.clone(), execution_payload: payload,
             bls_to_execution_changes: VariableList::default(), blob_kzg_commitments: commitments.clone(),
         });
-        let blinded = body!(BodyDeneb, self, self.attestations.clone(), {
+        let blinded = body!(BlindedBodyDeneb, self, self.attestations.clone(), {
             sync_aggregate: self.sync_aggregate.clone(), execution_payload: header,
             bls_to_execution_changes: VariableList::default(), blob_kzg_commitments: commitments,
         });
@@ -204,7 +207,7 @@ impl Parts {
             bls_to_execution_changes: VariableList::default(), blob_kzg_commitments: commitments.clone(),
             execution_requests: ExecutionRequests::default(),
         });
-        let blinded = body!(BodyElectra, self, self.attestations_electra.clone(), {
+        let blinded = body!(BlindedBodyElectra, self, self.attestations_electra.clone(), {
             sync_aggregate: self.sync_aggregate.clone(), execution_payload: header,
             bls_to_execution_changes: VariableList::default(), blob_kzg_commitments: commitments,
             execution_requests: ExecutionRequests::default(),

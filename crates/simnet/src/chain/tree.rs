@@ -28,6 +28,8 @@ pub struct Entry {
     pub arrived: Time,
     /// Votes in it that no block before it has: whose, and of which slot.
     pub votes: Vec<(u64, u64)>,
+    /// Members of the sync committee whose votes of the slot before are in it, ascending.
+    pub sync_votes: Vec<u64>,
 }
 
 /// Blocks; there is always a first one.

@@ -1,10 +1,11 @@
 //! Signed blocks, and when they become the head.
 
+use std::collections::BTreeSet;
+
 use coxswain_dv_eth::Root;
 use coxswain_dv_eth::attestation::Attestation;
-use coxswain_dv_eth::bytes::Bytes96;
 use coxswain_dv_eth::domain::{PROPOSER, Signable};
-use coxswain_dv_eth::proposal::{Proposal, SignedProposal};
+use coxswain_dv_eth::proposal::SignedProposal;
 use coxswain_dv_eth::time::Time;
 
 use super::{Claim, Item};
@@ -12,11 +13,6 @@ use crate::chain::block::ChainBlock;
 use crate::chain::report::Kind;
 use crate::chain::tree::Entry;
 use crate::chain::{Asked, Chain};
-
-/// A whole block with a signature.
-pub(crate) fn signed(proposal: Proposal, signature: Bytes96) -> SignedProposal {
-    proposal.signed(signature)
-}
 
 impl Chain {
     pub(super) fn examine_block(&self, block: &SignedProposal) -> Item<Vec<Claim>> {
@@ -53,7 +49,7 @@ impl Chain {
         // What is not known here has a state that is not the one after it.
         let made = self.made.get(&(slot, root)).cloned();
         let made = made.ok_or_else(|| format!("no block of slot {slot} with root 0x{} was made", hex::encode(root)))?;
-        let whole = signed(made.whole, *block.signature());
+        let whole = made.whole.signed(*block.signature());
         if !block.is_blinded() && block != whole {
             return Err("its blobs or their proofs are not those it was made with".to_owned());
         }
@@ -79,8 +75,18 @@ impl Chain {
                 }
             }
         }
+        let sync_votes = self.sync_voters(&block, header.slot);
         let root = block.root();
-        Entry { block, root, slot: header.slot, proposer: header.proposer_index, parent, arrived, votes }
+        Entry { block, root, slot: header.slot, proposer: header.proposer_index, parent, arrived, votes, sync_votes }
+    }
+
+    /// Members of the sync committee whose votes are in a block of a slot.
+    fn sync_voters(&self, block: &ChainBlock, slot: u64) -> Vec<u64> {
+        let committee = self.sync_committee_at(slot.saturating_sub(1));
+        let (Some(aggregate), Some(committee)) = (block.sync_aggregate(), committee) else { return Vec::new() };
+        let seats = committee.seats().iter().zip(aggregate.sync_committee_bits.iter());
+        let voters: BTreeSet<u64> = seats.filter(|(_, bit)| *bit).filter_map(|(seat, _)| *seat).collect();
+        voters.into_iter().collect()
     }
 
     /// Who is in an attestation of a block.

@@ -110,8 +110,7 @@ impl Chain {
         let (slot, subcommittee) = (message.contribution.slot, message.contribution.subcommittee_index);
         self.check_sync_slot(asked, slot)?;
         let committee = self.sync_committee_at(slot).ok_or("the sync committee of its slot is not known")?;
-        let mut members = committee.subcommittee(subcommittee);
-        if !members.any(|(_, validator)| validator == message.aggregator_index) {
+        if !committee.subcommittee(subcommittee).any(|(_, validator)| validator == message.aggregator_index) {
             return Err(format!("validator {} is not in subcommittee {subcommittee}", message.aggregator_index));
         }
         if !is_selected(&message.selection_proof, MODULO) {
