@@ -56,10 +56,13 @@ impl std::str::FromStr for BlockId {
             "finalized" => BlockId::Finalized,
             "justified" => BlockId::Justified,
             root if root.starts_with("0x") => {
-                let root: Bytes32 = root.parse().map_err(|_| Problem::new(400, format!("no block id: {text:?}")))?;
+                let root: Bytes32 =
+                    root.parse().map_err(|_| Problem::new(400, format!("no block id: {text:?}")))?;
                 BlockId::Root(root.0)
             }
-            slot => BlockId::Slot(slot.parse().map_err(|_| Problem::new(400, format!("no block id: {text:?}")))?),
+            slot => {
+                BlockId::Slot(slot.parse().map_err(|_| Problem::new(400, format!("no block id: {text:?}")))?)
+            }
         })
     }
 }
@@ -129,9 +132,9 @@ impl Chain {
             let epochs: Vec<u64> = self.duties.keys().copied().collect();
             format!("{:?} to {:?}", epochs.first().unwrap_or(&0), epochs.last().unwrap_or(&0))
         };
-        self.duties
-            .get(&epoch)
-            .ok_or_else(|| Problem::new(400, format!("duties of epoch {epoch} are not known; those of {} are", known())))
+        self.duties.get(&epoch).ok_or_else(|| {
+            Problem::new(400, format!("duties of epoch {epoch} are not known; those of {} are", known()))
+        })
     }
 
     fn key(&self, validator: u64) -> Bytes48 {
@@ -143,7 +146,12 @@ impl Chain {
     ///
     /// # Errors
     /// The epoch is too far away, or the node syncs.
-    pub fn attester_duties(&self, asked: Asked, epoch: u64, of: &[u64]) -> Result<Duties<AttesterDuty>, Problem> {
+    pub fn attester_duties(
+        &self,
+        asked: Asked,
+        epoch: u64,
+        of: &[u64],
+    ) -> Result<Duties<AttesterDuty>, Problem> {
         self.synced(asked)?;
         let duties = self.epoch(epoch)?;
         let duty = |validator: &u64| {
@@ -213,7 +221,12 @@ impl Chain {
     ///
     /// # Errors
     /// The slot has not begun or is long over, there is no such committee, or the node syncs.
-    pub fn attestation_data(&self, asked: Asked, slot: u64, committee: u64) -> Result<AttestationData, Problem> {
+    pub fn attestation_data(
+        &self,
+        asked: Asked,
+        slot: u64,
+        committee: u64,
+    ) -> Result<AttestationData, Problem> {
         self.synced(asked)?;
         if !self.has_begun(asked, slot) || asked.now < self.settings.genesis {
             let now = self.slot_of(asked);
@@ -255,7 +268,8 @@ impl Chain {
             return Err(Problem::new(500, format!("no block of slot {slot} is made: it is to be missed")));
         }
         let proposer = self.duties_at(slot).and_then(|duties| duties.proposer(slot));
-        let proposer = proposer.ok_or_else(|| Problem::new(400, format!("nobody proposes at slot {slot}")))?;
+        let proposer =
+            proposer.ok_or_else(|| Problem::new(400, format!("nobody proposes at slot {slot}")))?;
         self.check_randao(asked, slot, proposer, &request.randao)?;
         if self.made.range((slot, [0; 32])..=(slot, [0xff; 32])).count() >= MAX_MADE {
             return Err(Problem::new(503, format!("{MAX_MADE} blocks of slot {slot} were made already")));
@@ -286,13 +300,20 @@ impl Chain {
         registered.map_or(otherwise, |registration| registration.message.fee_recipient.0.into())
     }
 
-    fn check_randao(&mut self, asked: Asked, slot: u64, proposer: u64, randao: &Bytes96) -> Result<(), Problem> {
+    fn check_randao(
+        &mut self,
+        asked: Asked,
+        slot: u64,
+        proposer: u64,
+        randao: &Bytes96,
+    ) -> Result<(), Problem> {
         let epoch = self.spec.clock.epoch_of(slot);
         let root = epoch.tree_hash_root().0;
         let message = self.spec.signing_root(&Signable { root, domain: RANDAO, epoch });
         let signature = Signature::from_bytes(&randao.0);
         let key = self.public_key(proposer);
-        let is_good = signature.is_ok_and(|signature| key.is_some_and(|key| bls::verify(&key, &message, &signature)));
+        let is_good =
+            signature.is_ok_and(|signature| key.is_some_and(|key| bls::verify(&key, &message, &signature)));
         if !is_good {
             let what = format!("the randao reveal for slot {slot} is no signature of validator {proposer}");
             self.refuse(asked, Some((slot, Kind::Randao, proposer)), what.clone());
@@ -308,11 +329,20 @@ impl Chain {
     ///
     /// # Errors
     /// There are none, or the node syncs.
-    pub fn aggregate(&self, asked: Asked, slot: u64, root: &Root, committee: u64) -> Result<Attestation, Problem> {
+    pub fn aggregate(
+        &self,
+        asked: Asked,
+        slot: u64,
+        root: &Root,
+        committee: u64,
+    ) -> Result<Attestation, Problem> {
         self.synced(asked)?;
         let none = || {
             let root = hex::encode(root);
-            Problem::new(404, format!("no attestations of slot {slot}, committee {committee}, data 0x{root} are known"))
+            Problem::new(
+                404,
+                format!("no attestations of slot {slot}, committee {committee}, data 0x{root} are known"),
+            )
         };
         let committees = self.duties_at(slot).map(|duties| duties.committees(slot)).unwrap_or_default();
         let index = usize::try_from(committee).unwrap_or(usize::MAX);
@@ -334,11 +364,14 @@ impl Chain {
     ) -> Result<SyncCommitteeContribution, Problem> {
         self.synced(asked)?;
         let committee = self.sync_committee_at(slot);
-        committee.and_then(|committee| self.pool.contribution(slot, root, subcommittee, committee)).ok_or_else(|| {
-            let root = hex::encode(root);
-            let what = format!("no votes of slot {slot}, subcommittee {subcommittee}, block 0x{root} are known");
-            Problem::new(404, what)
-        })
+        committee
+            .and_then(|committee| self.pool.contribution(slot, root, subcommittee, committee))
+            .ok_or_else(|| {
+                let root = hex::encode(root);
+                let what =
+                    format!("no votes of slot {slot}, subcommittee {subcommittee}, block 0x{root} are known");
+                Problem::new(404, what)
+            })
     }
 
     /// A block.

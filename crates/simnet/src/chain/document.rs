@@ -67,7 +67,8 @@ impl Chain {
         let planned: Vec<Fork> =
             Fork::all().filter(|fork| self.spec.forks.first_epoch(*fork) != FAR_FUTURE).collect();
         let before = std::iter::once(None).chain(planned.iter().copied().map(Some));
-        let rows = planned.iter().zip(before).map(|(fork, before)| self.fork_row(before.unwrap_or(*fork), *fork));
+        let rows =
+            planned.iter().zip(before).map(|(fork, before)| self.fork_row(before.unwrap_or(*fork), *fork));
         Value::Array(rows.collect())
     }
 
@@ -121,13 +122,16 @@ impl Chain {
     /// The epoch is too far away.
     pub fn committees_document(&self, epoch: u64) -> Result<Value, Problem> {
         let duties = self.duties.get(&epoch);
-        let duties = duties.ok_or_else(|| Problem::new(400, format!("committees of epoch {epoch} are not known")))?;
+        let duties =
+            duties.ok_or_else(|| Problem::new(400, format!("committees of epoch {epoch} are not known")))?;
         let first = self.spec.clock.first_of(epoch);
         let mut rows = Vec::new();
         for slot in first..first.saturating_add(self.settings.slots_per_epoch) {
             for (index, members) in duties.committees(slot).iter().enumerate() {
                 let validators: Vec<String> = members.iter().map(ToString::to_string).collect();
-                rows.push(json!({"index": index.to_string(), "slot": slot.to_string(), "validators": validators}));
+                rows.push(
+                    json!({"index": index.to_string(), "slot": slot.to_string(), "validators": validators}),
+                );
             }
         }
         Ok(Value::Array(rows))
@@ -141,7 +145,9 @@ impl Chain {
         let committee = self.sync.get(&(epoch / self.settings.sync.period_epochs));
         let committee = committee
             .ok_or_else(|| Problem::new(400, format!("the sync committee of epoch {epoch} is not known")))?;
-        let texts = |part: &[Option<u64>]| -> Vec<String> { part.iter().flatten().map(ToString::to_string).collect() };
+        let texts = |part: &[Option<u64>]| -> Vec<String> {
+            part.iter().flatten().map(ToString::to_string).collect()
+        };
         let parts: Vec<Vec<String>> = committee.seats().chunks(128).map(texts).collect();
         Ok(json!({"validators": texts(committee.seats()), "validator_aggregates": parts}))
     }

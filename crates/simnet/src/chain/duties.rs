@@ -108,9 +108,9 @@ fn proposers(settings: &Settings, epoch: u64, salt: u64, active: &[u64]) -> Vec<
         // Slot 1 is the first that is proposed.
         let slot = slot.checked_sub(1)?;
         let (round, place) = (slot / n, usize::try_from(slot % n).ok()?);
-        let order = orders.entry(round).or_insert_with(|| {
-            Seed(settings.seed).shuffled("proposers", &[round, salt], (0..n).collect())
-        });
+        let order = orders
+            .entry(round)
+            .or_insert_with(|| Seed(settings.seed).shuffled("proposers", &[round, salt], (0..n).collect()));
         let from_place = order.iter().cycle().skip(place).take(order.len());
         from_place.copied().find(|validator| active.binary_search(validator).is_ok())
     };

@@ -159,7 +159,13 @@ impl Faults {
     /// By how many milliseconds a node's clock is ahead.
     pub(super) fn skew_ms(&self, this: usize) -> i64 {
         let of_fault = |fault: &Fault| {
-            if let Fault::Skew { node, ms } = fault && is_of(*node, this) { *ms } else { 0 }
+            if let Fault::Skew { node, ms } = fault
+                && is_of(*node, this)
+            {
+                *ms
+            } else {
+                0
+            }
         };
         self.list.iter().map(of_fault).fold(0, i64::saturating_add)
     }

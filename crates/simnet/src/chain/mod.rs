@@ -62,7 +62,8 @@ pub use block::ChainBlock;
 pub use fault::{Fault, Hit, MAX_FAULTS, MAX_LATENCY};
 pub use report::{Counts, Finding, Kind, Report, Severity, ValidatorReport};
 pub use settings::{
-    Builder, MAX_VALIDATORS, SHORTEST_SLOT, Settings, SettingsError, SyncCommittees, all_up_to, forks, hoodi_forks,
+    Builder, MAX_BLOBS, MAX_COMMITTEES, MAX_SLOTS_PER_EPOCH, MAX_TRANSACTION_BYTES, MAX_VALIDATORS,
+    SHORTEST_SLOT, Settings, SettingsError, SyncCommittees, all_up_to, forks, hoodi_forks,
 };
 pub use submit::{Job, Receipt, Submission, Verified, Vote};
 pub use tree::Entry;
@@ -132,8 +133,11 @@ impl Chain {
     pub fn new(settings: Settings) -> Result<Chain, SettingsError> {
         let keys = settings.check()?;
         let index_of = (0..).zip(&settings.validators).map(|(index, key)| (*key, index)).collect();
-        let clock =
-            Clock { genesis: settings.genesis, slot: settings.slot, slots_per_epoch: settings.slots_per_epoch };
+        let clock = Clock {
+            genesis: settings.genesis,
+            slot: settings.slot,
+            slots_per_epoch: settings.slots_per_epoch,
+        };
         let spec = domain::Chain {
             clock,
             forks: settings.forks.clone(),
@@ -309,7 +313,9 @@ impl Chain {
         if depth == 0 || base.slot >= new_slot {
             return;
         }
-        let Some(proposer) = self.duties_at(new_slot).and_then(|duties| duties.proposer(new_slot)) else { return };
+        let Some(proposer) = self.duties_at(new_slot).and_then(|duties| duties.proposer(new_slot)) else {
+            return;
+        };
         let graffiti = Bytes32::from(self.seed().root("another branch", &[new_slot]));
         let parts = Parts { graffiti, ..self.parts(new_slot, proposer, &base, NO_SIGNATURE) };
         let signed = parts.make().whole.signed(NO_SIGNATURE);
@@ -326,7 +332,8 @@ impl Chain {
 
     /// Other duties for what hangs on blocks after a slot, from the slot that begins on.
     fn salt(&mut self, begins: u64, base: u64) {
-        let epochs: Vec<u64> = self.duties.range(self.spec.clock.epoch_of(begins)..).map(|(e, _)| *e).collect();
+        let epochs: Vec<u64> =
+            self.duties.range(self.spec.clock.epoch_of(begins)..).map(|(e, _)| *e).collect();
         for epoch in epochs {
             let mut salts = self.salts.get(&epoch).copied().unwrap_or_default();
             let is_new = self.spec.clock.first_of(epoch) >= begins;
@@ -370,8 +377,9 @@ impl Chain {
         let from = self.spec.clock.first_of(self.spec.clock.epoch_of(slot).saturating_sub(1));
         let known = self.votes_of_branch(&on.root, from);
         let is_new = |validator: u64, slot: u64| !known.contains(&(validator, slot));
-        let committees =
-            |slot: u64| self.duties_at(slot).map(|duties| duties.committees(slot).to_vec()).unwrap_or_default();
+        let committees = |slot: u64| {
+            self.duties_at(slot).map(|duties| duties.committees(slot).to_vec()).unwrap_or_default()
+        };
         let (mut attestations, mut attestations_electra) = (Vec::new(), Vec::new());
         if fork.has_electra_attestations() {
             attestations_electra = self.pool.for_block_electra(from..slot, committees, is_new);
@@ -379,8 +387,10 @@ impl Chain {
             attestations = self.pool.for_block_phase0(from..slot, committees, is_new);
         }
         let voted = slot.saturating_sub(1);
-        let nobody =
-            SyncAggregate { sync_committee_bits: BitVector::default(), sync_committee_signature: NO_SIGNATURE };
+        let nobody = SyncAggregate {
+            sync_committee_bits: BitVector::default(),
+            sync_committee_signature: NO_SIGNATURE,
+        };
         let sync_aggregate = self
             .sync_committee_at(voted)
             .map_or(nobody, |committee| self.pool.sync_aggregate(voted, &on.root, committee));

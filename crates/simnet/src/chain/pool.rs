@@ -61,7 +61,13 @@ impl Pool {
     }
 
     /// Whether the very same vote is there.
-    pub(super) fn has_vote(&self, data: &AttestationData, committee: u64, validator: u64, signature: &Bytes96) -> bool {
+    pub(super) fn has_vote(
+        &self,
+        data: &AttestationData,
+        committee: u64,
+        validator: u64,
+        signature: &Bytes96,
+    ) -> bool {
         let votes = self.votes.get(&(data.slot, data.root()));
         votes.is_some_and(|votes| {
             votes.by_place.iter().any(|(place, (who, known))| {
@@ -143,7 +149,8 @@ impl Pool {
         let mut found = Vec::new();
         for votes in self.with_news(slots, is_new) {
             let of_slot = committees(votes.data.slot);
-            let all: Vec<(u64, &[u64])> = (0..).zip(&of_slot).map(|(i, members)| (i, members.as_slice())).collect();
+            let all: Vec<(u64, &[u64])> =
+                (0..).zip(&of_slot).map(|(i, members)| (i, members.as_slice())).collect();
             found.extend(electra(votes, &all));
         }
         found.truncate(MAX_ATTESTATIONS_ELECTRA);
@@ -229,8 +236,7 @@ fn phase0(votes: &Votes, committee: u64, members: &[u64]) -> Option<AttestationP
 
 /// The votes of some committees of a slot: bits of committees without a vote are left out.
 fn electra(votes: &Votes, committees: &[(u64, &[u64])]) -> Option<AttestationElectra> {
-    let has_votes =
-        |index: u64| votes.by_place.range((index, 0)..=(index, u64::MAX)).next().is_some();
+    let has_votes = |index: u64| votes.by_place.range((index, 0)..=(index, u64::MAX)).next().is_some();
     let voted = || committees.iter().filter(|(index, _)| has_votes(*index));
     let n_bits = voted().map(|(_, members)| members.len()).sum();
     let mut aggregation_bits = BitList::with_capacity(n_bits).ok()?;

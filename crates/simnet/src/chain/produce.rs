@@ -3,8 +3,8 @@
 use coxswain_dv_eth::attestation::{AttestationElectra, AttestationPhase0};
 use coxswain_dv_eth::block::{Block, Contents};
 use coxswain_dv_eth::body::{
-    BlindedBodyBellatrix, BlindedBodyCapella, BlindedBodyDeneb, BlindedBodyElectra, BodyAltair, BodyBellatrix,
-    BodyCapella, BodyDeneb, BodyElectra, BodyPhase0,
+    BlindedBodyBellatrix, BlindedBodyCapella, BlindedBodyDeneb, BlindedBodyElectra, BodyAltair,
+    BodyBellatrix, BodyCapella, BodyDeneb, BodyElectra, BodyPhase0,
 };
 use coxswain_dv_eth::bytes::{Bytes, Bytes20, Bytes32, Bytes48, Bytes96};
 use coxswain_dv_eth::fork::Fork;
@@ -127,7 +127,8 @@ impl Parts {
             }
             Fork::Altair => {
                 let sync_aggregate = self.sync_aggregate.clone();
-                let body = body!(BodyAltair, self, self.attestations.clone(), { sync_aggregate: sync_aggregate });
+                let body =
+                    body!(BodyAltair, self, self.attestations.clone(), { sync_aggregate: sync_aggregate });
                 Made { whole: Proposal::Altair(self.block(body)), blinded: None }
             }
             Fork::Bellatrix => self.bellatrix(),
@@ -192,10 +193,7 @@ impl Parts {
             kzg_proofs: list(self.points("proof", 1)),
             blobs: list(self.blobs()),
         };
-        Made {
-            whole: Proposal::Deneb(whole),
-            blinded: Some(Proposal::BlindedDeneb(self.block(blinded))),
-        }
+        Made { whole: Proposal::Deneb(whole), blinded: Some(Proposal::BlindedDeneb(self.block(blinded))) }
     }
 
     fn electra(self) -> Made {

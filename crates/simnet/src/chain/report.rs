@@ -121,7 +121,14 @@ impl Ledger {
     }
 
     /// What the vote of a validator was for.
-    pub(super) fn voted(&mut self, slot: u64, kind: Kind, validator: u64, head: [u8; 32], target: Option<(u64, [u8; 32])>) {
+    pub(super) fn voted(
+        &mut self,
+        slot: u64,
+        kind: Kind,
+        validator: u64,
+        head: [u8; 32],
+        target: Option<(u64, [u8; 32])>,
+    ) {
         let row = self.row(slot, kind, validator);
         row.head = Some(head);
         row.target = target;
@@ -303,9 +310,9 @@ impl Ledger {
 /// Whether a vote was for something that is not the chain's now.
 fn is_wrong(slot: u64, row: &Row, tree: &Tree, slots_per_epoch: u64) -> bool {
     let is_head_wrong = row.head.is_some_and(|head| tree.at_or_before(slot).root != head);
-    let is_target_wrong = row.target.is_some_and(|(epoch, root)| {
-        tree.at_or_before(epoch.saturating_mul(slots_per_epoch)).root != root
-    });
+    let is_target_wrong = row
+        .target
+        .is_some_and(|(epoch, root)| tree.at_or_before(epoch.saturating_mul(slots_per_epoch)).root != root);
     is_head_wrong || is_target_wrong
 }
 

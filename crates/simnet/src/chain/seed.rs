@@ -40,7 +40,7 @@ impl Seed {
 
 /// Random bytes. Whoever knows the seed knows them.
 #[derive(Debug, Clone)]
-pub struct Stream {
+pub(super) struct Stream {
     key: Root,
     counter: u64,
 }

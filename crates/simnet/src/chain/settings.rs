@@ -188,8 +188,7 @@ impl Settings {
             if let Some(first) = seen.insert(*key, index) {
                 return Err(SettingsError::Twice { first, second: index, key: *key });
             }
-            let key =
-                PublicKey::from_bytes(&key.0).map_err(|source| SettingsError::Key { index, source })?;
+            let key = PublicKey::from_bytes(&key.0).map_err(|source| SettingsError::Key { index, source })?;
             keys.push(key);
         }
         Ok(keys)

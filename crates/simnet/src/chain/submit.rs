@@ -144,9 +144,13 @@ impl Chain {
             Submission::Proposal(block) => vec![self.examine_block(block)],
             Submission::Aggregates(list) => list.iter().map(|one| self.examine_aggregate(one)).collect(),
             Submission::SyncMessages(list) => list.iter().map(|one| self.examine_sync(one)).collect(),
-            Submission::Contributions(list) => list.iter().map(|one| self.examine_contribution(one)).collect(),
+            Submission::Contributions(list) => {
+                list.iter().map(|one| self.examine_contribution(one)).collect()
+            }
             Submission::Exit(exit) => vec![self.examine_exit(exit)],
-            Submission::Registrations(list) => list.iter().map(|one| self.examine_registration(one)).collect(),
+            Submission::Registrations(list) => {
+                list.iter().map(|one| self.examine_registration(one)).collect()
+            }
         };
         // The coefficients of a batch must not be known before its signatures are.
         let mut hasher = Sha256::new();
@@ -276,7 +280,9 @@ impl Chain {
         }
         if self.settings.epochs_before_exit > current {
             let least = self.settings.epochs_before_exit;
-            return Err(format!("validator {validator} may exit after {least} epochs, and this is epoch {current}"));
+            return Err(format!(
+                "validator {validator} may exit after {least} epochs, and this is epoch {current}"
+            ));
         }
         self.receive(asked, now, Kind::Exit, validator);
         if self.exits.contains_key(&validator) {
@@ -292,11 +298,12 @@ impl Chain {
     fn examine_registration(&self, signed: &SignedRegistration) -> Item<Vec<Claim>> {
         let validator = self.index_of.get(&signed.message.pubkey.into()).copied();
         let signable = Signable { root: signed.message.root(), domain: BUILDER, epoch: 0 };
-        let outcome = validator.ok_or_else(|| "no validator has its public key".to_owned()).and_then(|validator| {
-            let known = self.registrations.get(&validator).is_some_and(|known| known == signed);
-            let claim = self.claim("the signature", validator, &signable, &signed.signature.into())?;
-            Ok(if known { Vec::new() } else { vec![claim] })
-        });
+        let outcome =
+            validator.ok_or_else(|| "no validator has its public key".to_owned()).and_then(|validator| {
+                let known = self.registrations.get(&validator).is_some_and(|known| known == signed);
+                let claim = self.claim("the signature", validator, &signable, &signed.signature.into())?;
+                Ok(if known { Vec::new() } else { vec![claim] })
+            });
         Item { kind: Kind::Registration, slot: self.slot.unwrap_or(0), validator, outcome }
     }
 

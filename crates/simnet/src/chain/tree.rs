@@ -124,6 +124,9 @@ impl Tree {
 
     /// The root of the state after a block, and the block that a root of a state belongs to.
     pub(super) fn by_state(&self, state: &Bytes32) -> Option<&Entry> {
-        self.blocks.values().chain(std::iter::once(&self.genesis)).find(|entry| entry.block.state_root() == *state)
+        self.blocks
+            .values()
+            .chain(std::iter::once(&self.genesis))
+            .find(|entry| entry.block.state_root() == *state)
     }
 }

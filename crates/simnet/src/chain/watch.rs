@@ -17,7 +17,11 @@ const MAX_BLOCKS: usize = 4096;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Slashable {
     /// Two blocks.
-    #[error("validator {validator} signed two blocks of slot {slot}: {} and {}", hex::encode(first), hex::encode(second))]
+    #[error(
+        "validator {validator} signed two blocks of slot {slot}: {} and {}",
+        hex::encode(first),
+        hex::encode(second)
+    )]
     DoubleBlock {
         /// Who.
         validator: u64,
@@ -29,7 +33,11 @@ pub enum Slashable {
         second: Root,
     },
     /// Two attestations of one target epoch.
-    #[error("validator {validator} signed two attestations of target epoch {target}: {} and {}", hex::encode(first), hex::encode(second))]
+    #[error(
+        "validator {validator} signed two attestations of target epoch {target}: {} and {}",
+        hex::encode(first),
+        hex::encode(second)
+    )]
     DoubleVote {
         /// Who.
         validator: u64,
@@ -84,9 +92,15 @@ impl Watch {
         let votes = self.votes.entry(validator).or_default();
         if let Some((_, first)) = votes.get(&target) {
             let is_other = *first != root;
-            return is_other.then_some(Slashable::DoubleVote { validator, target, first: *first, second: root });
+            return is_other.then_some(Slashable::DoubleVote {
+                validator,
+                target,
+                first: *first,
+                second: root,
+            });
         }
-        let later = votes.range((Bound::Excluded(target), Bound::Unbounded)).find(|(_, known)| known.0 < source);
+        let later =
+            votes.range((Bound::Excluded(target), Bound::Unbounded)).find(|(_, known)| known.0 < source);
         let earlier = votes.range(..target).find(|(_, known)| known.0 > source);
         let found = match (later, earlier) {
             (Some((to, (from, _))), _) => {

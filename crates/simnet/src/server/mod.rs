@@ -164,7 +164,8 @@ async fn ticker(shared: Arc<Shared>) -> std::io::Result<()> {
         let wait = shared.with(|chain| {
             let clock = chain.spec().clock;
             let now = now();
-            let next = clock.slot_at(now).map_or(clock.genesis, |slot| clock.start_of(slot.saturating_add(1)));
+            let next =
+                clock.slot_at(now).map_or(clock.genesis, |slot| clock.start_of(slot.saturating_add(1)));
             next.since(now)
         });
         tokio::time::sleep(wait.clamp(Duration::from_millis(1), LONGEST_SLEEP)).await;
@@ -196,7 +197,9 @@ async fn faults(State(node): State<Node>, request: Request, next: Next) -> Respo
         tokio::time::sleep(hit.latency).await;
     }
     match hit.status {
-        Some(status) => Refused(Problem::new(status, format!("a fault of this node hit {path}"))).into_response(),
+        Some(status) => {
+            Refused(Problem::new(status, format!("a fault of this node hit {path}"))).into_response()
+        }
         None => next.run(request).await,
     }
 }

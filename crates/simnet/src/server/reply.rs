@@ -59,7 +59,8 @@ fn respond(status: StatusCode, body: Vec<u8>) -> Response {
 
 /// JSON as it is.
 pub(super) fn document(value: &impl Serialize) -> Answer {
-    let body = serde_json::to_vec(value).map_err(|e| Problem::new(500, format!("an answer has no JSON: {e}")))?;
+    let body =
+        serde_json::to_vec(value).map_err(|e| Problem::new(500, format!("an answer has no JSON: {e}")))?;
     Ok(respond(StatusCode::OK, body))
 }
 
@@ -128,9 +129,13 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
 
 /// The fork that a request says its body is of.
 pub(super) fn fork_of(headers: &HeaderMap) -> Result<Fork, Problem> {
-    let text = headers.get(VERSION).ok_or_else(|| Problem::new(400, "the header Eth-Consensus-Version is missing"))?;
+    let text = headers
+        .get(VERSION)
+        .ok_or_else(|| Problem::new(400, "the header Eth-Consensus-Version is missing"))?;
     let fork = text.to_str().ok().and_then(|text| Fork::named(&text.to_ascii_lowercase()));
-    fork.ok_or_else(|| Problem::new(400, format!("the header Eth-Consensus-Version names no known fork: {text:?}")))
+    fork.ok_or_else(|| {
+        Problem::new(400, format!("the header Eth-Consensus-Version names no known fork: {text:?}"))
+    })
 }
 
 /// Whether the body of a request is SSZ.

@@ -125,7 +125,9 @@ async fn committees(State(node): State<Node>, Path(id): Path<String>, parameters
     let (index, slot): (Option<u64>, Option<u64>) = (parameters.one("index")?, parameters.one("slot")?);
     let rows = node.with(|chain, asked| {
         let of_state = slot_of(chain, asked, &id)?;
-        chain.committees_document(epoch.unwrap_or_else(|| chain.spec().clock.epoch_of(slot.unwrap_or(of_state))))
+        chain.committees_document(
+            epoch.unwrap_or_else(|| chain.spec().clock.epoch_of(slot.unwrap_or(of_state))),
+        )
     })?;
     let is_asked = |row: &&Value| {
         let has = |name: &str, value: Option<u64>| value.is_none_or(|value| row[name] == value.to_string());
@@ -179,7 +181,8 @@ fn validators(node: &Node, state: &str, wanted: Wanted) -> Answer {
         return Err(Problem::new(400, format!("at most {MAX_IDS} validators at a time")).into());
     }
     let ids = ids.iter().map(|id| read_id(id)).collect::<Result<Vec<_>, _>>()?;
-    let mut found = node.with(|chain, asked| slot_of(chain, asked, state).map(|slot| chain.validators(slot, &ids)))?;
+    let mut found =
+        node.with(|chain, asked| slot_of(chain, asked, state).map(|slot| chain.validators(slot, &ids)))?;
     // A status is meant as a whole, or by its first word.
     let is_of = |status: &str, wanted: &str| status == wanted || status.split('_').next() == Some(wanted);
     found.retain(|one| statuses.is_empty() || statuses.iter().any(|wanted| is_of(&one.status, wanted)));
@@ -188,9 +191,10 @@ fn validators(node: &Node, state: &str, wanted: Wanted) -> Answer {
 
 async fn validator(State(node): State<Node>, Path((state, id)): Path<(String, String)>) -> Answer {
     let wanted = read_id(&id)?;
-    let found =
-        node.with(|chain, asked| slot_of(chain, asked, &state).map(|slot| chain.validators(slot, &[wanted])))?;
-    let one = found.first().ok_or_else(|| Problem::new(404, format!("NOT_FOUND: there is no validator {id}")))?;
+    let found = node
+        .with(|chain, asked| slot_of(chain, asked, &state).map(|slot| chain.validators(slot, &[wanted])))?;
+    let one =
+        found.first().ok_or_else(|| Problem::new(404, format!("NOT_FOUND: there is no validator {id}")))?;
     of_state(one)
 }
 
@@ -198,8 +202,6 @@ async fn balances(State(node): State<Node>, Path(state): Path<String>, parameter
     let ids = parameters.all("id").map(read_id).collect::<Result<Vec<_>, _>>()?;
     let found =
         node.with(|chain, asked| slot_of(chain, asked, &state).map(|slot| chain.validators(slot, &ids)))?;
-    let row = |one: &coxswain_dv_eth::beacon::Validator| {
-        json!({"index": one.index.to_string(), "balance": one.balance.to_string()})
-    };
+    let row = |one: &coxswain_dv_eth::beacon::Validator| json!({"index": one.index.to_string(), "balance": one.balance.to_string()});
     of_state(&found.iter().map(row).collect::<Vec<_>>())
 }

@@ -55,7 +55,9 @@ fn indices(body: &[u8]) -> Result<Vec<u64>, Problem> {
     let values: Vec<Value> = reply::read(body)?;
     let index = |value: &Value| match value {
         Value::String(text) => reply::parse("a validator's index", text),
-        Value::Number(number) => number.as_u64().ok_or_else(|| Problem::new(400, format!("no index: {number}"))),
+        Value::Number(number) => {
+            number.as_u64().ok_or_else(|| Problem::new(400, format!("no index: {number}")))
+        }
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
             Err(Problem::new(400, format!("no validator's index: {value}")))
         }
@@ -160,7 +162,8 @@ async fn submit(node: &Node, submission: Submission) -> Answer {
         Ok(chain.examine(submission))
     })?;
     let verified = tokio::task::spawn_blocking(move || Job::verify(job)).await;
-    let verified = verified.map_err(|e| Problem::new(500, format!("signatures could not be verified: {e}")))?;
+    let verified =
+        verified.map_err(|e| Problem::new(500, format!("signatures could not be verified: {e}")))?;
     // It counts as of when it came, not of when its signatures were verified.
     let receipt = node.with(|chain, _| chain.settle(asked, verified));
     let Some((_, first)) = receipt.refused.first() else { return reply::done() };
@@ -223,7 +226,8 @@ async fn blinded_block(State(node): State<Node>, headers: HeaderMap, body: Bytes
 async fn submit_block(node: &Node, headers: &HeaderMap, body: &[u8], form: Form) -> Answer {
     let fork = reply::fork_of(headers)?;
     let read = if reply::is_ssz(headers) { SignedProposal::from_ssz } else { SignedProposal::from_json };
-    let block = read(fork, form, body).map_err(|e| Problem::new(400, format!("the body cannot be read: {e}")))?;
+    let block =
+        read(fork, form, body).map_err(|e| Problem::new(400, format!("the body cannot be read: {e}")))?;
     submit(node, Submission::Proposal(Box::new(block))).await
 }
 

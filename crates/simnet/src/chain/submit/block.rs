@@ -18,7 +18,8 @@ impl Chain {
     pub(super) fn examine_block(&self, block: &SignedProposal) -> Item<Vec<Claim>> {
         let (slot, proposer) = (block.slot(), block.proposer_index());
         let root = block.root();
-        let is_known = self.tree.get(&root).is_some_and(|known| known.block.signature() == *block.signature());
+        let is_known =
+            self.tree.get(&root).is_some_and(|known| known.block.signature() == *block.signature());
         let signable = Signable { root, domain: PROPOSER, epoch: self.spec.clock.epoch_of(slot) };
         let outcome = if is_known {
             Ok(Vec::new())
@@ -48,7 +49,8 @@ impl Chain {
         }
         // What is not known here has a state that is not the one after it.
         let made = self.made.get(&(slot, root)).cloned();
-        let made = made.ok_or_else(|| format!("no block of slot {slot} with root 0x{} was made", hex::encode(root)))?;
+        let made = made
+            .ok_or_else(|| format!("no block of slot {slot} with root 0x{} was made", hex::encode(root)))?;
         let whole = made.whole.signed(*block.signature());
         if !block.is_blinded() && block != whole {
             return Err("its blobs or their proofs are not those it was made with".to_owned());
@@ -77,13 +79,24 @@ impl Chain {
         }
         let sync_votes = self.sync_voters(&block, header.slot);
         let root = block.root();
-        Entry { block, root, slot: header.slot, proposer: header.proposer_index, parent, arrived, votes, sync_votes }
+        Entry {
+            block,
+            root,
+            slot: header.slot,
+            proposer: header.proposer_index,
+            parent,
+            arrived,
+            votes,
+            sync_votes,
+        }
     }
 
     /// Members of the sync committee whose votes are in a block of a slot.
     fn sync_voters(&self, block: &ChainBlock, slot: u64) -> Vec<u64> {
         let committee = self.sync_committee_at(slot.saturating_sub(1));
-        let (Some(aggregate), Some(committee)) = (block.sync_aggregate(), committee) else { return Vec::new() };
+        let (Some(aggregate), Some(committee)) = (block.sync_aggregate(), committee) else {
+            return Vec::new();
+        };
         let seats = committee.seats().iter().zip(aggregate.sync_committee_bits.iter());
         let voters: BTreeSet<u64> = seats.filter(|(_, bit)| *bit).filter_map(|(seat, _)| *seat).collect();
         voters.into_iter().collect()

@@ -3,7 +3,8 @@
 use coxswain_dv_crypto::bls::Signature;
 use coxswain_dv_eth::domain::{CONTRIBUTION, SYNC_COMMITTEE, SYNC_SELECTION, Signable};
 use coxswain_dv_eth::sync::{
-    COMMITTEE_SIZE, SUBCOMMITTEES, SignedContributionAndProof, SyncAggregatorSelectionData, SyncCommitteeMessage,
+    COMMITTEE_SIZE, SUBCOMMITTEES, SignedContributionAndProof, SyncAggregatorSelectionData,
+    SyncCommitteeMessage,
 };
 use tree_hash::TreeHash as _;
 
@@ -90,7 +91,12 @@ impl Chain {
         let outer = Signable { root: message.tree_hash_root().0, domain: CONTRIBUTION, epoch };
         let block = Signable { root: contribution.beacon_block_root.0, domain: SYNC_COMMITTEE, epoch };
         Ok(vec![
-            self.claim("the selection proof", message.aggregator_index, &selection, &message.selection_proof)?,
+            self.claim(
+                "the selection proof",
+                message.aggregator_index,
+                &selection,
+                &message.selection_proof,
+            )?,
             self.claim("the signature", message.aggregator_index, &outer, &signed.signature)?,
             Claim {
                 what: "the contribution's signature",
@@ -111,7 +117,10 @@ impl Chain {
         self.check_sync_slot(asked, slot)?;
         let committee = self.sync_committee_at(slot).ok_or("the sync committee of its slot is not known")?;
         if !committee.subcommittee(subcommittee).any(|(_, validator)| validator == message.aggregator_index) {
-            return Err(format!("validator {} is not in subcommittee {subcommittee}", message.aggregator_index));
+            return Err(format!(
+                "validator {} is not in subcommittee {subcommittee}",
+                message.aggregator_index
+            ));
         }
         if !is_selected(&message.selection_proof, MODULO) {
             return Err(format!("validator {} is not selected by its proof", message.aggregator_index));

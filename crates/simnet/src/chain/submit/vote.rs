@@ -61,7 +61,8 @@ impl Chain {
             Vote::Phase0(one) => one.data.slot,
         };
         let cast = self.cast(vote);
-        let validator = cast.as_ref().ok().map(|cast| cast.validator).filter(|v| self.public_key(*v).is_some());
+        let validator =
+            cast.as_ref().ok().map(|cast| cast.validator).filter(|v| self.public_key(*v).is_some());
         let outcome = cast.and_then(|cast| {
             if self.pool.has_vote(&cast.data, cast.committee, cast.validator, &cast.signature) {
                 return Ok(Vec::new());
@@ -111,7 +112,10 @@ impl Chain {
             return Err(format!("it is too late: it is slot {now}"));
         }
         if data.target.epoch != epoch {
-            return Err(format!("its target is epoch {}, and its slot is in epoch {epoch}", data.target.epoch));
+            return Err(format!(
+                "its target is epoch {}, and its slot is in epoch {epoch}",
+                data.target.epoch
+            ));
         }
         if self.spec.forks.at(epoch).has_electra_attestations() && data.index != 0 {
             return Err(format!("its index is {}, and from Electra on it is 0", data.index));
@@ -119,7 +123,10 @@ impl Chain {
         let source = self.finality_at(epoch).justified;
         if data.source != source {
             let (is, has) = (source.epoch, data.source.epoch);
-            return Err(format!("its source is epoch {has} ({}), and epoch {is} ({}) is justified", data.source.root, source.root));
+            return Err(format!(
+                "its source is epoch {has} ({}), and epoch {is} ({}) is justified",
+                data.source.root, source.root
+            ));
         }
         let head = self.tree.get(&data.beacon_block_root.0);
         let head = head.ok_or_else(|| format!("its head {} is not known", data.beacon_block_root))?;
@@ -190,7 +197,8 @@ impl Chain {
         let aggregate = self.aggregate_of(signed)?;
         let data = aggregate.data;
         let attesters = aggregate.attesters.iter();
-        let slashable: Vec<_> = attesters.filter_map(|validator| self.watch.vote(*validator, &data)).collect();
+        let slashable: Vec<_> =
+            attesters.filter_map(|validator| self.watch.vote(*validator, &data)).collect();
         for one in &slashable {
             self.fatal(asked, one);
         }
@@ -204,7 +212,10 @@ impl Chain {
         self.check_data(asked, &data)?;
         let members = self.members(data.slot, aggregate.committee)?;
         if !members.contains(&aggregate.aggregator) {
-            return Err(format!("validator {} is not in committee {}", aggregate.aggregator, aggregate.committee));
+            return Err(format!(
+                "validator {} is not in committee {}",
+                aggregate.aggregator, aggregate.committee
+            ));
         }
         if !is_selected(&aggregate.selection_proof, aggregators_modulo(members.len() as u64)) {
             return Err(format!("validator {} is not selected by its proof", aggregate.aggregator));
