@@ -1,1 +1,3 @@
 //! A simulated beacon chain and validator client.
+
+pub mod client;
