@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::de::Error as _;
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use ssz::{Decode, DecodeError, Encode};
 use tree_hash::{Hash256, PackedEncoding, TreeHash, TreeHashType};
@@ -73,8 +73,22 @@ impl<const N: usize> Serialize for Bytes<N> {
 
 impl<'de, const N: usize> Deserialize<'de> for Bytes<N> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        text.parse().map_err(D::Error::custom)
+        deserializer.deserialize_str(Text::<N>)
+    }
+}
+
+/// Reads the text where it lies: blocks have many.
+struct Text<const N: usize>;
+
+impl<const N: usize> Visitor<'_> for Text<N> {
+    type Value = Bytes<N>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{N} bytes in hexadecimal digits after `0x`")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Bytes<N>, E> {
+        text.parse().map_err(E::custom)
     }
 }
 

@@ -4,6 +4,7 @@
 //! time      moments and the chain's clock     duty     what nodes do at a slot, and until when
 //! fork      names and versions of forks       domain   what signatures are bound to
 //! bytes     bytes of fixed length             api      documents of the Beacon API
+//! codec     how bytes and texts are read
 //!
 //! attestation  sync  operations  block  body  payload    containers of every fork: SSZ, JSON and roots
 //! proposal     blocks of any fork, whole, blinded, signed
@@ -26,6 +27,7 @@ pub mod block;
 pub mod body;
 pub mod bytes;
 pub mod client;
+pub mod codec;
 pub mod domain;
 pub mod duty;
 pub mod fork;

@@ -1,0 +1,179 @@
+//! Blocks of every fork: what charon wrote is read and written again, byte for byte.
+
+#[path = "support/charon.rs"]
+mod charon;
+
+use std::error::Error as _;
+use std::time::Instant;
+
+use charon::{compact, golden, lower_addresses, table};
+use coxswain_dv_eth::Bytes;
+use coxswain_dv_eth::fork::Fork;
+use coxswain_dv_eth::proposal::{Form, Proposal, SignedProposal};
+use serde_json::Value as Json;
+
+/// A proposal is written back as SSZ and as JSON of both kinds; returns its SSZ between nodes.
+#[track_caller]
+fn check_proposal(proposal: &Proposal) -> Vec<u8> {
+    let (fork, form) = (proposal.fork(), proposal.form());
+    let encoded = proposal.encode();
+    let all = [
+        Proposal::decode(&encoded),
+        Proposal::decode(&proposal.versioned_json()),
+        Proposal::from_ssz(fork, form, &proposal.to_ssz()),
+        Proposal::from_json(fork, form, &proposal.to_json()),
+    ];
+    for again in all {
+        assert!(again.as_ref().is_ok_and(|again| again == proposal), "{again:?}");
+    }
+    let (parts, signature) = proposal.clone().signed(Bytes([7; 96])).into_parts();
+    assert!(parts == *proposal && signature == Bytes([7; 96]));
+    encoded
+}
+
+#[track_caller]
+fn check_signed(signed: &SignedProposal) -> Vec<u8> {
+    let (fork, form) = (signed.fork(), signed.form());
+    let encoded = signed.encode();
+    let all = [
+        SignedProposal::decode(&encoded),
+        SignedProposal::decode(&signed.versioned_json()),
+        SignedProposal::from_ssz(fork, form, &signed.to_ssz()),
+        SignedProposal::from_json(fork, form, &signed.to_json()),
+    ];
+    for again in all {
+        assert!(again.as_ref().is_ok_and(|again| again == signed), "{again:?}");
+    }
+    let (parts, signature) = signed.clone().into_parts();
+    assert!(signed.is_of(&parts));
+    assert!(parts.signed(signature) == *signed);
+    encoded
+}
+
+#[test]
+fn proposals_of_charon() {
+    let Some(text) = golden("TestJSONSerialisation_VersionedProposal.json.golden") else { return };
+    let ssz = golden("TestSSZSerialisation_VersionedProposal.ssz.golden").expect("beside it");
+    let read = Proposal::decode(&text).expect("JSON");
+    assert!(Proposal::decode(&ssz).expect("SSZ") == read);
+    assert!(check_proposal(&read) == ssz);
+    let compact = lower_addresses(&compact(&text));
+    assert!(String::from_utf8(read.versioned_json()).expect("UTF-8") == compact);
+    assert_eq!((read.fork(), read.form()), (Fork::Fulu, Form::Full));
+    let recipient = read.fee_recipient().expect("a payload").to_string();
+    assert_eq!(recipient, "0xE70A05B098fDb7cfb4907e4064CCC53165a38257".to_ascii_lowercase());
+}
+
+#[test]
+fn signed_proposals_of_charon() {
+    let Some(text) = golden("TestJSONSerialisation_VersionedSignedProposal.json.golden") else { return };
+    let ssz = golden("TestSSZSerialisation_VersionedSignedProposal.ssz.golden").expect("beside it");
+    let read = SignedProposal::decode(&text).expect("JSON");
+    assert!(SignedProposal::decode(&ssz).expect("SSZ") == read);
+    assert!(check_signed(&read) == ssz);
+    let compact = lower_addresses(&compact(&text));
+    assert!(String::from_utf8(read.versioned_json()).expect("UTF-8") == compact);
+}
+
+/// Blinded blocks and old forks: files that charon once wrote, under a header that it uses no more.
+#[test]
+fn blocks_of_old_types() {
+    let Some(text) = golden("TestJSONSerialisation_VersionedBlindedProposal.json.golden") else { return };
+    let json: Json = serde_json::from_slice(&text).expect("JSON");
+    let block = serde_json::to_vec(&json["block"]).expect("JSON");
+    let blinded = Proposal::from_json(Fork::Deneb, Form::Blinded, &block).expect("a block");
+    check_proposal(&blinded);
+    let written = String::from_utf8(blinded.to_json()).expect("UTF-8");
+    assert_eq!(serde_json::from_str::<Json>(&written).expect("JSON"), {
+        serde_json::from_str::<Json>(&lower_addresses(&String::from_utf8(block).expect("UTF-8")))
+            .expect("JSON")
+    });
+
+    let samples = [
+        ("VersionedBeaconBlock", Fork::Altair, Form::Full, false),
+        ("VersionedSignedBlindedBeaconBlock", Fork::Deneb, Form::Blinded, true),
+    ];
+    for (name, fork, form, is_signed) in samples {
+        let text = golden(&format!("TestJSONSerialisation_{name}.json.golden")).expect("beside it");
+        let ssz = golden(&format!("TestSSZSerialisation_{name}.ssz.golden")).expect("beside it");
+        let json: Json = serde_json::from_slice(&text).expect("JSON");
+        assert_eq!(json["version"], fork.number(), "{name}");
+        let block = serde_json::to_vec(&json["block"]).expect("JSON");
+        let written = if is_signed {
+            let signed = SignedProposal::from_json(fork, form, &block).expect(name);
+            check_signed(&signed);
+            signed.to_ssz()
+        } else {
+            let proposal = Proposal::from_json(fork, form, &block).expect(name);
+            check_proposal(&proposal);
+            proposal.to_ssz()
+        };
+        assert_eq!(written, ssz[12..], "{name}");
+    }
+    // The JSON of this one has eight attester slashings where Electra has one at most.
+    let text = golden("TestJSONSerialisation_VersionedSignedBeaconBlock.json.golden").expect("beside it");
+    let error = SignedProposal::decode(&text).expect_err("too long a list");
+    assert!(error.source().is_some_and(|source| source.to_string().contains("maximum length 1")), "{error}");
+    let ssz = golden("TestSSZSerialisation_VersionedSignedBeaconBlock.ssz.golden").expect("beside it");
+    check_signed(&SignedProposal::from_ssz(Fork::Altair, Form::Full, &ssz[12..]).expect("Altair"));
+}
+
+#[test]
+fn rows_of_blocks() {
+    let mut seen = 0;
+    for row in table("ssz") {
+        let kind = row["type"].as_str().expect("a text");
+        let bytes = charon::hex(&row["ssz"]);
+        let (written, fork, form) = if kind.starts_with("VersionedProposal") {
+            let read = Proposal::decode(&bytes).expect("a proposal");
+            (check_proposal(&read), read.fork(), read.form())
+        } else if kind.starts_with("VersionedSignedProposal") {
+            let read = SignedProposal::decode(&bytes).expect("a signed proposal");
+            (check_signed(&read), read.fork(), read.form())
+        } else {
+            continue;
+        };
+        assert_eq!(written, bytes, "{}", row["name"]);
+        assert_eq!(row["decoded"]["version"], fork.name());
+        assert_eq!(row["decoded"]["blinded"], form == Form::Blinded);
+        seen += 1;
+    }
+    assert!(seen == 0 || seen >= 7, "{seen}");
+}
+
+/// Root and form are what a signature is of; blobs hang on their commitments.
+#[test]
+fn signed_blocks_are_of_their_proposals_only() {
+    let Some(ssz) = golden("TestSSZSerialisation_VersionedProposal.ssz.golden") else { return };
+    let proposal = Proposal::decode(&ssz).expect("SSZ");
+    let signed = proposal.clone().signed(Bytes([7; 96]));
+    assert!(signed.is_of(&proposal));
+    let Proposal::Fulu(contents) = proposal.clone() else { panic!("Fulu") };
+    let mut other = contents.clone();
+    other.block.slot += 1;
+    assert!(!signed.is_of(&Proposal::Fulu(other)));
+    let as_electra = coxswain_dv_eth::block::ContentsOf {
+        block: contents.block,
+        kzg_proofs: contents.kzg_proofs.to_vec().try_into().expect("few"),
+        blobs: contents.blobs,
+    };
+    assert!(!signed.is_of(&Proposal::Electra(as_electra)));
+    assert_eq!(proposal.root(), signed.root());
+}
+
+/// What a large block costs; `--nocapture` shows it. The root of what was read is that of what was written.
+#[test]
+fn large_blocks() {
+    let Some(text) = golden("TestJSONSerialisation_VersionedProposal.json.golden") else { return };
+    let start = Instant::now();
+    let read = Proposal::decode(&text).expect("JSON");
+    let json_read = start.elapsed();
+    let ssz = read.encode();
+    let ssz_written = start.elapsed() - json_read;
+    let again = Proposal::decode(&ssz).expect("SSZ");
+    let ssz_read = start.elapsed() - json_read - ssz_written;
+    let root = again.root();
+    let hashed = start.elapsed() - json_read - ssz_written - ssz_read;
+    println!("JSON read {json_read:?}, SSZ written {ssz_written:?}, SSZ read {ssz_read:?}, root {hashed:?}");
+    assert_eq!(root, read.root());
+}
