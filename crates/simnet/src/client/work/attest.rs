@@ -134,8 +134,11 @@ impl Worker {
                 proofs = own;
             }
             Mode::Distributed => {
-                let some = batches(&own, self.node.habits().selections);
-                let calls = some.map(async |some| (some.len(), self.node.selections(some).await));
+                // Futures of a named function: of closures it is not known that they can be sent.
+                let mut calls = Vec::new();
+                for some in batches(&own, self.node.habits().selections) {
+                    calls.push(self.made_whole(some));
+                }
                 let answers: Vec<_> = stream::iter(calls).buffered(SELECTIONS_AT_ONCE).collect().await;
                 for (count, answer) in answers {
                     let answer = answer.map_err(WorkError::from).and_then(|whole| enough(whole, count));
@@ -145,6 +148,13 @@ impl Worker {
         }
         let event = if proofs.is_empty() { Event::Failed(chore) } else { Event::Selected { chore, proofs } };
         Outcome { event: Some(event), tally }
+    }
+
+    async fn made_whole(
+        &self,
+        partial: &[BeaconCommitteeSelection],
+    ) -> (usize, Result<Vec<BeaconCommitteeSelection>, HttpError>) {
+        (partial.len(), self.node.selections(partial).await)
     }
 
     /// Sends aggregates of the committees whose aggregators are here.

@@ -77,8 +77,11 @@ impl Worker {
                 proofs = own;
             }
             Mode::Distributed => {
-                let some = batches(&own, self.node.habits().sync);
-                let calls = some.map(async |some| (some.len(), self.node.sync_selections(some).await));
+                // Futures of a named function: of closures it is not known that they can be sent.
+                let mut calls = Vec::new();
+                for some in batches(&own, self.node.habits().sync) {
+                    calls.push(self.members_made_whole(some));
+                }
                 let answers: Vec<_> = stream::iter(calls).buffered(SELECTIONS_AT_ONCE).collect().await;
                 for (count, answer) in answers {
                     let answer = answer.map_err(WorkError::from).and_then(|whole| enough(whole, count));
@@ -92,6 +95,13 @@ impl Worker {
             Event::MembersSelected { slot, proofs }
         };
         Outcome { event: Some(event), tally }
+    }
+
+    async fn members_made_whole(
+        &self,
+        partial: &[SyncCommitteeSelection],
+    ) -> (usize, Result<Vec<SyncCommitteeSelection>, HttpError>) {
+        (partial.len(), self.node.sync_selections(partial).await)
     }
 
     /// Sends contributions of the subcommittees whose aggregators are here.
