@@ -158,7 +158,9 @@ mod tests {
         let error = |what: &str| Keys::load(folder.path()).err().expect(what).to_string();
         assert!(error("empty").ends_with("has 0 keystores, and from 1 to 10000 are expected"));
         store(folder.path(), 0, "other");
-        assert!(error("password").ends_with("keystore-insecure-0.json"));
+        let text = error("password");
+        let expected = "keystore-insecure-0.json is no keystore that opens with the password beside it";
+        assert!(text.ends_with(expected), "{text}");
         std::fs::remove_file(folder.path().join("keystore-insecure-0.txt")).expect("removed");
         assert!(error("no password").ends_with("keystore-insecure-0.txt cannot be read"));
     }
