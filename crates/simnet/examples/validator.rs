@@ -17,7 +17,9 @@ type Problem = Box<dyn std::error::Error>;
 
 fn settings(arguments: &[String]) -> Result<(Settings, u64), Problem> {
     let [node, folder, mode, rest @ ..] = arguments else {
-        return Err("usage: validator NODE-URL KEYSTORE-FOLDER whole|distributed [HABITS [SECONDS [MARKS]]]".into());
+        return Err(
+            "usage: validator NODE-URL KEYSTORE-FOLDER whole|distributed [HABITS [SECONDS [MARKS]]]".into()
+        );
     };
     let mode = match mode.as_str() {
         "whole" => Mode::Whole,

@@ -214,7 +214,9 @@ fn timeline(setup: Setup, world: &World, until: u64, news: &[(u64, Event)]) -> S
         while let Some(event) = queue.pop() {
             for effect in plan.step(GENESIS + Duration::from_millis(millis), event) {
                 match effect {
-                    Effect::Wake(time) => wake = u64::try_from(time.since(GENESIS).as_millis()).expect("soon"),
+                    Effect::Wake(time) => {
+                        wake = u64::try_from(time.since(GENESIS).as_millis()).expect("soon")
+                    }
                     Effect::Skip { duty, count, why } => {
                         writeln!(lines, "{millis} skip {duty} of {count}: {why:?}").expect("text");
                     }
@@ -249,8 +251,12 @@ fn check(actual: &str, expected: &str) {
 
 #[test]
 fn a_slot_with_everything() {
-    let world =
-        World { attesters: vec![(1, 1), (2, 1)], proposers: vec![(2, 1)], members: vec![1], ..World::default() };
+    let world = World {
+        attesters: vec![(1, 1), (2, 1)],
+        proposers: vec![(2, 1)],
+        members: vec![1],
+        ..World::default()
+    };
     let lines = timeline(setup(), &world, 2300, &[]);
     let slot: String = lines
         .lines()
@@ -321,7 +327,8 @@ fn the_last_slot_looks_ahead() {
 #[test]
 fn the_head_is_attested_at_once_where_that_is_a_habit() {
     let world = World { attesters: vec![(1, 0), (2, 1)], ..World::default() };
-    let news = [(100, Event::Head { slot: 0 }), (150, Event::Head { slot: 0 }), (1300, Event::Head { slot: 0 })];
+    let news =
+        [(100, Event::Head { slot: 0 }), (150, Event::Head { slot: 0 }), (1300, Event::Head { slot: 0 })];
     for (attest_at, expected) in [
         (AttestAt::Head, "100 attest 0 by 1\n1600 attest 1 by 2\n"),
         (AttestAt::Third, "400 attest 0 by 1\n1600 attest 1 by 2\n"),
@@ -379,13 +386,15 @@ fn slots_that_were_slept_through_are_skipped() {
             Effect::Do(_) | Effect::Wake(_) => None,
         })
         .collect();
-    let expected = ["1/attester Late", "1/aggregator NothingToAggregate", "2/proposer Late", "2/attester Late"];
+    let expected =
+        ["1/attester Late", "1/aggregator NothingToAggregate", "2/proposer Late", "2/attester Late"];
     assert_eq!(skipped[..4], expected, "{skipped:?}");
 }
 
 #[test]
 fn late_answers_are_used_within_their_slot() {
-    let world = World { broken: "select SelectEpoch", whole_at: 1900, attesters: vec![(1, 1)], ..World::default() };
+    let world =
+        World { broken: "select SelectEpoch", whole_at: 1900, attesters: vec![(1, 1)], ..World::default() };
     let lines = timeline(setup(), &world, 2400, &[]);
     assert!(lines.contains("aggregate 1 of 1"), "{lines}");
     assert!(!lines.contains("skip"), "{lines}");
@@ -448,7 +457,10 @@ fn foreign_answers_change_nothing() {
         Event::Attesters { epoch: 9, duties: of(vec![attester(1, 36)]) },
         Event::Proposers {
             epoch: 0,
-            duties: Duties { dependent_root: Bytes32::default(), duties: vec![proposer(7, 0), proposer(1, 4)] },
+            duties: Duties {
+                dependent_root: Bytes32::default(),
+                duties: vec![proposer(7, 0), proposer(1, 4)],
+            },
         },
         Event::Members { epoch: 0, duties: vec![member(7)] },
         Event::Selected {

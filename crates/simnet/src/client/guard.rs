@@ -99,7 +99,8 @@ impl Guard {
 
     /// Keeps that these are signed; an answer for each, in their order. One that is refused keeps no other back.
     pub fn record(&mut self, requests: &[(Bytes48, What)]) -> Vec<Result<(), GuardError>> {
-        let verdicts: Vec<Result<(), Refusal>> = requests.iter().map(|(key, what)| self.mark(key, what)).collect();
+        let verdicts: Vec<Result<(), Refusal>> =
+            requests.iter().map(|(key, what)| self.mark(key, what)).collect();
         let written = if verdicts.iter().any(Result::is_ok) { self.write() } else { Ok(()) };
         verdicts
             .into_iter()
@@ -180,7 +181,10 @@ mod tests {
     fn refusals(guard: &mut Guard, all: &[What]) -> Vec<String> {
         let requests: Vec<_> = all.iter().map(|what| (KEY, *what)).collect();
         let verdicts = guard.record(&requests);
-        verdicts.into_iter().map(|one| one.map_or_else(|error| error.to_string(), |()| String::new())).collect()
+        verdicts
+            .into_iter()
+            .map(|one| one.map_or_else(|error| error.to_string(), |()| String::new()))
+            .collect()
     }
 
     #[test]
@@ -197,7 +201,8 @@ mod tests {
             let mut guard = Guard::in_memory();
             let answers = refusals(&mut guard, &[vote(3, 4, 1), second]);
             assert_eq!(answers[0], "");
-            let is_right = if expected.is_empty() { answers[1].is_empty() } else { answers[1].contains(expected) };
+            let is_right =
+                if expected.is_empty() { answers[1].is_empty() } else { answers[1].contains(expected) };
             assert!(is_right, "{second:?}: {}", answers[1]);
         }
         let mut guard = Guard::in_memory();

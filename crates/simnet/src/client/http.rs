@@ -260,10 +260,18 @@ mod tests {
     #[test]
     fn some_failures_pass() {
         let status = |status| HttpError::Status { what: String::new(), status, message: String::new() };
-        for (code, is_passing, may_come) in
-            [(400, false, false), (404, false, true), (408, true, true), (500, false, true), (503, true, true)]
-        {
-            assert_eq!((status(code).is_passing(), status(code).may_come()), (is_passing, may_come), "{code}");
+        for (code, is_passing, may_come) in [
+            (400, false, false),
+            (404, false, true),
+            (408, true, true),
+            (500, false, true),
+            (503, true, true),
+        ] {
+            assert_eq!(
+                (status(code).is_passing(), status(code).may_come()),
+                (is_passing, may_come),
+                "{code}"
+            );
         }
         assert!(status(415).is_wrong_form());
     }

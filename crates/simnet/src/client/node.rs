@@ -151,7 +151,9 @@ impl Node {
         let genesis = self.data(self.get("/eth/v1/beacon/genesis".to_owned())).await?;
         let request = self.get("/eth/v1/config/spec".to_owned());
         let spec = self.data(request.clone()).await?;
-        config::chain(&genesis, &spec).map_err(|why| not_understood(&request, why))
+        let schedule: Vec<config::Scheduled> =
+            self.data(self.get("/eth/v1/config/fork_schedule".to_owned())).await?;
+        config::chain(&genesis, &spec, &schedule).map_err(|why| not_understood(&request, why))
     }
 
     /// What the chain knows of validators; those that it does not know are left out.
@@ -169,7 +171,8 @@ impl Node {
             Lookup::Get => {
                 for some in keys.chunks(KEYS_IN_QUERY) {
                     let ids: Vec<String> = some.iter().map(ToString::to_string).collect();
-                    let more: Vec<Validator> = self.data(self.get(format!("{PATH}?id={}", ids.join(",")))).await?;
+                    let more: Vec<Validator> =
+                        self.data(self.get(format!("{PATH}?id={}", ids.join(",")))).await?;
                     found.extend(more);
                 }
             }
@@ -260,7 +263,8 @@ impl Node {
         if reply.is_ssz() {
             let fork = fork_of(&request, &reply, None)?;
             let form = BlockForm::from(reply.header(BLINDED) == Some("true"));
-            return Proposal::from_ssz(fork, form, &reply.body).map_err(|error| not_understood(&request, error));
+            return Proposal::from_ssz(fork, form, &reply.body)
+                .map_err(|error| not_understood(&request, error));
         }
         let answer: Versioned<'_> =
             serde_json::from_slice(&reply.body).map_err(|error| not_understood(&request, error))?;

@@ -30,7 +30,7 @@ use super::report::Tally;
 use super::sign;
 
 /// Attempts at one request of a duty.
-const MAX_ATTEMPTS: u32 = 4;
+const MAX_ATTEMPTS: u32 = 6;
 /// Between two attempts: this part of a slot.
 const RETRY_PART: u32 = 16;
 /// But not less than this, for the short slots of tests.
@@ -114,11 +114,13 @@ impl Worker {
             }
             Job::Attesters { epoch, validators } => {
                 let call = self.node.attesters(epoch, &validators);
-                ask("duties", Chore::Attesters(epoch), call, |duties| Event::Attesters { epoch, duties }).await
+                ask("duties", Chore::Attesters(epoch), call, |duties| Event::Attesters { epoch, duties })
+                    .await
             }
             Job::Proposers { epoch } => {
                 let call = self.node.proposers(epoch);
-                ask("duties", Chore::Proposers(epoch), call, |duties| Event::Proposers { epoch, duties }).await
+                ask("duties", Chore::Proposers(epoch), call, |duties| Event::Proposers { epoch, duties })
+                    .await
             }
             Job::Members { epoch, validators } => {
                 let call = self.node.members(epoch, &validators);

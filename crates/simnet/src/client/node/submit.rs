@@ -83,10 +83,7 @@ impl Node {
     }
 
     /// Votes of the sync committee.
-    pub(crate) async fn submit_votes(
-        &self,
-        votes: &[SyncCommitteeMessage],
-    ) -> Result<(), HttpError> {
+    pub(crate) async fn submit_votes(&self, votes: &[SyncCommitteeMessage]) -> Result<(), HttpError> {
         self.submit("/eth/v1/beacon/pool/sync_committees", None, json(votes)).await
     }
 
@@ -138,11 +135,7 @@ impl Node {
     }
 
     /// The same for the sync committee.
-    pub(crate) async fn subscribe_members(
-        &self,
-        duties: &[SyncDuty],
-        until: u64,
-    ) -> Result<(), HttpError> {
+    pub(crate) async fn subscribe_members(&self, duties: &[SyncDuty], until: u64) -> Result<(), HttpError> {
         let rows: Vec<SyncSubscription> = duties
             .iter()
             .map(|duty| SyncSubscription {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use coxswain_dv_eth::api::{AttesterDuty, SyncDuty};
+use coxswain_dv_eth::api::{AttesterDuty, ProposerDuty, SyncDuty};
 use coxswain_dv_eth::bytes::{Bytes32, Bytes96};
 use coxswain_dv_eth::duty::DutyType;
 
@@ -30,8 +30,11 @@ impl Slot {
             .filter_map(|duty| {
                 let proof = *self.proofs.get(&duty.validator_index)?;
                 let data_root = *roots.get(&duty.committee_index)?;
-                is_aggregator(duty.committee_length, &proof)
-                    .then_some(Aggregator { duty: *duty, proof, data_root })
+                is_aggregator(duty.committee_length, &proof).then_some(Aggregator {
+                    duty: *duty,
+                    proof,
+                    data_root,
+                })
             })
             .collect()
     }
@@ -56,7 +59,7 @@ impl Slot {
     /// What was not begun: of how many, and why.
     pub(super) fn open(
         &self,
-        has_proposer: bool,
+        proposer: Option<ProposerDuty>,
         attesters: &[AttesterDuty],
         members: &[SyncDuty],
     ) -> Vec<(DutyType, usize, Why)> {
@@ -68,7 +71,7 @@ impl Slot {
         let sync_unselected = if self.members_selected { 0 } else { members.len() };
         let unselected = attesters.iter().filter(|duty| proof(duty).is_none()).count();
         let rows = [
-            (DutyType::Proposer, usize::from(has_proposer), Why::Late),
+            (DutyType::Proposer, usize::from(proposer.is_some()), Why::Late),
             (DutyType::Attester, attesters.len(), Why::Late),
             (DutyType::Aggregator, unselected, Why::NotSelected),
             (DutyType::Aggregator, attesters.iter().filter(wins).count(), Why::NothingToAggregate),

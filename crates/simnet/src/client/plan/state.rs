@@ -1,5 +1,7 @@
 //! The plan's memory, and what follows from it.
 
+mod ask;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -13,7 +15,7 @@ use coxswain_dv_eth::time::Time;
 
 use super::selection::{is_aggregator, subcommittees};
 use super::slot::Slot;
-use super::{AttestAt, Builders, Chore, Effect, Event, Job, Rhythm, Setup, Why};
+use super::{AttestAt, Chore, Effect, Event, Job, Setup, Why};
 
 /// Slots that are looked back upon after time jumped, to say what was not done in them.
 const MAX_MISSED_SLOTS: u64 = 128;
@@ -356,8 +358,7 @@ impl Plan {
     fn close(&self, over: u64) -> Vec<Effect> {
         let nothing = Slot::default();
         let slot = self.slots.get(&over).unwrap_or(&nothing);
-        let has_proposer = self.proposer_of(over).is_some();
-        let open = slot.open(has_proposer, &self.attesters_of(over), &self.members_at(over));
+        let open = slot.open(self.proposer_of(over), &self.attesters_of(over), &self.members_at(over));
         let skip = |(kind, count, why): (DutyType, usize, Why)| Effect::Skip {
             duty: Duty::new(over, kind),
             count: count as u64,
@@ -365,133 +366,4 @@ impl Plan {
         };
         open.into_iter().map(skip).collect()
     }
-}
-
-/// What is asked.
-impl Plan {
-    /// Whether a chore may begin, and that it does.
-    fn may_ask(&mut self, chore: Chore, now: Time) -> bool {
-        let may = match self.chores.get(&chore) {
-            None => true,
-            Some(Ask::UnderWay) => false,
-            Some(Ask::NotBefore(time)) => *time <= now,
-        };
-        if may {
-            self.chores.insert(chore, Ask::UnderWay);
-        }
-        may
-    }
-
-    fn ask(&mut self, now: Time, slot: u64, effects: &mut Vec<Effect>) {
-        let epoch = self.epoch_of(slot);
-        if self.refreshed != Some(epoch) && self.may_ask(Chore::Validators, now) {
-            effects.push(Effect::Do(Job::Validators));
-        }
-        if self.refreshed.is_none() {
-            return;
-        }
-        if std::mem::take(&mut self.is_stale) {
-            for known in self.epochs.values_mut() {
-                known.forget_when_asked();
-            }
-        }
-        self.ask_duties(now, epoch, epoch, effects);
-        let is_last = slot.saturating_add(1) == self.setup.clock.first_of(epoch.saturating_add(1));
-        let start = self.setup.clock.start_of(slot);
-        if is_last && now >= start + self.setup.clock.slot / AHEAD_PART {
-            self.ask_duties(now, epoch, epoch.saturating_add(1), effects);
-        } else if is_last {
-            self.ask_members(now, epoch, epoch.saturating_add(1), effects);
-        }
-        self.ask_selections(now, slot, effects);
-        self.tell(slot, epoch, effects);
-    }
-
-    fn ask_duties(&mut self, now: Time, epoch: u64, of: u64, effects: &mut Vec<Effect>) {
-        let validators = self.active(of);
-        if validators.is_empty() {
-            return;
-        }
-        let known = self.epochs.entry(of).or_default();
-        let attesters = needs(&known.attesters, epoch, of);
-        let proposers = needs(&known.proposers, epoch, of);
-        if attesters && self.may_ask(Chore::Attesters(of), now) {
-            effects.push(Effect::Do(Job::Attesters { epoch: of, validators }));
-        }
-        if proposers && self.may_ask(Chore::Proposers(of), now) {
-            effects.push(Effect::Do(Job::Proposers { epoch: of }));
-        }
-        self.ask_members(now, epoch, of, effects);
-    }
-
-    fn ask_members(&mut self, now: Time, epoch: u64, of: u64, effects: &mut Vec<Effect>) {
-        let validators = self.active(of);
-        let needed = needs(&self.epochs.entry(of).or_default().members, epoch, of);
-        if !validators.is_empty() && needed && self.may_ask(Chore::Members(of), now) {
-            effects.push(Effect::Do(Job::Members { epoch: of, validators }));
-        }
-    }
-
-    fn ask_selections(&mut self, now: Time, slot: u64, effects: &mut Vec<Effect>) {
-        let epoch = self.epoch_of(slot);
-        let (chore, slots) = match self.setup.selections {
-            Rhythm::Slot => (Chore::SelectSlot(slot), slot..=slot),
-            Rhythm::Epoch => {
-                let last = self.setup.clock.first_of(epoch.saturating_add(1)).saturating_sub(1);
-                (Chore::SelectEpoch(epoch), slot..=last)
-            }
-        };
-        let mut duties: Vec<AttesterDuty> = Vec::new();
-        for of in slots {
-            let known = self.slots.get(&of).map(|slot| &slot.proofs);
-            let open = |duty: &AttesterDuty| known.is_none_or(|it| !it.contains_key(&duty.validator_index));
-            duties.extend(self.attesters_of(of).into_iter().filter(open));
-        }
-        if !duties.is_empty() && self.may_ask(chore, now) {
-            effects.push(Effect::Do(Job::Select { chore, duties }));
-        }
-        let members = self.members_at(slot);
-        let is_open = self.slots.get(&slot).is_some_and(|slot| !slot.members_selected);
-        if is_open && !members.is_empty() && self.may_ask(Chore::SelectMembers(slot), now) {
-            effects.push(Effect::Do(Job::SelectMembers { slot, duties: members }));
-        }
-    }
-
-    /// What the node is told without an answer that counts.
-    fn tell(&mut self, slot: u64, epoch: u64, effects: &mut Vec<Effect>) {
-        effects.extend(std::mem::take(&mut self.news).into_iter().map(Effect::Do));
-        let validators = self.active(epoch);
-        let beat = if self.setup.preparations == Rhythm::Slot { slot } else { epoch };
-        if !validators.is_empty() && self.prepared.replace(beat) != Some(beat) {
-            effects.push(Effect::Do(Job::Prepare { validators: validators.clone() }));
-        }
-        let builders = self.setup.builders == Builders::Registered && !validators.is_empty();
-        if builders && self.registered.replace(epoch) != Some(epoch) {
-            let keys = validators.iter().filter_map(|index| self.validators.get(index));
-            let keys = keys.map(|one| one.validator.pubkey).collect();
-            effects.push(Effect::Do(Job::Register { keys }));
-        }
-        for (key, epoch) in std::mem::take(&mut self.exits) {
-            match self.validators.values().find(|one| one.validator.pubkey == key) {
-                Some(one) => effects.push(Effect::Do(Job::Exit { key, validator: one.index, epoch })),
-                None => self.exits.push((key, epoch)),
-            }
-        }
-    }
-}
-
-impl Epoch {
-    fn forget_when_asked(&mut self) {
-        if let Some(known) = &mut self.attesters {
-            known.asked_in = None;
-        }
-        if let Some(known) = &mut self.proposers {
-            known.asked_in = None;
-        }
-    }
-}
-
-/// Duties are asked where they are not known, and again in their own epoch, where they stand.
-fn needs<D>(known: &Option<Known<D>>, epoch: u64, of: u64) -> bool {
-    known.as_ref().is_none_or(|known| known.asked_in.is_none_or(|asked| of == epoch && asked != epoch))
 }

@@ -1,6 +1,7 @@
 //! Attestations, selections of their aggregators, aggregates.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use coxswain_dv_eth::api::{AttesterDuty, BeaconCommitteeSelection};
 use coxswain_dv_eth::attestation::{Attestation, AttestationData, AttestationPhase0, SingleAttestation};
@@ -25,10 +26,8 @@ impl Worker {
         let mut tally = Tally::of("attester");
         let fork = self.chain.forks.at(self.chain.clock.epoch_of(slot));
         let data = self.data_of(slot, fork, duties, &mut tally).await;
-        let voters: Vec<(&AttesterDuty, &AttestationData)> = duties
-            .iter()
-            .filter_map(|duty| Some((duty, data.get(&duty.committee_index)?)))
-            .collect();
+        let voters: Vec<(&AttesterDuty, &AttestationData)> =
+            duties.iter().filter_map(|duty| Some((duty, data.get(&duty.committee_index)?))).collect();
         let requests: Vec<_> = voters
             .iter()
             .map(|(duty, data)| {
@@ -47,7 +46,9 @@ impl Worker {
             let sent = match attestations(fork, some) {
                 Ok(some) => {
                     let submit = || self.node.submit_attestations(fork, &some);
-                    self.persist(self.end_of(slot), HttpError::is_passing, submit).await.map_err(WorkError::from)
+                    self.persist(self.end_of(slot), HttpError::is_passing, submit)
+                        .await
+                        .map_err(WorkError::from)
                 }
                 Err(error) => Err(error),
             };
@@ -163,18 +164,13 @@ impl Worker {
         let mut signed: BTreeMap<Fork, Vec<SignedAggregate>> = BTreeMap::new();
         let mut best: BTreeMap<(u64, Bytes32), (Fork, Attestation)> = BTreeMap::new();
         for one in by {
-            let (committee, root) = (one.duty.committee_index, one.data_root);
-            if !best.contains_key(&(committee, root)) {
-                let ask = || self.node.aggregate(slot, &root, committee);
-                let answer = self.persist(self.end_of(slot), HttpError::may_come, ask).await;
-                let fit = answer.map_err(WorkError::from).and_then(|(fork, found)| {
-                    check_aggregate(&found, one)?;
-                    Ok((fork, found))
-                });
-                let Some(answer) = tally.only_failure(fit) else { continue };
-                best.insert((committee, root), answer);
-            }
-            let Some((fork, aggregate)) = best.get(&(committee, root)) else { continue };
+            let aggregate = match best.entry((one.duty.committee_index, one.data_root)) {
+                Entry::Occupied(known) => Some(known.into_mut()),
+                Entry::Vacant(place) => {
+                    tally.only_failure(self.best(slot, one).await).map(|found| place.insert(found))
+                }
+            };
+            let Some((fork, aggregate)) = aggregate else { continue };
             if let Some(aggregate) = tally.only_failure(self.sign_aggregate(slot, *fork, aggregate, one)) {
                 signed.entry(*fork).or_default().push(aggregate);
             }
@@ -186,6 +182,14 @@ impl Worker {
             }
         }
         Outcome { event: None, tally }
+    }
+
+    /// The best aggregate of an aggregator's committee.
+    async fn best(&self, slot: u64, by: &Aggregator) -> Result<(Fork, Attestation), WorkError> {
+        let ask = || self.node.aggregate(slot, &by.data_root, by.duty.committee_index);
+        let (fork, found) = self.persist(self.end_of(slot), HttpError::may_come, ask).await?;
+        check_aggregate(&found, by)?;
+        Ok((fork, found))
     }
 
     fn sign_aggregate(

@@ -111,9 +111,9 @@ impl Worker {
         for one in by {
             let ask = || self.node.contribution(slot, one.subcommittee, head);
             let answer = self.persist(self.end_of(slot), HttpError::may_come, ask).await;
-            let signature = answer.map_err(WorkError::from).and_then(|contribution| {
-                self.sign_contribution(slot, head, one, contribution)
-            });
+            let signature = answer
+                .map_err(WorkError::from)
+                .and_then(|contribution| self.sign_contribution(slot, head, one, contribution));
             signed.extend(tally.only_failure(signature));
         }
         for some in batches(&signed, self.node.habits().sync) {
@@ -136,11 +136,8 @@ impl Worker {
         if !is_asked {
             return Err(WorkError::Unfit("the contribution is not the one that was asked for".to_owned()));
         }
-        let message = ContributionAndProof {
-            aggregator_index: by.validator,
-            contribution,
-            selection_proof: by.proof,
-        };
+        let message =
+            ContributionAndProof { aggregator_index: by.validator, contribution, selection_proof: by.proof };
         let signature = self.sign(&by.key, &sign::contribution(&self.chain, &message))?;
         Ok(SignedContributionAndProof { message, signature })
     }
