@@ -1,14 +1,16 @@
-//! A simulated beacon chain, for clusters that are tried without a real one.
+//! A simulated beacon chain and validator client, for clusters that are tried without real ones.
 //!
 //! ```text
 //! chain     the chain as a state machine: duties, blocks, votes, checks, counts, faults; no clock, no IO
 //! server    the Beacon API in front of it, over HTTP
+//! client    a validator client that performs all duties over HTTP
 //! ```
 //!
 //! The chain knows the validators' keys and verifies every signature. Nothing is executed and no state is kept: roots
 //! of states and payloads are made up.
 
 pub mod chain;
+pub mod client;
 pub mod server;
 
 pub use chain::{Chain, Settings};
