@@ -10,6 +10,7 @@ use coxswain_dv_eth::client::{self, Problem};
 use coxswain_dv_eth::duty::Duty;
 use coxswain_dv_eth::protect::{Request, Signer, Verdict};
 use coxswain_dv_eth::time::Time;
+use coxswain_dv_qbft::debugger::Record;
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -53,6 +54,9 @@ pub trait Peers: Send + Sync + 'static {
 pub trait Watch: Send + 'static {
     /// Something happened that operators want to know.
     fn note(&mut self, now: Time, note: &Note);
+
+    /// An instance of consensus is over: what it has seen.
+    fn record(&mut self, _record: Box<Record>) {}
 }
 
 /// What a node is made of.
@@ -268,6 +272,7 @@ impl Driver {
             }
             Effect::Compute { ticket, job } => self.pool.put(ticket, job),
             Effect::Note(note) => self.watch.note(now, &note),
+            Effect::Record(record) => self.watch.record(record),
         }
     }
 }

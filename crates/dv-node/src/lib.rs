@@ -15,8 +15,10 @@
 //! - A verdict of the store reaches the machine before it is on the disk.
 //! - An event is lost while the node runs.
 
+mod adapters;
 mod compute;
 mod driver;
 mod judge;
 
+pub use adapters::Keeper;
 pub use driver::{Beacon, Handle, Judge, Parts, Peers, Stopped, Watch, start};
