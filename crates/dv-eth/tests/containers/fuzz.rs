@@ -2,11 +2,14 @@
 //! second, or as long as `BOLERO_RANDOM_TEST_TIME_MS` says.
 
 use coxswain_dv_eth::Bytes;
+use coxswain_dv_eth::api::ErrorBody;
 use coxswain_dv_eth::attestation::{Attestation, SingleAttestation};
-use coxswain_dv_eth::duty::DutyType;
+use coxswain_dv_eth::beacon::ChainEvent;
+use coxswain_dv_eth::duty::{Duty, DutyType};
 use coxswain_dv_eth::fork::Fork;
 use coxswain_dv_eth::proposal::{Form, Proposal};
 use coxswain_dv_eth::signed::{SignedAttestation, SignedData};
+use coxswain_dv_eth::spec::{Genesis, Spec};
 use coxswain_dv_eth::unsigned::{ContributionForm, Unsigned};
 
 use super::mutate::mutate;
@@ -188,4 +191,65 @@ fn agreed_values() {
     samples.push((DutyType::SyncContribution, contribution));
     samples.push((DutyType::SyncContribution, value.encode(ContributionForm::List)));
     damaged(&samples, check_unsigned);
+}
+
+/// What beacon nodes answer.
+#[test]
+fn documents() {
+    const DOCUMENTS: [&str; 3] = [
+        r#"{"SECONDS_PER_SLOT":"12","SLOT_DURATION_MS":12000,"SLOTS_PER_EPOCH":"32","ALTAIR_FORK_EPOCH":"1",
+"ALTAIR_FORK_VERSION":"0x01000000","GLOAS_FORK_EPOCH":"5","BLOB_SCHEDULE":[]}"#,
+        r#"{"slot":"10","depth":"3","block":"0x9a2fefd2fdb57f74993c7780ea5b9030d2897b615b89f808011ca5aebed54eaf"}"#,
+        r#"{"code":400,"message":"m","failures":[{"index":"1","message":"n"}]}"#,
+    ];
+    let genesis = Genesis {
+        genesis_time: 1,
+        genesis_validators_root: Bytes([1; 32]),
+        genesis_fork_version: Bytes([0; 4]),
+    };
+    bolero::check!().with_max_len(64).for_each(|script: &[u8]| {
+        let Some((which, script)) = script.split_first() else { return };
+        let text = mutate(DOCUMENTS[usize::from(*which) % 3].as_bytes(), script, WORDS);
+        if let Ok(spec) = serde_json::from_slice::<Spec>(&text) {
+            match spec.chain(&genesis) {
+                Ok(chain) => {
+                    // Whatever the numbers are, time does not run out of its type.
+                    let far = Duty::new(u64::MAX, DutyType::PrepareAggregator);
+                    assert!(far.deadline(&chain.clock) >= Some(chain.clock.start_of(u64::MAX)));
+                    assert!(far.start(&chain.clock) >= chain.clock.genesis);
+                    assert!(chain.clock.slots_per_epoch > 0 && !chain.clock.slot.is_zero());
+                }
+                Err(error) => assert!(!error.to_string().is_empty()),
+            }
+            assert!(spec.unknown_forks().len() <= 2);
+        }
+        for topic in ["head", "chain_reorg"] {
+            if let Some(ChainEvent::Head { .. }) = ChainEvent::read(topic, &text) {
+                assert_eq!(topic, "head");
+            }
+        }
+        if let Ok(error) = serde_json::from_slice::<ErrorBody>(&text) {
+            let written = serde_json::to_vec(&error).expect("JSON");
+            assert_eq!(serde_json::from_slice::<ErrorBody>(&written).expect("JSON"), error);
+        }
+    });
+}
+
+/// SSZ and JSON of blocks as beacon nodes and validator clients send them: the fork is beside them.
+#[test]
+fn blocks_of_any_fork() {
+    let samples: Vec<Vec<u8>> = blocks().iter().map(Proposal::to_ssz).collect();
+    bolero::check!().with_max_len(64).for_each(|script: &[u8]| {
+        let [which, fork, form, script @ ..] = script else { return };
+        let bytes = mutate(&samples[usize::from(*which) % samples.len()], script, WORDS);
+        let fork = Fork::of(u64::from(fork % 7)).expect("one of seven");
+        let form = Form::from(form % 2 == 1);
+        if let Ok(read) = Proposal::from_ssz(fork, form, &bytes) {
+            assert!(Proposal::from_ssz(fork, form, &read.to_ssz()).is_ok_and(|again| again == read));
+            assert_eq!((read.fork(), read.form()), (fork, form));
+        }
+        if let Ok(read) = Proposal::from_json(fork, form, &bytes) {
+            assert!(Proposal::from_json(fork, form, &read.to_json()).is_ok_and(|again| again == read));
+        }
+    });
 }

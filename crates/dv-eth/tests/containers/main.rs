@@ -9,6 +9,7 @@
 mod mutate;
 
 mod fuzz;
+mod headers;
 mod properties;
 mod roots;
 

@@ -32,7 +32,7 @@ fn row(kind: &str, seed: usize) -> Row {
 }
 
 /// A block with free bytes from a seed, of one of all forks and forms.
-fn block(which: usize, seed: u64) -> Proposal {
+pub(crate) fn block(which: usize, seed: u64) -> Proposal {
     let row = row("block", which);
     let (fork, form) = (row.fork.expect("a fork"), row.form.expect("a form"));
     let block = row.with(noise(seed));
