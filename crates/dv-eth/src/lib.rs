@@ -4,7 +4,7 @@
 //! time      moments and the chain's clock     duty     what nodes do at a slot, and until when
 //! fork      names and versions of forks       domain   what signatures are bound to
 //! bytes     bytes of fixed length             api      documents of the Beacon API
-//! codec     how bytes and texts are read
+//! codec     how bytes and texts are read        spec     a chain as beacon nodes say it
 //!
 //! attestation  sync  operations  block  body  payload    containers of every fork: SSZ, JSON and roots
 //! proposal     blocks of any fork, whole, blinded, signed
@@ -39,6 +39,7 @@ pub mod proposal;
 pub mod protect;
 pub mod selection;
 pub mod signed;
+pub mod spec;
 pub mod sync;
 pub mod time;
 pub mod unsigned;
