@@ -1,5 +1,7 @@
 //! One instance and small clusters of them, against the recorded scenarios of charon and what must never happen.
 
+#![expect(clippy::disallowed_methods, reason = "tests read vectors")]
+
 #[path = "support/cluster.rs"]
 mod cluster;
 #[path = "../../dv-types/tests/support/vectors.rs"]
@@ -247,9 +249,9 @@ fn recorded_clusters_decide_as_recorded() {
         let all_propose = row.get("value_delay_s").is_some() || row["expect_decide_round"] != 1;
         // Node 0 stands for process 4, which leads no round in the recorded runs: their processes are 1 to 4, and their
         // leaders 0 to 3. Without a value it does not propose either.
-        for node in 1..nodes {
+        for (node, delay) in delays.into_iter().enumerate().skip(1) {
             let proposes = all_propose || node == first;
-            scenario.input[node] = proposes.then(|| (delays[node], id(node, nodes)));
+            scenario.input[node] = proposes.then(|| (delay, id(node, nodes)));
         }
         for seed in 0..20 {
             scenario.seed = seed;
