@@ -227,7 +227,9 @@ fn signed() -> Option<Signed> {
         .as_array()
         .expect("nodes")
         .iter()
-        .map(|node| IdentityKey::from_bytes(&bytes(&node["private_key"]).try_into().expect("32")).expect("a key"))
+        .map(|node| {
+            IdentityKey::from_bytes(&bytes(&node["private_key"]).try_into().expect("32")).expect("a key")
+        })
         .collect();
     let value = Any {
         type_url: file["value"]["type_url"].as_str().expect("text").to_owned(),
@@ -284,7 +286,10 @@ fn signed_messages_are_taken_as_they_are() {
         let read: QbftConsensusMsg = decode(&envelope, envelope.len()).expect("a message");
         let message = read.msg.expect("a message");
         assert_eq!(message.signing_root().to_vec(), bytes(&row["signing_root"]));
-        assert_eq!((read.justification.len(), read.values.len()), (small(&row["justifications"]), small(&row["values"])));
+        assert_eq!(
+            (read.justification.len(), read.values.len()),
+            (small(&row["justifications"]), small(&row["values"]))
+        );
     }
 }
 
