@@ -248,11 +248,11 @@ impl Network {
             let value = self.some_value();
             let only_null = self.rng.random_range(0..2) == 0;
             let mut justification = self.gather(Kind::RoundChange, round, None, only_null);
-            // With the prepares of any value that a quorum prepared.
-            let prepared = justification
-                .iter()
-                .find(|one| !one.is_null())
-                .map(|one| (one.prepared_round, one.prepared_value));
+            // With the prepares of a value that nodes prepared, perhaps not the last one.
+            let claims: Vec<_> =
+                justification.iter().chain(&self.heard).filter(|one| !one.is_null()).collect();
+            let prepared = (!claims.is_empty()).then(|| self.rng.random_range(0..claims.len()));
+            let prepared = prepared.map(|at| (claims[at].prepared_round, claims[at].prepared_value));
             let value = prepared.and_then(|(_, value)| value).filter(|_| half == 1).unwrap_or(value);
             if let Some((round, value)) = prepared {
                 justification.extend(self.gather(Kind::Prepare, round, value, false));

@@ -481,3 +481,43 @@ fn numbers_of_the_wire_that_are_none_are_none() {
     assert_eq!(Kind::of(6), None);
     assert_eq!(Nodes { count: 4 }.leader(u64::MAX, u64::MAX), 2);
 }
+
+/// A proposal of round 3, whose leader is node 3: after rounds in which node by node something was prepared.
+fn proposal(changes: &[(usize, u64, u8)], prepares: &[(usize, u64, u8)], number: u8) -> Message<()> {
+    let change = |(source, round, number): &(usize, u64, u8)| {
+        let plain = plain(Kind::RoundChange, *source, 3, 0);
+        let prepared_value = (*number > 0).then(|| root(*number));
+        Arc::new(Message { prepared_round: *round, prepared_value, ..plain })
+    };
+    let prepare =
+        |(source, round, number): &(usize, u64, u8)| Arc::new(plain(Kind::Prepare, *source, *round, *number));
+    let justification = changes.iter().map(change).chain(prepares.iter().map(prepare)).collect();
+    Message { justification, ..plain(Kind::PrePrepare, 3, 3, number) }
+}
+
+#[test]
+fn later_proposals_need_a_quorum_that_allows_them() {
+    let null = [(0, 0, 0), (1, 0, 0), (2, 0, 0)];
+    let one = [(0, 1, 5), (1, 0, 0), (2, 0, 0)];
+    let both = [(0, 1, 5), (1, 2, 6), (2, 0, 0)];
+    let first = [(0, 1, 5), (1, 1, 5), (2, 1, 5)];
+    let second = [(0, 2, 6), (1, 2, 6), (2, 2, 6)];
+    let check = |message: Message<()>, is_allowed: bool, what: &str| {
+        let effects = tell(&mut instance(0, 0, Mode::Active), message);
+        let is_taken = effects.iter().any(|effect| matches!(effect, Effect::Compare { .. }));
+        assert_eq!(is_taken, is_allowed, "{what}: {effects:?}");
+    };
+    check(proposal(&null, &[], 9), true, "any value where nothing was prepared");
+    check(proposal(&null[..2], &[], 9), false, "too few round changes");
+    check(proposal(&[null[0], null[1], null[1]], &[], 9), false, "one node twice");
+    check(proposal(&one, &first, 5), true, "what was prepared");
+    check(proposal(&one, &first, 9), false, "another value");
+    check(proposal(&one, &[], 5), false, "no prepares");
+    check(proposal(&one, &first[..2], 5), false, "too few prepares");
+    check(proposal(&one, &[first[0], first[1], first[1]], 5), false, "one node's prepare twice");
+    check(proposal(&one, &[first[0], first[1], second[2]], 5), false, "prepares of two rounds");
+    check(proposal(&one, &second, 6), false, "prepares that no round change means");
+    check(proposal(&both, &second, 6), true, "what was prepared last");
+    check(proposal(&both, &first, 5), false, "what was prepared before that");
+    check(proposal(&null, &first, 9), true, "prepares beside null round changes");
+}
