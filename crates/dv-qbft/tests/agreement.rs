@@ -221,14 +221,12 @@ impl Network {
     }
 
     /// What was heard of one kind and round, each node once; the own ones of liars are made up.
-    fn gather(&self, kind: Kind, round: u64, value: Option<Root>, is_null: bool) -> Vec<Said> {
+    fn gather(&self, (kind, round, value): (Kind, u64, Option<Root>), only: fn(&Said) -> bool) -> Vec<Said> {
         let mut found: BTreeMap<usize, Said> = BTreeMap::new();
         for liar in self.nodes.count - self.liars..self.nodes.count {
             found.insert(liar, Arc::new(Self::message(kind, liar, round, value)));
         }
-        let fits = |one: &&Said| {
-            (one.kind, one.round, one.value) == (kind, round, value) && (!is_null || one.is_null())
-        };
+        let fits = |one: &&Said| (one.kind, one.round, one.value) == (kind, round, value) && only(one);
         for one in self.heard.iter().filter(fits) {
             // What justifies another has no justification itself.
             let bare = Message { justification: Vec::new(), ..Message::clone(one) };
@@ -246,8 +244,9 @@ impl Network {
         let half = self.rng.random_range(0..2);
         for side in 0..2 {
             let value = self.some_value();
-            let only_null = self.rng.random_range(0..2) == 0;
-            let mut justification = self.gather(Kind::RoundChange, round, None, only_null);
+            let only: fn(&Said) -> bool =
+                if self.rng.random_range(0..2) == 0 { |one| one.is_null() } else { |_| true };
+            let mut justification = self.gather((Kind::RoundChange, round, None), only);
             // With the prepares of a value that nodes prepared, perhaps not the last one.
             let claims: Vec<_> =
                 justification.iter().chain(&self.heard).filter(|one| !one.is_null()).collect();
@@ -255,7 +254,7 @@ impl Network {
             let prepared = prepared.map(|at| (claims[at].prepared_round, claims[at].prepared_value));
             let value = prepared.and_then(|(_, value)| value).filter(|_| half == 1).unwrap_or(value);
             if let Some((round, value)) = prepared {
-                justification.extend(self.gather(Kind::Prepare, round, value, false));
+                justification.extend(self.gather((Kind::Prepare, round, value), |_| true));
             }
             let proposal =
                 Message { justification, ..Self::message(Kind::PrePrepare, liar, round, Some(value)) };
@@ -282,7 +281,7 @@ impl Network {
         let change = Message {
             prepared_round,
             prepared_value: Some(value),
-            justification: self.gather(Kind::Prepare, prepared_round, Some(value), false),
+            justification: self.gather((Kind::Prepare, prepared_round, Some(value)), |_| true),
             ..Self::message(Kind::RoundChange, liar, round, None)
         };
         self.say(now, &Arc::new(change), |_| true);
@@ -315,7 +314,7 @@ impl Network {
         let kinds = [Kind::PrePrepare, Kind::Prepare, Kind::Commit, Kind::RoundChange, Kind::Decided];
         let kind = kinds[self.rng.random_range(0..5)];
         let value = self.some_value();
-        let justification = self.gather(Kind::Commit, round, Some(value), false);
+        let justification = self.gather((Kind::Commit, round, Some(value)), |_| true);
         let message = Message { justification, ..Self::message(kind, liar, round, Some(value)) };
         self.say(now, &Arc::new(message), |_| true);
     }

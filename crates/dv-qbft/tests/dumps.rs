@@ -5,6 +5,8 @@
 
 #[path = "support/node.rs"]
 mod node;
+#[path = "support/outbox.rs"]
+mod outbox;
 #[path = "../../dv-types/tests/support/vectors.rs"]
 mod support;
 
@@ -175,7 +177,7 @@ fn check_effects(
 ) {
     let refused = effects.iter().filter(|effect| matches!(effect, Effect::Refused { .. }));
     assert_eq!(refused.count(), 0, "{duty}: {effects:?}");
-    let sent: Vec<QbftMsg> = node::sent(effects)
+    let sent: Vec<QbftMsg> = outbox::sent(effects)
         .iter()
         .map(|(bytes, _)| decode::<QbftConsensusMsg>(bytes, bytes.len()).expect("a message"))
         .filter_map(|message| message.msg)
@@ -235,7 +237,7 @@ fn records_are_written_as_dumps() {
     let duty = Duty::new(7, DutyType::Attester);
     let now = duty.start(&node::CLOCK);
     let mut debugger = Debugger::default();
-    let mut effects = node.step(now, Event::Propose { duty, value: value });
+    let mut effects = node.step(now, Event::Propose { duty, value });
     effects.extend(node.step(now, Event::Checked { duty, round: 1, verdict: Verdict::Accepted }));
     for effect in effects {
         if let Effect::Recorded(record) = effect {

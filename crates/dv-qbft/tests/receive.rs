@@ -2,6 +2,8 @@
 
 #[path = "support/node.rs"]
 mod node;
+#[path = "support/outbox.rs"]
+mod outbox;
 #[path = "support/sign.rs"]
 mod sign;
 
@@ -22,7 +24,8 @@ use coxswain_dv_wire::priority;
 use coxswain_dv_wire::qbft::{QbftConsensusMsg, QbftMsg};
 use coxswain_dv_wire::unsigned::UnsignedDataSet;
 use coxswain_dv_wire::well_known::Any;
-use node::{CLOCK, sent, settings};
+use node::{CLOCK, settings};
+use outbox::sent;
 use sign::{plain, signed, whole};
 
 const NODES: usize = 4;
@@ -189,7 +192,7 @@ fn early_messages_wait_and_decide() {
         }
     }
     let effects = node.step(now(), Event::Participate { duty: DUTY });
-    assert_eq!(decided(&effects), [one.clone()]);
+    assert_eq!(decided(&effects), std::slice::from_ref(&one));
     // It is over: more votes are nothing, and a proposal of its own neither.
     assert_eq!(node.step(now(), Event::Propose { duty: DUTY, value: one.clone() }), []);
     let bytes = vote(Kind::Prepare, 1, 1, &one);

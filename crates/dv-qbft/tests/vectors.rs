@@ -4,6 +4,8 @@
 
 #[path = "support/node.rs"]
 mod node;
+#[path = "support/outbox.rs"]
+mod outbox;
 #[path = "../../dv-types/tests/support/vectors.rs"]
 mod support;
 
@@ -22,7 +24,8 @@ use coxswain_dv_wire::message::{decode, encode};
 use coxswain_dv_wire::qbft::{QbftConsensusMsg, QbftMsg};
 use coxswain_dv_wire::unsigned::{UnsignedDataSet, value_root};
 use coxswain_dv_wire::well_known::Any;
-use node::{CLOCK, sent, settings};
+use node::{CLOCK, settings};
+use outbox::sent;
 use serde_json::Value as Json;
 use support::vectors;
 

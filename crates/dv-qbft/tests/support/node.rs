@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use coxswain_dv_crypto::k1::IdentityKey;
 use coxswain_dv_eth::time::{Clock, Time};
-use coxswain_dv_qbft::consensus::{Effect, Participation, Settings};
+use coxswain_dv_qbft::consensus::{Participation, Settings};
 use coxswain_dv_qbft::timer::{Profile, TimerFlags};
 
 /// Slots of twelve seconds from 1970 on.
@@ -27,17 +27,4 @@ pub(crate) fn settings(me: usize, nodes: usize) -> Settings {
         participation: Participation::Early,
         observe_before: Time::default(),
     }
-}
-
-/// Messages that go out, each once, and to how many.
-pub(crate) fn sent(effects: &[Effect]) -> Vec<(Vec<u8>, usize)> {
-    let mut found: Vec<(Vec<u8>, usize)> = Vec::new();
-    for effect in effects {
-        let Effect::Send { message, .. } = effect else { continue };
-        match found.iter_mut().find(|(known, _)| known == message.as_ref()) {
-            Some((_, count)) => *count += 1,
-            None => found.push((message.to_vec(), 1)),
-        }
-    }
-    found
 }
