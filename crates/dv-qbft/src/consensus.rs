@@ -313,6 +313,7 @@ impl Consensus {
             machine::Effect::Unjustified { source, why } => {
                 out.push(Effect::Refused { from: source, duty: Some(duty), why: why.into() });
             }
+            machine::Effect::Stalled { round, why } => out.push(Effect::Stalled { duty, round, why }),
             machine::Effect::Round { round, why } => out.push(Effect::Round { duty, round, why }),
             machine::Effect::EmptyInput => out.push(Effect::Failed { duty, why: FailError::EmptyInput }),
         }

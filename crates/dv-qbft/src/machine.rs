@@ -23,6 +23,7 @@
 mod event;
 mod justify;
 mod search;
+mod stall;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use coxswain_dv_types::Root;
 use crate::message::{Draft, Kind, Message};
 pub use event::{Config, Effect, Event, Mode, RoundReason, Verdict};
 pub use justify::Unjustified;
+pub use stall::Stall;
 
 /// Messages kept of one source, newest first to stay. An honest node sends at most four a round.
 pub const MAX_BUFFERED: usize = 100;
@@ -183,6 +185,7 @@ impl<S> Instance<S> {
     }
 
     fn time_out(&mut self, out: &mut Vec<Effect<S>>) {
+        out.push(Effect::Stalled { round: self.round, why: self.stall() });
         self.move_to(self.round.saturating_add(1), RoundReason::Timeout, out);
         self.set_timer(out);
         self.broadcast_round_change(out);
@@ -347,7 +350,11 @@ impl<S> Instance<S> {
             kept.truncate(1);
         }
         let resent = vec![Resent::default(); self.config.nodes.count];
-        self.stage = Stage::Decided(Decision { value, proof: proof.clone(), resent });
+        // What a DECIDED brought along besides does not go on: charon up to v1.10 takes the value of the first commit.
+        let is_commit =
+            |one: &&Arc<Message<S>>| (one.kind, one.round, one.value) == (Kind::Commit, round, Some(value));
+        let commits = proof.iter().filter(is_commit).map(Arc::clone).collect();
+        self.stage = Stage::Decided(Decision { value, proof: commits, resent });
         out.extend([Effect::StopTimer, Effect::Decide { value, round, proof }]);
     }
 

@@ -145,7 +145,10 @@ impl Network {
                     Effect::Decide { value, round, .. } => {
                         assert_eq!(self.decided.insert(node, (value, round)), None, "decided twice");
                     }
-                    Effect::StopTimer | Effect::Unjustified { .. } | Effect::Round { .. } => {}
+                    Effect::StopTimer
+                    | Effect::Unjustified { .. }
+                    | Effect::Round { .. }
+                    | Effect::Stalled { .. } => {}
                     Effect::EmptyInput => panic!("an empty input"),
                 }
             }

@@ -148,7 +148,10 @@ impl Cluster {
                         assert_eq!(before, None, "decided twice");
                     }
                     Effect::Refused { .. } => self.refused += 1,
-                    Effect::TimedOut { .. } | Effect::Round { .. } | Effect::Recorded(_) => {}
+                    Effect::TimedOut { .. }
+                    | Effect::Round { .. }
+                    | Effect::Recorded(_)
+                    | Effect::Stalled { .. } => {}
                     Effect::NotStarted { duty, why } => panic!("{duty}: {why}"),
                     Effect::Failed { duty, why } => panic!("{duty}: {why}"),
                 }

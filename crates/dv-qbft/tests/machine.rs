@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 use cluster::{Root, Scenario, root, run};
 use coxswain_dv_qbft::machine::{
-    Config, Effect, Event, Instance, MAX_BUFFERED, MAX_RESENDS, Mode, RoundReason, Unjustified, Verdict,
+    Config, Effect, Event, Instance, MAX_BUFFERED, MAX_RESENDS, Mode, RoundReason, Stall, Unjustified,
+    Verdict,
 };
 use coxswain_dv_qbft::message::{Kind, Message, Nodes};
 use serde_json::Value as Json;
@@ -520,4 +521,53 @@ fn later_proposals_need_a_quorum_that_allows_them() {
     check(proposal(&both, &second, 6), true, "what was prepared last");
     check(proposal(&both, &first, 5), false, "what was prepared before that");
     check(proposal(&null, &first, 9), true, "prepares beside null round changes");
+}
+
+#[test]
+fn an_answer_shows_the_commits_and_nothing_else() {
+    let mut one = instance(0, 0, Mode::Active);
+    let mut decided = decided_by_quorum(1, 2);
+    let rogue = plain(Kind::Commit, 3, 1, 1);
+    decided.justification.insert(0, Arc::new(rogue.clone()));
+    assert_eq!(decisions(&tell(&mut one, decided)), [(root(2), 1, 4)]);
+    let effects = tell(&mut one, plain(Kind::RoundChange, 3, 2, 0));
+    let [Effect::Broadcast(draft)] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!((draft.kind, draft.value, draft.justification.len()), (Kind::Decided, Some(root(2)), 3));
+    assert!(draft.justification.iter().all(|commit| **commit != rogue));
+}
+
+#[test]
+fn a_round_that_ran_out_says_what_it_lacked() {
+    let mut one = instance(0, 0, Mode::Active);
+    let mut check = |messages: &[(Kind, usize)], round, why: Stall| {
+        for (kind, source) in messages {
+            tell(&mut one, plain(*kind, *source, round, if *kind == Kind::RoundChange { 0 } else { 2 }));
+        }
+        assert_eq!((one.round(), one.stall()), (round, why));
+    };
+    use Kind::{Commit, PrePrepare, Prepare, RoundChange};
+    check(&[(Prepare, 2), (Prepare, 3)], 1, Stall::NoProposal { leader: 1 });
+    check(&[(PrePrepare, 1)], 1, Stall::Prepares { missing: vec![0, 1] });
+    check(&[(Prepare, 1), (Commit, 3)], 1, Stall::Commits { missing: vec![0, 1, 2] });
+    let mut split = instance(0, 0, Mode::Active);
+    for (kind, source, number) in [
+        (PrePrepare, 1, 2),
+        (Prepare, 1, 2),
+        (Prepare, 2, 2),
+        (Prepare, 3, 3),
+        (Commit, 1, 2),
+        (Commit, 2, 3),
+        (Commit, 3, 3),
+    ] {
+        tell(&mut split, plain(kind, source, 1, number));
+    }
+    assert_eq!(split.stall(), Stall::Split);
+    let effects = one.step(Event::Timer(2));
+    let why = Stall::Commits { missing: vec![0, 1, 2] };
+    assert_eq!(effects.first(), Some(&Effect::Stalled { round: 1, why }));
+    assert_eq!(one.stall(), Stall::RoundChanges { missing: vec![0, 1, 2, 3] });
+    for source in 1..4 {
+        tell(&mut one, plain(RoundChange, source, 2, 0));
+    }
+    assert_eq!(one.stall(), Stall::NoProposal { leader: 2 });
 }

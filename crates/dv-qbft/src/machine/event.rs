@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use coxswain_dv_types::Root;
 
-use super::Unjustified;
+use super::{Stall, Unjustified};
 use crate::message::{Draft, Message, Nodes};
 
 /// Whether a node takes part.
@@ -96,6 +96,13 @@ pub enum Effect<S> {
         source: usize,
         /// Why.
         why: Unjustified,
+    },
+    /// A round ran out.
+    Stalled {
+        /// Which.
+        round: u64,
+        /// What it lacked.
+        why: Stall,
     },
     /// Another round began.
     Round {
