@@ -15,6 +15,7 @@
 //! - A peer makes this node hold more than its share: duties, messages, bytes of values.
 //! - One peer's messages push out those of another.
 
+mod entry;
 mod event;
 mod receive;
 
@@ -32,7 +33,8 @@ use crate::machine::{self, Config, Instance, Mode};
 use crate::message::{Draft, Nodes};
 use crate::seal::{Envelope, Sealed, SealedMessage, meant_roots, seal};
 use crate::timer::{Profile, RoundTimer, TimerFlags};
-use crate::value::{Value, Values};
+use crate::value::Value;
+use entry::{Due, Entry, Running, Stage};
 pub use event::{Decision, Effect, Event, FailError, StartError};
 
 /// Messages that wait for one duty, shared out evenly among peers.
@@ -73,60 +75,6 @@ pub struct Settings {
     pub participation: Participation,
     /// Duties that start before this are only observed: a node that was started again does not know what it has said.
     pub observe_before: Time,
-}
-
-/// What is due: of two at one moment, deadlines first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Due {
-    Deadline,
-    Round,
-}
-
-/// What is known of one duty.
-#[derive(Debug)]
-struct Entry {
-    is_proposed: bool,
-    is_participated: bool,
-    values: Values,
-    /// Bytes of values by the peer that brought them.
-    held: Vec<usize>,
-    /// Messages whose signatures were checked, by source.
-    verified: Vec<BTreeMap<Sealed, Arc<SealedMessage>>>,
-    stage: Stage,
-}
-
-#[derive(Debug)]
-enum Stage {
-    /// Messages wait, oldest first, each with the peer that brought it.
-    Waiting {
-        messages: VecDeque<(usize, Arc<Envelope>)>,
-        first: usize,
-    },
-    Running(Box<Running>),
-}
-
-impl Entry {
-    /// An entry that waits; peer `first` was the first to name its duty.
-    fn new(nodes: usize, first: usize) -> Entry {
-        Entry {
-            is_proposed: false,
-            is_participated: false,
-            values: Values::default(),
-            held: vec![0; nodes],
-            verified: vec![BTreeMap::new(); nodes],
-            stage: Stage::Waiting { messages: VecDeque::new(), first },
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Running {
-    instance: Instance<Sealed>,
-    timer: RoundTimer,
-    /// When the round ends, and the ticket of its timer.
-    round_end: Option<(Time, u64)>,
-    started_at: Time,
-    record: Option<Record>,
 }
 
 /// What one instance has to go through.
@@ -365,6 +313,7 @@ impl Consensus {
             machine::Effect::Unjustified { source, why } => {
                 out.push(Effect::Refused { from: source, duty: Some(duty), why: why.into() });
             }
+            machine::Effect::Stalled { round, why } => out.push(Effect::Stalled { duty, round, why }),
             machine::Effect::Round { round, why } => out.push(Effect::Round { duty, round, why }),
             machine::Effect::EmptyInput => out.push(Effect::Failed { duty, why: FailError::EmptyInput }),
         }

@@ -19,6 +19,7 @@ const MAX_MESSAGES: usize = 1_000;
 /// Numbers of fields.
 const INSTANCES: u64 = 1;
 const MSGS: u64 = 4;
+const PROTOCOL_ID: u64 = 5;
 const MSG: u64 = 2;
 
 /// What one instance saw, own messages among it. Values are shared with the messages, so that it costs little.
@@ -59,13 +60,14 @@ impl Record {
             nodes: i64::try_from(self.nodes).unwrap_or(i64::MAX),
             peer_idx: i64::try_from(self.me).unwrap_or(i64::MAX),
             msgs: Vec::new(),
-            protocol_id: protocol::QBFT.id.to_owned(),
+            protocol_id: String::new(),
         });
         for (time, envelope) in &self.messages {
             let mut message = encode(&SniffedConsensusMsg { timestamp: stamp(*time), msg: None });
             put_bytes(&mut message, MSG, &envelope.encode());
             put_bytes(&mut out, MSGS, &message);
         }
+        put_bytes(&mut out, PROTOCOL_ID, protocol::QBFT.id.as_bytes());
         out
     }
 }

@@ -20,16 +20,20 @@
 //! - An observer sends.
 //! - A node fills what is kept of another node's messages.
 
+mod event;
 mod justify;
 mod search;
+mod stall;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use coxswain_dv_types::Root;
 
-use crate::message::{Draft, Kind, Message, Nodes};
+use crate::message::{Draft, Kind, Message};
+pub use event::{Config, Effect, Event, Mode, RoundReason, Verdict};
 pub use justify::Unjustified;
+pub use stall::Stall;
 
 /// Messages kept of one source, newest first to stay. An honest node sends at most four a round.
 pub const MAX_BUFFERED: usize = 100;
@@ -37,120 +41,6 @@ pub const MAX_BUFFERED: usize = 100;
 pub const MAX_RESENDS: u32 = 16;
 /// Where every instance begins.
 const FIRST_ROUND: u64 = 1;
-
-/// Whether a node takes part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// It votes.
-    Active,
-    /// It sends nothing, and decides by what others send: after a restart a node does not know what it has said before.
-    Observer,
-}
-
-/// What an instance is made with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Config {
-    /// All nodes.
-    pub nodes: Nodes,
-    /// This one, from 0.
-    pub me: usize,
-    /// Where leaders begin: [`Nodes::leader`].
-    pub offset: u64,
-    /// Whether it takes part.
-    pub mode: Mode,
-}
-
-/// What the caller found of a leader's value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// It may be prepared.
-    Accepted,
-    /// It is not what this node sees itself: it is not prepared, and the next leader may come with another one.
-    Differs,
-    /// It is no value of this duty: it is not prepared.
-    Invalid,
-}
-
-/// What happens to an instance.
-#[derive(Debug, Clone)]
-pub enum Event<S> {
-    /// It begins. Everything before is ignored.
-    Start,
-    /// The node has a value; only the first one counts.
-    Input(Root),
-    /// A message of any node, also of this one.
-    Message(Arc<Message<S>>),
-    /// The timer with this ticket ran out.
-    Timer(u64),
-    /// What [`Effect::Compare`] of this round came to.
-    Compared {
-        /// The round.
-        round: u64,
-        /// What was found.
-        verdict: Verdict,
-    },
-}
-
-/// What an instance wants.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Effect<S> {
-    /// Sign this, send it to all others, and give it back.
-    Broadcast(Draft<S>),
-    /// Run a timer in place of the one before.
-    SetTimer {
-        /// The round it is for.
-        round: u64,
-        /// Comes back with [`Event::Timer`].
-        ticket: u64,
-    },
-    /// No timer is needed any more.
-    StopTimer,
-    /// Find out whether this value of the leader may be prepared, and say so with [`Event::Compared`].
-    Compare {
-        /// The round.
-        round: u64,
-        /// The root of the value.
-        value: Root,
-    },
-    /// The instance has decided. It goes on to answer nodes that ask.
-    Decide {
-        /// The root of the value.
-        value: Root,
-        /// The round.
-        round: u64,
-        /// Commits of a quorum; what else a DECIDED brought along is among them.
-        proof: Vec<Arc<Message<S>>>,
-    },
-    /// A message was dropped.
-    Unjustified {
-        /// Whose.
-        source: usize,
-        /// Why.
-        why: Unjustified,
-    },
-    /// Another round began.
-    Round {
-        /// Which.
-        round: u64,
-        /// Why.
-        why: RoundReason,
-    },
-    /// The instance ended without a decision: the node's own value is empty.
-    EmptyInput,
-}
-
-/// Why a round began.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum RoundReason {
-    /// The timer ran out.
-    Timeout,
-    /// Its leader proposed.
-    PrePrepare,
-    /// More nodes than may be faulty are ahead.
-    RoundChanges,
-    /// It was decided in that round.
-    Decided,
-}
 
 /// A rule that a message makes fire, at most once for each round of such messages until the round changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -295,6 +185,7 @@ impl<S> Instance<S> {
     }
 
     fn time_out(&mut self, out: &mut Vec<Effect<S>>) {
+        out.push(Effect::Stalled { round: self.round, why: self.stall() });
         self.move_to(self.round.saturating_add(1), RoundReason::Timeout, out);
         self.set_timer(out);
         self.broadcast_round_change(out);
@@ -459,7 +350,11 @@ impl<S> Instance<S> {
             kept.truncate(1);
         }
         let resent = vec![Resent::default(); self.config.nodes.count];
-        self.stage = Stage::Decided(Decision { value, proof: proof.clone(), resent });
+        // What a DECIDED brought along besides does not go on: charon up to v1.10 takes the value of the first commit.
+        let is_commit =
+            |one: &&Arc<Message<S>>| (one.kind, one.round, one.value) == (Kind::Commit, round, Some(value));
+        let commits = proof.iter().filter(is_commit).map(Arc::clone).collect();
+        self.stage = Stage::Decided(Decision { value, proof: commits, resent });
         out.extend([Effect::StopTimer, Effect::Decide { value, round, proof }]);
     }
 

@@ -1,5 +1,7 @@
 //! One instance and small clusters of them, against the recorded scenarios of charon and what must never happen.
 
+#![expect(clippy::disallowed_methods, reason = "tests read vectors")]
+
 #[path = "support/cluster.rs"]
 mod cluster;
 #[path = "../../dv-types/tests/support/vectors.rs"]
@@ -10,7 +12,8 @@ use std::sync::Arc;
 
 use cluster::{Root, Scenario, root, run};
 use coxswain_dv_qbft::machine::{
-    Config, Effect, Event, Instance, MAX_BUFFERED, MAX_RESENDS, Mode, RoundReason, Unjustified, Verdict,
+    Config, Effect, Event, Instance, MAX_BUFFERED, MAX_RESENDS, Mode, RoundReason, Stall, Unjustified,
+    Verdict,
 };
 use coxswain_dv_qbft::message::{Kind, Message, Nodes};
 use serde_json::Value as Json;
@@ -247,9 +250,9 @@ fn recorded_clusters_decide_as_recorded() {
         let all_propose = row.get("value_delay_s").is_some() || row["expect_decide_round"] != 1;
         // Node 0 stands for process 4, which leads no round in the recorded runs: their processes are 1 to 4, and their
         // leaders 0 to 3. Without a value it does not propose either.
-        for node in 1..nodes {
+        for (node, delay) in delays.into_iter().enumerate().skip(1) {
             let proposes = all_propose || node == first;
-            scenario.input[node] = proposes.then(|| (delays[node], id(node, nodes)));
+            scenario.input[node] = proposes.then(|| (delay, id(node, nodes)));
         }
         for seed in 0..20 {
             scenario.seed = seed;
@@ -478,4 +481,93 @@ fn numbers_of_the_wire_that_are_none_are_none() {
     assert_eq!(Kind::of(0), None);
     assert_eq!(Kind::of(6), None);
     assert_eq!(Nodes { count: 4 }.leader(u64::MAX, u64::MAX), 2);
+}
+
+/// A proposal of round 3, whose leader is node 3: after rounds in which node by node something was prepared.
+fn proposal(changes: &[(usize, u64, u8)], prepares: &[(usize, u64, u8)], number: u8) -> Message<()> {
+    let change = |(source, round, number): &(usize, u64, u8)| {
+        let plain = plain(Kind::RoundChange, *source, 3, 0);
+        let prepared_value = (*number > 0).then(|| root(*number));
+        Arc::new(Message { prepared_round: *round, prepared_value, ..plain })
+    };
+    let prepare =
+        |(source, round, number): &(usize, u64, u8)| Arc::new(plain(Kind::Prepare, *source, *round, *number));
+    let justification = changes.iter().map(change).chain(prepares.iter().map(prepare)).collect();
+    Message { justification, ..plain(Kind::PrePrepare, 3, 3, number) }
+}
+
+#[test]
+fn later_proposals_need_a_quorum_that_allows_them() {
+    let null = [(0, 0, 0), (1, 0, 0), (2, 0, 0)];
+    let one = [(0, 1, 5), (1, 0, 0), (2, 0, 0)];
+    let both = [(0, 1, 5), (1, 2, 6), (2, 0, 0)];
+    let first = [(0, 1, 5), (1, 1, 5), (2, 1, 5)];
+    let second = [(0, 2, 6), (1, 2, 6), (2, 2, 6)];
+    let check = |message: Message<()>, is_allowed: bool, what: &str| {
+        let effects = tell(&mut instance(0, 0, Mode::Active), message);
+        let is_taken = effects.iter().any(|effect| matches!(effect, Effect::Compare { .. }));
+        assert_eq!(is_taken, is_allowed, "{what}: {effects:?}");
+    };
+    check(proposal(&null, &[], 9), true, "any value where nothing was prepared");
+    check(proposal(&null[..2], &[], 9), false, "too few round changes");
+    check(proposal(&[null[0], null[1], null[1]], &[], 9), false, "one node twice");
+    check(proposal(&one, &first, 5), true, "what was prepared");
+    check(proposal(&one, &first, 9), false, "another value");
+    check(proposal(&one, &[], 5), false, "no prepares");
+    check(proposal(&one, &first[..2], 5), false, "too few prepares");
+    check(proposal(&one, &[first[0], first[1], first[1]], 5), false, "one node's prepare twice");
+    check(proposal(&one, &[first[0], first[1], second[2]], 5), false, "prepares of two rounds");
+    check(proposal(&one, &second, 6), false, "prepares that no round change means");
+    check(proposal(&both, &second, 6), true, "what was prepared last");
+    check(proposal(&both, &first, 5), false, "what was prepared before that");
+    check(proposal(&null, &first, 9), true, "prepares beside null round changes");
+}
+
+#[test]
+fn an_answer_shows_the_commits_and_nothing_else() {
+    let mut one = instance(0, 0, Mode::Active);
+    let mut decided = decided_by_quorum(1, 2);
+    let rogue = plain(Kind::Commit, 3, 1, 1);
+    decided.justification.insert(0, Arc::new(rogue.clone()));
+    assert_eq!(decisions(&tell(&mut one, decided)), [(root(2), 1, 4)]);
+    let effects = tell(&mut one, plain(Kind::RoundChange, 3, 2, 0));
+    let [Effect::Broadcast(draft)] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!((draft.kind, draft.value, draft.justification.len()), (Kind::Decided, Some(root(2)), 3));
+    assert!(draft.justification.iter().all(|commit| **commit != rogue));
+}
+
+#[test]
+fn a_round_that_ran_out_says_what_it_lacked() {
+    let mut one = instance(0, 0, Mode::Active);
+    let mut check = |messages: &[(Kind, usize)], round, why: Stall| {
+        for (kind, source) in messages {
+            tell(&mut one, plain(*kind, *source, round, if *kind == Kind::RoundChange { 0 } else { 2 }));
+        }
+        assert_eq!((one.round(), one.stall()), (round, why));
+    };
+    use Kind::{Commit, PrePrepare, Prepare, RoundChange};
+    check(&[(Prepare, 2), (Prepare, 3)], 1, Stall::NoProposal { leader: 1 });
+    check(&[(PrePrepare, 1)], 1, Stall::Prepares { missing: vec![0, 1] });
+    check(&[(Prepare, 1), (Commit, 3)], 1, Stall::Commits { missing: vec![0, 1, 2] });
+    let mut split = instance(0, 0, Mode::Active);
+    for (kind, source, number) in [
+        (PrePrepare, 1, 2),
+        (Prepare, 1, 2),
+        (Prepare, 2, 2),
+        (Prepare, 3, 3),
+        (Commit, 1, 2),
+        (Commit, 2, 3),
+        (Commit, 3, 3),
+    ] {
+        tell(&mut split, plain(kind, source, 1, number));
+    }
+    assert_eq!(split.stall(), Stall::Split);
+    let effects = one.step(Event::Timer(2));
+    let why = Stall::Commits { missing: vec![0, 1, 2] };
+    assert_eq!(effects.first(), Some(&Effect::Stalled { round: 1, why }));
+    assert_eq!(one.stall(), Stall::RoundChanges { missing: vec![0, 1, 2, 3] });
+    for source in 1..4 {
+        tell(&mut one, plain(RoundChange, source, 2, 0));
+    }
+    assert_eq!(one.stall(), Stall::NoProposal { leader: 2 });
 }

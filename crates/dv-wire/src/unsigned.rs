@@ -109,12 +109,11 @@ static QBFT: Shape = Shape {
     ],
 };
 
-/// The root of a value of consensus, which is what nodes vote on: of its bytes as all nodes write them, because the
-/// order of a received map is any.
+/// The bytes of a value of consensus as all nodes write them before they hash them: the order of a received map is any.
 ///
 /// # Errors
 /// It is of another type than nodes agree on, or its bytes are no message of its type.
-pub fn value_root(value: &Any) -> Result<Root, WireError> {
+pub fn canonical_value(value: &Any) -> Result<Vec<u8>, WireError> {
     let limit = value.value.len();
     let shape = if value.is::<UnsignedDataSet>() {
         decode::<UnsignedDataSet>(&value.value, limit)?;
@@ -125,7 +124,15 @@ pub fn value_root(value: &Any) -> Result<Root, WireError> {
     } else {
         return Err(WireError::Type { expected: UnsignedDataSet::NAME, found: shown(&value.type_url) });
     };
-    Ok(bytes_root(&canonical(&value.value, shape)?))
+    canonical(&value.value, shape)
+}
+
+/// The root of a value of consensus, which is what nodes vote on: of [`canonical_value`].
+///
+/// # Errors
+/// As there.
+pub fn value_root(value: &Any) -> Result<Root, WireError> {
+    Ok(bytes_root(&canonical_value(value)?))
 }
 
 /// What a node signs of a message of QBFT, from the bytes that were received: fields of later versions are signed, too.

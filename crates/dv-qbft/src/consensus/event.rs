@@ -8,7 +8,7 @@ use coxswain_dv_wire::message::WireError;
 use coxswain_dv_wire::well_known::Any;
 
 use crate::debugger::Record;
-use crate::machine::{RoundReason, Verdict};
+use crate::machine::{RoundReason, Stall, Verdict};
 use crate::refusal::Refusal;
 use crate::value::Value;
 
@@ -106,6 +106,15 @@ pub enum Effect {
         duty: Duty,
         /// Why.
         why: FailError,
+    },
+    /// A round ran out.
+    Stalled {
+        /// The duty.
+        duty: Duty,
+        /// Which.
+        round: u64,
+        /// What it lacked.
+        why: Stall,
     },
     /// Another round began.
     Round {

@@ -8,9 +8,9 @@ use coxswain_dv_wire::message::decode;
 use coxswain_dv_wire::qbft::QbftMsg;
 use coxswain_dv_wire::well_known::Any;
 
+use super::entry::{Due, Entry, Stage};
 use super::{
-    Consensus, Due, Effect, Entry, MAX_HELD_BYTES, MAX_WAITING, MAX_WAITING_DUTIES, Stage, VALUE_COST, Work,
-    is_agreed_on,
+    Consensus, Effect, MAX_HELD_BYTES, MAX_WAITING, MAX_WAITING_DUTIES, VALUE_COST, Work, is_agreed_on,
 };
 use crate::gate;
 use crate::machine;

@@ -163,7 +163,7 @@ impl Run<'_> {
                     Effect::Round { round, why } => {
                         assert!(round > 1 || why == RoundReason::Decided);
                     }
-                    Effect::StopTimer | Effect::Unjustified { .. } => {}
+                    Effect::StopTimer | Effect::Unjustified { .. } | Effect::Stalled { .. } => {}
                     Effect::EmptyInput => panic!("an empty input"),
                 }
             }
