@@ -22,7 +22,8 @@ use coxswain_dv_eth::protect::{Refusal, Verdict, Wall};
 /// How far the clock of this node may be behind those of the others, in slots and in epochs.
 pub const CLOCK_TOLERANCE: u64 = 1;
 
-/// What is out of the question for a key, whatever its rows say. It only ever rises.
+/// What is out of the question for a key, whatever its rows say. It only ever rises, and covers the source of each row
+/// whose target it covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Floor {
     /// No block of this slot or before.

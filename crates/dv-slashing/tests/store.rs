@@ -248,6 +248,23 @@ fn what_two_histories_tell_differently_is_not_signed_again() {
     assert_eq!(ask(&store, block(1, 8, 1)), Verdict::Again);
 }
 
+/// A row whose target is covered from elsewhere still must not be surrounded.
+#[test]
+fn a_floor_covers_the_sources_of_its_rows() {
+    let (_dir, store) = fresh();
+    ask(&store, attestation(1, 7, 8, 1));
+    store.import(&history(group(1), &[], &[(0, 8, None)]), Strangers::Refuse).expect("imported");
+    let surrounds = Verdict::Refused(Refusal::OldSource { lowest: 7 });
+    assert_eq!(ask(&store, attestation(1, 6, 13, 1)), surrounds);
+    assert_eq!(ask(&store, attestation(1, 7, 13, 1)), Verdict::Recorded);
+    store.raise(&[group(1)], Floor { targets_to: Some(13), ..Floor::OPEN }).expect("raised");
+    ask(&store, attestation(1, 20, 21, 1));
+    store.raise(&[group(1)], Floor { targets_to: Some(30), ..Floor::OPEN }).expect("raised");
+    assert_eq!(ask(&store, attestation(1, 19, 31, 1)), Verdict::Refused(Refusal::OldSource { lowest: 20 }));
+    let exported = store.export_for(&store.groups()).expect("exported");
+    assert_eq!(exported, history(group(1), &[], &[(20, 30, None)]));
+}
+
 #[test]
 fn what_is_exported_refuses_what_the_store_refuses() {
     let (_dir, store) = fresh();

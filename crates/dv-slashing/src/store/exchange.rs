@@ -137,21 +137,22 @@ impl Store {
 /// Adds an entry to a ledger.
 fn take(ledger: &mut Ledger<'_>, signer: Signer, found: Known, entry: &Entry) -> Result<(), redb::Error> {
     let group = found.number;
-    let mut floor = ledger.floor(group)?.unwrap_or(Floor::OPEN);
+    let before = ledger.floor(group)?.unwrap_or(Floor::OPEN);
+    let mut floor = before;
     let has_rows = signer == Signer::Share || found.signer == Signer::Group;
     for block in &entry.blocks {
         floor = floor.with_block(block);
         if has_rows {
-            ledger.merge_block(group, block)?;
+            ledger.merge_block(group, &before, block)?;
         }
     }
     for attestation in &entry.attestations {
         floor = floor.with_attestation(attestation);
         if has_rows {
-            ledger.merge_attestation(group, attestation)?;
+            ledger.merge_attestation(group, &before, attestation)?;
         }
     }
-    ledger.set_floor(group, &floor)
+    ledger.raise_floor(group, floor)
 }
 
 fn report<'e>(entries: impl Iterator<Item = &'e Entry>) -> Imported {

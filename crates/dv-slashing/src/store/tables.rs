@@ -68,7 +68,18 @@ impl<'t> Ledger<'t> {
         floor(&self.floors, self.ledger, group)
     }
 
-    pub(super) fn set_floor(&mut self, group: u32, floor: &Floor) -> Result<(), redb::Error> {
+    /// Raises a floor; where there is none, the group starts with this one. A row whose target it covers is covered
+    /// wholly then, with its source: the verdict does not look at it any more.
+    pub(super) fn raise_floor(&mut self, group: u32, floor: Floor) -> Result<(), redb::Error> {
+        let before = self.floor(group)?;
+        let mut floor = floor.join(before.unwrap_or(Floor::OPEN));
+        let first = before.and_then(|before| before.targets_to).map_or(0, |covered| covered.saturating_add(1));
+        if let Some(last) = floor.targets_to.filter(|last| first <= *last) {
+            for entry in self.attestations.range((self.ledger, group, first)..=(self.ledger, group, last))? {
+                let (place, row) = entry?;
+                floor = floor.with_attestation(&attestation_of(place.value().2, row.value()));
+            }
+        }
         let row = (floor.blocks_to, floor.sources_below, floor.targets_to);
         self.floors.insert((self.ledger, group), row)?;
         Ok(())
@@ -113,19 +124,27 @@ impl<'t> Ledger<'t> {
         Ok(())
     }
 
-    /// Adds a block of another history. The floor must cover it: it may contradict what is here.
-    pub(super) fn merge_block(&mut self, group: u32, block: &SignedBlock) -> Result<(), redb::Error> {
+    /// Adds a block of another history. The floor must cover it afterwards: it may contradict what is here. One that was
+    /// covered `before` has no root: another block of its slot may have been forgotten.
+    pub(super) fn merge_block(
+        &mut self,
+        group: u32,
+        before: &Floor,
+        block: &SignedBlock,
+    ) -> Result<(), redb::Error> {
         let merged = match self.block(group, block.slot)? {
             Some(stored) => SignedBlock { root: merge_roots(stored.root, block.root), ..stored },
+            None if before.blocks_to >= Some(block.slot) => SignedBlock { root: None, ..*block },
             None => *block,
         };
         self.put_block(group, &merged)
     }
 
-    /// Adds an attestation of another history. The floor must cover it: it may contradict what is here.
+    /// Adds an attestation of another history, as [`Self::merge_block`] does.
     pub(super) fn merge_attestation(
         &mut self,
         group: u32,
+        before: &Floor,
         attestation: &SignedAttestation,
     ) -> Result<(), redb::Error> {
         let merged = match self.attestation(group, attestation.target)? {
@@ -135,6 +154,9 @@ impl<'t> Ledger<'t> {
             Some(stored) => {
                 let source = stored.source.max(attestation.source);
                 SignedAttestation { source, root: None, ..stored }
+            }
+            None if before.targets_to >= Some(attestation.target) => {
+                SignedAttestation { root: None, ..*attestation }
             }
             None => *attestation,
         };

@@ -102,8 +102,7 @@ impl Store {
             for signer in LEDGERS {
                 let mut ledger = Ledger::open(&transaction, signer)?;
                 for group in groups.iter().filter_map(|group| self.groups.get(group)) {
-                    let raised = ledger.floor(*group)?.map_or(floor, |stored| stored.join(floor));
-                    ledger.set_floor(*group, &raised)?;
+                    ledger.raise_floor(*group, floor)?;
                 }
             }
             Ok(())
