@@ -2,7 +2,10 @@
 //!
 //! The tests start this program again, in a role that [`ROLE`] names.
 
-#![expect(clippy::print_stdout, reason = "a child process reports what it was told; a test that is skipped says so")]
+#![expect(
+    clippy::print_stdout,
+    reason = "a child process reports what it was told; a test that is skipped says so"
+)]
 
 #[path = "support/directories.rs"]
 mod directories;
@@ -38,9 +41,9 @@ fn main() -> ExitCode {
         Ok("read-only") => read_only(&directory),
         _ => {
             let trials = vec![
-                Trial::test("what_was_reported_outlives_a_kill", || Ok(kills())),
+                Trial::test("what_was_reported_outlives_a_kill", kills),
                 Trial::test("a_second_process_learns_who_has_the_store", two_processes),
-                Trial::test("nothing_is_reported_that_has_no_room", || Ok(size_limit())),
+                Trial::test("nothing_is_reported_that_has_no_room", size_limit),
                 Trial::test("a_full_disk_loses_nothing", || in_namespace("fill", "512k")),
                 Trial::test("a_disk_that_cannot_be_written_is_refused", || in_namespace("read-only", "4m")),
             ];
@@ -177,7 +180,7 @@ fn recorder(directory: &Path, first: u64) -> Recorder {
     Recorder { child, lines }
 }
 
-fn kills() {
+fn kills() -> Result<(), Failed> {
     const ROUNDS: u64 = 25;
     let dir = directories::directory();
     let mut next = 0;
@@ -193,8 +196,8 @@ fn kills() {
         for _ in 0..round * 2_000 {
             std::hint::spin_loop();
         }
-        recorder.child.kill().expect("killed");
-        recorder.child.wait().expect("ended");
+        recorder.child.kill()?;
+        recorder.child.wait()?;
         for line in recorder.lines.by_ref() {
             reported.insert(line.expect("text").parse().expect("a number"));
         }
@@ -203,6 +206,7 @@ fn kills() {
         next = reported.last().map_or(0, |last| last + 1);
     }
     assert!(reported.len() as u64 > ROUNDS, "{} calls", reported.len());
+    Ok(())
 }
 
 fn two_processes() -> Result<(), Failed> {
@@ -221,22 +225,23 @@ fn two_processes() -> Result<(), Failed> {
 }
 
 /// A child whose files may not grow beyond a size.
-fn size_limit() {
+fn size_limit() -> Result<(), Failed> {
     let dir = directories::directory();
     let child = role("fill", dir.path());
     let mut shell = Command::new("sh");
     shell.args(["-c", r#"trap "" XFSZ; ulimit -f 400; exec "$0""#]).arg(child.get_program());
     shell.env(ROLE, "fill").env(DIRECTORY, dir.path()).stdout(Stdio::piped());
-    let output = shell.output().expect("a child");
+    let output = shell.output()?;
     assert!(output.status.success(), "{output:?}");
-    let text = String::from_utf8(output.stdout).expect("text");
+    let text = String::from_utf8(output.stdout)?;
     let mut lines = text.lines();
-    let answered: u64 = lines.next().expect("a line").parse().expect("a number");
+    let answered: u64 = lines.next().expect("a line").parse()?;
     let error = lines.next().expect("a line");
     assert!(error.starts_with("recording in the slashing store"), "{error}");
     let store = open(dir.path());
     assert!(answered > 10, "{answered}");
     check_kept(&store, 0..answered);
+    Ok(())
 }
 
 /// A child with a small disk of its own, which needs the rights to mount.

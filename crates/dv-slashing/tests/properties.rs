@@ -13,6 +13,7 @@ use coxswain_dv_slashing::store::{KeyPair, Store, Strangers};
 use coxswain_dv_slashing::verdict::{Floor, SignedAttestation, SignedBlock};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use stores::{CHAIN, attestation, block, group, settings, share};
 
 /// Numbers are small, so that histories meet.
@@ -33,8 +34,12 @@ fn request() -> impl Strategy<Value = Request> {
     let root = 1..=2_u8;
     prop_oneof![
         (key.clone(), 0..SPAN, root.clone()).prop_map(|(key, slot, root)| block(key, slot, root)),
-        (key, 0..SPAN, 0..5_u64, root)
-            .prop_map(|(key, source, more, root)| attestation(key, source, source + more, root)),
+        (key, 0..SPAN, 0..5_u64, root).prop_map(|(key, source, more, root)| attestation(
+            key,
+            source,
+            source + more,
+            root
+        )),
     ]
 }
 
@@ -48,10 +53,15 @@ fn root() -> impl Strategy<Value = Option<[u8; 32]>> {
 
 /// Entries of groups and of shares, which may contradict everything.
 fn entry() -> impl Strategy<Value = Entry> {
-    let key = (1..=KEYS, any::<bool>()).prop_map(|(key, is_share)| if is_share { share(key) } else { group(key) });
+    let key =
+        (1..=KEYS, any::<bool>()).prop_map(|(key, is_share)| if is_share { share(key) } else { group(key) });
     let blocks = vec((0..SPAN, root()).prop_map(|(slot, root)| SignedBlock { slot, root }), 0..3);
     let attestations = vec(
-        (0..SPAN, 0..SPAN, root()).prop_map(|(source, target, root)| SignedAttestation { source, target, root }),
+        (0..SPAN, 0..SPAN, root()).prop_map(|(source, target, root)| SignedAttestation {
+            source,
+            target,
+            root,
+        }),
         0..3,
     );
     (key, blocks, attestations).prop_map(|(key, blocks, attestations)| Entry { key, blocks, attestations })
@@ -93,7 +103,9 @@ struct Model {
 /// proposer slashings).
 fn is_slashable(one: &What, other: &What) -> bool {
     match (one, other) {
-        (What::Block { slot, .. }, What::Block { slot: other_slot, .. }) => slot == other_slot && one != other,
+        (What::Block { slot, .. }, What::Block { slot: other_slot, .. }) => {
+            slot == other_slot && one != other
+        }
         (
             What::Attestation { source, target, .. },
             What::Attestation { source: other_source, target: other_target, .. },
@@ -117,10 +129,11 @@ impl Model {
             return Some(Verdict::Again);
         }
         let has_old_source = self.floors.iter().any(|(of, key, floor)| {
-            let is_old = matches!(request.what, What::Attestation { source, .. } if source < floor.sources_below);
+            let is_old =
+                matches!(request.what, What::Attestation { source, .. } if source < floor.sources_below);
             *of == signer && *key == request.key && is_old
         });
-        let is_covered = has_old_source || self.covers(signer, request.key, &request.what);
+        let is_covered = has_old_source || self.covers(signer, request.key, &request.what, self.floors.len());
         let is_sound = match request.what {
             What::Block { slot, .. } => slot <= wall.slot + 1,
             What::Attestation { source, target, .. } => {
@@ -129,7 +142,8 @@ impl Model {
         };
         let is_slashable = self.of(signer, request.key).any(|signed| {
             // What is not known may be anything.
-            is_slashable(&signed.what, &request.what) || (!signed.is_known && is_same_place(&signed.what, &request.what))
+            is_slashable(&signed.what, &request.what)
+                || (!signed.is_known && is_same_place(&signed.what, &request.what))
         });
         (is_sound && !is_covered && !is_slashable).then_some(Verdict::Recorded)
     }
@@ -151,7 +165,9 @@ impl Model {
     fn prune(&mut self, before: Wall) {
         for signed in &mut self.signed {
             let floor = match signed.what {
-                What::Block { slot, .. } if slot < before.slot => Floor { blocks_to: Some(slot), ..Floor::OPEN },
+                What::Block { slot, .. } if slot < before.slot => {
+                    Floor { blocks_to: Some(slot), ..Floor::OPEN }
+                }
                 What::Attestation { source, target, .. } if target < before.epoch => {
                     Floor { blocks_to: None, sources_below: source, targets_to: Some(target) }
                 }
@@ -164,7 +180,8 @@ impl Model {
 
     fn import(&mut self, entries: &[Entry]) {
         for entry in entries {
-            let owner = (1..=KEYS).find(|key| [group(*key), share(*key)].contains(&entry.key)).expect("a key");
+            let owner =
+                (1..=KEYS).find(|key| [group(*key), share(*key)].contains(&entry.key)).expect("a key");
             let is_share = entry.key == share(owner);
             let blocks = entry.blocks.iter().map(|block| {
                 let what = What::Block { slot: block.slot, root: block.root.unwrap_or_default() };
@@ -177,21 +194,22 @@ impl Model {
             });
             let all: Vec<_> = blocks.chain(votes).collect();
             for signer in [Signer::Share, Signer::Group] {
-                let covered: Vec<_> =
-                    all.iter().map(|(what, _)| self.covers(signer, group(owner), what)).collect();
-                for ((what, floor), is_covered) in all.iter().zip(covered) {
+                let before = self.floors.len();
+                for (what, floor) in &all {
                     self.floors.push((signer, group(owner), *floor));
                     if signer == Signer::Share || !is_share {
-                        self.add(signer, group(owner), *what, is_covered);
+                        self.add(signer, group(owner), *what, before);
                     }
                 }
             }
         }
     }
 
-    /// What is told differently twice is not known any more, and what a floor covered never was.
-    fn add(&mut self, signer: Signer, key: Bytes48, what: What, is_covered: bool) {
-        let has_root = !matches!(what, What::Block { root, .. } | What::Attestation { root, .. } if root == [0; 32]);
+    /// What is told differently twice is not known any more, and what one of the floors before covered never was.
+    fn add(&mut self, signer: Signer, key: Bytes48, what: What, floors_before: usize) {
+        let is_covered = self.covers(signer, key, &what, floors_before);
+        let has_root =
+            !matches!(what, What::Block { root, .. } | What::Attestation { root, .. } if root == [0; 32]);
         let told: Vec<usize> = (0..self.signed.len())
             .filter(|at| {
                 let signed = &self.signed[*at];
@@ -206,8 +224,9 @@ impl Model {
         self.signed.push(Signed { signer, key, what, is_known, is_own: false });
     }
 
-    fn covers(&self, signer: Signer, key: Bytes48, what: &What) -> bool {
-        self.floors.iter().filter(|(of, owner, _)| *of == signer && *owner == key).any(|(_, _, floor)| match what {
+    fn covers(&self, signer: Signer, key: Bytes48, what: &What, first_floors: usize) -> bool {
+        let floors = self.floors[..first_floors].iter();
+        floors.filter(|(of, owner, _)| *of == signer && *owner == key).any(|(_, _, floor)| match what {
             What::Block { slot, .. } => floor.blocks_to.is_some_and(|to| *slot <= to),
             What::Attestation { target, .. } => floor.targets_to.is_some_and(|to| *target <= to),
         })
@@ -288,22 +307,24 @@ fn what_is_exported_covers_it(store: &Store, model: &Model) {
     let history = Interchange::parse(exported.as_bytes()).expect("a history");
     other.import(&history, Strangers::Refuse).expect("imported");
     let wall = Wall { slot: 4 * SPAN, epoch: 4 * SPAN };
-    for key in 1..=KEYS {
-        let blocks = (0..SPAN).map(|slot| block(key, slot, 3));
+    let all = (1..=KEYS).flat_map(|key| {
+        let blocks = (0..SPAN).map(move |slot| block(key, slot, 3));
         let pairs = (0..=SPAN).flat_map(|source| (source..=SPAN + 4).map(move |target| (source, target)));
-        for request in blocks.chain(pairs.map(|(source, target)| attestation(key, source, target, 3))) {
-            let past = model.signed.iter().filter(|signed| signed.key == request.key);
-            if past.clone().any(|signed| is_slashable(&signed.what, &request.what)) {
-                let asked = [request];
-                let verdict = other.check_and_record(Signer::Group, &asked, wall).expect("an answer")[0];
-                assert!(matches!(verdict, Verdict::Refused(_)), "{request:?}: {verdict:?}");
-            }
-        }
+        blocks.chain(pairs.map(move |(source, target)| attestation(key, source, target, 3)))
+    });
+    let contradicts = |request: &Request| {
+        let mut past = model.signed.iter().filter(|signed| signed.key == request.key);
+        past.any(|signed| is_slashable(&signed.what, &request.what))
+    };
+    let asked: Vec<_> = all.filter(contradicts).collect();
+    let verdicts = other.check_and_record(Signer::Group, &asked, wall).expect("answers");
+    for (request, verdict) in asked.iter().zip(verdicts) {
+        assert!(matches!(verdict, Verdict::Refused(_)), "{request:?}: {verdict:?}");
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, rng_seed: RngSeed::Fixed(3076), ..ProptestConfig::default() })]
 
     #[test]
     fn the_store_agrees_with_a_model_that_never_forgets(steps in vec(step(), 1..40)) {

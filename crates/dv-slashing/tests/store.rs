@@ -70,7 +70,8 @@ fn what_was_recorded_outlives_the_process() {
 #[test]
 fn the_two_ledgers_are_apart() {
     let (_dir, store) = fresh();
-    let ask = |signer, root| store.check_and_record(signer, &[block(1, 7, root)], WALL).expect("an answer")[0];
+    let ask =
+        |signer, root| store.check_and_record(signer, &[block(1, 7, root)], WALL).expect("an answer")[0];
     assert_eq!(ask(Signer::Share, 1), Verdict::Recorded);
     assert_eq!(ask(Signer::Group, 2), Verdict::Recorded);
     assert_eq!(ask(Signer::Group, 1), Verdict::Refused(Refusal::DoubleBlock { slot: 7 }));
@@ -172,7 +173,11 @@ fn what_is_pruned_is_not_signed_again() {
 }
 
 /// An interchange with one key.
-fn history(key: Bytes48, blocks: &[(u64, Option<u8>)], attestations: &[(u64, u64, Option<u8>)]) -> Interchange {
+fn history(
+    key: Bytes48,
+    blocks: &[(u64, Option<u8>)],
+    attestations: &[(u64, u64, Option<u8>)],
+) -> Interchange {
     let root = |byte: Option<u8>| byte.map(|byte| [byte; 32]);
     let blocks = blocks.iter().map(|(slot, byte)| SignedBlock { slot: *slot, root: root(*byte) });
     let attestations = attestations.iter().map(|(source, target, byte)| SignedAttestation {
@@ -298,7 +303,10 @@ fn a_history_is_handed_over_once() {
     let old = Store::inspect(&file(&dir), &settings([1])).expect("to read");
     assert_eq!(old.handed_over_to(), Some(to.display().to_string().as_str()));
     assert_eq!(old.summary().expect("read")[0].ledgers[0].blocks, 1);
-    assert!(matches!(old.hand_over(&dir.path().join("x/y"), &reshared, floor), Err(StoreError::HandedOver { .. })));
+    assert!(matches!(
+        old.hand_over(&dir.path().join("x/y"), &reshared, floor),
+        Err(StoreError::HandedOver { .. })
+    ));
     assert!(matches!(old.hand_over(&to, &reshared, floor), Err(StoreError::Exists { .. })));
     let new = Store::open(&to, &reshared).expect("the new store");
     assert_eq!(new.floor(Signer::Group, &group(1)).expect("read"), Some(floor));
