@@ -106,7 +106,10 @@ impl Interchange {
         if read.metadata.interchange_format_version != VERSION {
             return Err(InterchangeError::Version(read.metadata.interchange_format_version));
         }
-        Ok(Interchange { genesis_validators_root: read.metadata.genesis_validators_root.0, entries: read.data })
+        Ok(Interchange {
+            genesis_validators_root: read.metadata.genesis_validators_root.0,
+            entries: read.data,
+        })
     }
 
     /// The text.
@@ -138,7 +141,8 @@ impl<'de> Deserialize<'de> for SignedBlock {
 impl Serialize for SignedAttestation {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let signing_root = self.root.map(Bytes32::from);
-        Attestation { source_epoch: self.source, target_epoch: self.target, signing_root }.serialize(serializer)
+        Attestation { source_epoch: self.source, target_epoch: self.target, signing_root }
+            .serialize(serializer)
     }
 }
 
@@ -173,7 +177,9 @@ fn bytes_32<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes32, D::Er
 /// A signing root that is there, or none: missing, `null`, or all zero, which some programs write for one that they do
 /// not know.
 fn root<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Bytes32>, D::Error> {
-    let Some(text) = Option::<std::borrow::Cow<'de, str>>::deserialize(deserializer)? else { return Ok(None) };
+    let Some(text) = Option::<std::borrow::Cow<'de, str>>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
     let root = bytes::<32>(&text)
         .ok_or_else(|| D::Error::custom(format_args!("{text:.100?} is no 32 bytes in hex")))?;
     Ok((root != [0; 32]).then_some(Bytes32::from(root)))
@@ -235,7 +241,10 @@ mod tests {
         check(&entry(r#"{"slot":"18446744073709551616"}"#, ""), "is no number of 64 bits");
         check(&entry(r#"{"slot":"7","signing_root":"0x12"}"#, ""), "\"0x12\" is no 32 bytes in hex");
         check(&entry("", r#"{"source_epoch":"1"}"#), "missing field `target_epoch`");
-        check(&entry("", "").replace(r#","signed_attestations":[]"#, ""), "missing field `signed_attestations`");
+        check(
+            &entry("", "").replace(r#","signed_attestations":[]"#, ""),
+            "missing field `signed_attestations`",
+        );
     }
 
     #[test]

@@ -141,10 +141,14 @@ impl LeaseError {
     #[must_use]
     pub fn next(&self) -> &'static str {
         match self {
-            LeaseError::Io { .. } => "check that the key is there, its directory's owner and mode, and the disk",
+            LeaseError::Io { .. } => {
+                "check that the key is there, its directory's owner and mode, and the disk"
+            }
             LeaseError::Disk { .. } => "put the key on a disk of this machine",
             LeaseError::Held { .. } => "stop the other node first: two nodes with one key must never run",
-            LeaseError::Claim { .. } | LeaseError::Record { .. } => "if no node uses this key anywhere, remove the file",
+            LeaseError::Claim { .. } | LeaseError::Record { .. } => {
+                "if no node uses this key anywhere, remove the file"
+            }
             LeaseError::Refused { source: Refusal::Resting { .. }, .. } => {
                 "the time protects from signing for two clusters at once; start again after it"
             }
@@ -157,7 +161,9 @@ impl LeaseError {
             LeaseError::Foreign { .. } => {
                 "make sure that no node runs there with this key, nor will by itself; then name the host to take the key over"
             }
-            LeaseError::Lost { .. } => "stop one of the two nodes for good; what both have signed may be slashed",
+            LeaseError::Lost { .. } => {
+                "stop one of the two nodes for good; what both have signed may be slashed"
+            }
         }
     }
 
@@ -434,7 +440,8 @@ mod tests {
         let (_dir, key) = key();
         drop(Lease::take(&key, applicant("a", "1"), at(0)).expect("free"));
         let year = at(365 * 86_400);
-        let error = refused(Lease::take(&key, applicant("b", "2"), year), "on the host \"a\" has the key since 2027");
+        let error =
+            refused(Lease::take(&key, applicant("b", "2"), year), "on the host \"a\" has the key since 2027");
         assert_eq!(error.wait(), None);
         let named = |host: &str| Applicant { takes_over_from: Some(host.into()), ..applicant("b", "2") };
         refused(Lease::take(&key, named("b"), year), "on the host \"a\"");
@@ -458,7 +465,8 @@ mod tests {
         let mut lease = Lease::take(&key, applicant("a", "1"), at(0)).expect("free");
         fs::remove_file(claim_path(&key)).expect("removed");
         lease.renew(at(1)).expect("written again");
-        let other = Claim { command: "charon run".into(), timestamp: at(2), cluster_lock_hash: String::new() };
+        let other =
+            Claim { command: "charon run".into(), timestamp: at(2), cluster_lock_hash: String::new() };
         fs::write(claim_path(&key), other.to_text()).expect("written");
         let error = lease.renew(at(2)).expect_err("lost");
         assert!(error.to_string().contains("was written by `charon run`"), "{error}");

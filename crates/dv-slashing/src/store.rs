@@ -41,11 +41,14 @@ pub use error::{Damage, StoreError};
 pub use exchange::{ImportError, Imported, Strangers};
 pub use files::Holder;
 pub use prune::{KEEP_EPOCHS, Pruned};
-pub use watermark::KeySummary;
+pub use watermark::{KeySummary, LedgerSummary};
 
 use crate::machine::Disk;
 use counter::Counter;
-use tables::{ATTESTATIONS, BLOCKS, CHAIN_NAME, COMMITS_NAME, FLOORS, FORMAT, FORMAT_NAME, GROUPS, HANDED_OVER_NAME, META, SHARES};
+use tables::{
+    ATTESTATIONS, BLOCKS, CHAIN_NAME, COMMITS_NAME, FLOORS, FORMAT, FORMAT_NAME, GROUPS, HANDED_OVER_NAME,
+    META, SHARES,
+};
 
 /// The usual name of the file.
 pub const FILE: &str = "slashing.redb";
@@ -161,7 +164,7 @@ impl Store {
         Ok(transaction)
     }
 
-    /// Ends a transaction: what it wrote is on the disk then. 
+    /// Ends a transaction: what it wrote is on the disk then.
     fn commit(&self, doing: &'static str, transaction: WriteTransaction) -> Result<(), StoreError> {
         let count = counter::increase(&transaction).map_err(self.failed(doing))?;
         transaction.commit().map_err(|error| self.failed(doing)(error.into()))?;
@@ -239,7 +242,8 @@ fn recognise(path: &Path, database: &Database, settings: &Settings) -> Result<Re
         Ok(meta.get(name)?.map(|value| value.value().to_vec()))
     };
     let database_says = |error| damaged(Damage::Database(Box::new(error)));
-    let format = read(FORMAT_NAME).map_err(database_says)?.ok_or(damaged(Damage::Content("it has no format")))?;
+    let format =
+        read(FORMAT_NAME).map_err(database_says)?.ok_or(damaged(Damage::Content("it has no format")))?;
     if format != FORMAT.as_bytes() {
         let found = String::from_utf8_lossy(&format).into_owned();
         return Err(StoreError::Format { path: path.to_owned(), found, expected: FORMAT });
@@ -262,7 +266,10 @@ fn recognise(path: &Path, database: &Database, settings: &Settings) -> Result<Re
 }
 
 /// Adds groups and shares; whether something was new.
-fn register(transaction: &WriteTransaction, keys: &[KeyPair]) -> Result<Result<bool, StoreError>, redb::Error> {
+fn register(
+    transaction: &WriteTransaction,
+    keys: &[KeyPair],
+) -> Result<Result<bool, StoreError>, redb::Error> {
     let mut groups = transaction.open_table(GROUPS)?;
     let mut shares = transaction.open_table(SHARES)?;
     let mut is_changed = false;
@@ -282,8 +289,8 @@ fn register(transaction: &WriteTransaction, keys: &[KeyPair]) -> Result<Result<b
         match owner {
             Some(owner) if owner == number => {}
             Some(owner) => {
-                let stored = name_of(&groups, owner)?.unwrap_or_default();
-                let (share, asked) = (pair.share, pair.group);
+                let stored = Box::new(name_of(&groups, owner)?.unwrap_or_default());
+                let (share, asked) = (Box::new(pair.share), Box::new(pair.group));
                 return Ok(Err(StoreError::OtherGroup { share, stored, asked }));
             }
             None => {

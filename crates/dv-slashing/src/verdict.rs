@@ -22,7 +22,8 @@ use coxswain_dv_eth::protect::{Refusal, Verdict, Wall};
 /// How far the clock of this node may be behind those of the others, in slots and in epochs.
 pub const CLOCK_TOLERANCE: u64 = 1;
 
-/// What is out of the question for a key, whatever its rows say. It only ever rises.
+/// What is out of the question for a key, whatever its rows say. It only ever rises, and covers the source of each row
+/// whose target it covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Floor {
     /// No block of this slot or before.
@@ -149,7 +150,7 @@ impl Vote {
         is_future.then_some(Refusal::Future { now: wall.epoch })
     }
 
-    /// The first target that [`Self::among`] must see: a row above the floor has its source before its target, so what
+    /// The first target that [`Self::against`] must see: a row above the floor has its source before its target, so what
     /// is up to this source is neither surrounded nor surrounds.
     #[must_use]
     pub fn first_target(&self, floor: &Floor) -> u64 {
@@ -157,22 +158,21 @@ impl Vote {
         self.source.max(above_floor)
     }
 
-    /// The verdict after [`Self::alone`] left it open; `rows` have the targets from [`Self::first_target`] on.
+    /// What a row with another target says against it, after [`Self::alone`] left the verdict open. It is recorded if no
+    /// row from [`Self::first_target`] on says anything.
     #[must_use]
-    pub fn among(&self, rows: impl IntoIterator<Item = SignedAttestation>) -> Verdict {
-        for row in rows {
-            let (source_epoch, target) = (row.source, row.target);
-            if target == self.target {
-                return Verdict::Refused(Refusal::DoubleVote { target });
-            }
-            if self.source < source_epoch && target < self.target {
-                return Verdict::Refused(Refusal::Surrounds { source_epoch, target });
-            }
-            if source_epoch < self.source && self.target < target {
-                return Verdict::Refused(Refusal::Surrounded { source_epoch, target });
-            }
+    pub fn against(&self, row: &SignedAttestation) -> Option<Refusal> {
+        let (source_epoch, target) = (row.source, row.target);
+        if target == self.target {
+            return Some(Refusal::DoubleVote { target });
         }
-        Verdict::Recorded
+        if self.source < source_epoch && target < self.target {
+            return Some(Refusal::Surrounds { source_epoch, target });
+        }
+        if source_epoch < self.source && self.target < target {
+            return Some(Refusal::Surrounded { source_epoch, target });
+        }
+        None
     }
 }
 
@@ -215,7 +215,8 @@ mod tests {
         check_block(Some(6), None, (7, 1), "recorded");
         check_block(None, None, (1_001, 1), "recorded");
         check_block(None, None, (1_002, 1), "it is of the future: the clock says 1000");
-        check_block(Some(u64::MAX), None, (u64::MAX, 1), &format!("blocks up to slot {} are", u64::MAX).replace(" are", " are not signed any more"));
+        let last = format!("blocks up to slot {} are not signed any more", u64::MAX);
+        check_block(Some(u64::MAX), None, (u64::MAX, 1), &last);
     }
 
     fn row(source: u64, target: u64) -> SignedAttestation {
@@ -228,14 +229,17 @@ mod tests {
         let same = rows.iter().find(|row| row.1 == target).map(|(source, target)| row(*source, *target));
         let verdict = vote.alone(&floor, same.as_ref(), WALL).unwrap_or_else(|| {
             let first = vote.first_target(&floor);
-            vote.among(rows.iter().filter(|row| row.1 >= first).map(|(source, target)| row(*source, *target)))
+            let mut seen =
+                rows.iter().filter(|row| row.1 >= first).map(|(source, target)| row(*source, *target));
+            seen.find_map(|row| vote.against(&row)).map_or(Verdict::Recorded, Verdict::Refused)
         });
         assert_eq!(said(verdict), expected, "({source}, {target}) after {rows:?}");
     }
 
     #[test]
     fn a_target_has_one_vote_and_none_surrounds() {
-        let check = |rows: &[(u64, u64)], asked, expected: &str| check_vote(Floor::OPEN, rows, asked, expected);
+        let check =
+            |rows: &[(u64, u64)], asked, expected: &str| check_vote(Floor::OPEN, rows, asked, expected);
         check(&[], (0, 0), "recorded");
         check(&[], (3, 4), "recorded");
         check(&[], (4, 4), "its source is not before its target");
@@ -271,7 +275,10 @@ mod tests {
         assert_eq!(vote.alone(&Floor::at(999, 99), Some(&row(3, 4)), WALL), Some(Verdict::Again));
         let double = Some(Verdict::Refused(Refusal::DoubleVote { target: 4 }));
         assert_eq!(vote.alone(&Floor::OPEN, Some(&row(2, 4)), WALL), double);
-        assert_eq!(vote.alone(&Floor::OPEN, Some(&SignedAttestation { root: None, ..row(3, 4) }), WALL), double);
+        assert_eq!(
+            vote.alone(&Floor::OPEN, Some(&SignedAttestation { root: None, ..row(3, 4) }), WALL),
+            double
+        );
         assert_eq!(merge_roots(Some([1; 32]), Some([1; 32])), Some([1; 32]));
         assert_eq!(merge_roots(Some([1; 32]), Some([2; 32])), None);
         assert_eq!(merge_roots(None, Some([2; 32])), None);

@@ -2,7 +2,10 @@
 //!
 //! The tests start this program again, in a role that [`ROLE`] names.
 
-#![expect(clippy::print_stdout, reason = "a child process reports what it was told; a test that is skipped says so")]
+#![expect(
+    clippy::print_stdout,
+    reason = "a child process reports what it was told; a test that is skipped says so"
+)]
 
 #[path = "support/directories.rs"]
 mod directories;
@@ -38,9 +41,9 @@ fn main() -> ExitCode {
         Ok("read-only") => read_only(&directory),
         _ => {
             let trials = vec![
-                Trial::test("what_was_reported_outlives_a_kill", || Ok(kills())),
+                Trial::test("what_was_reported_outlives_a_kill", kills),
                 Trial::test("a_second_process_learns_who_has_the_store", two_processes),
-                Trial::test("nothing_is_reported_that_has_no_room", || Ok(size_limit())),
+                Trial::test("nothing_is_reported_that_has_no_room", size_limit),
                 Trial::test("a_full_disk_loses_nothing", || in_namespace("fill", "512k")),
                 Trial::test("a_disk_that_cannot_be_written_is_refused", || in_namespace("read-only", "4m")),
             ];
@@ -63,7 +66,7 @@ fn requests(call: u64) -> Vec<Request> {
             0 => block(1, at, 1),
             1 => attestation(1, at - 1, at, 1),
             2 => attestation(2, at - 1, at, 2),
-            _ => attestation(2, at - 2, at + 1, 2),
+            _ => attestation(2, at - 3, at + 1, 2),
         }
     };
     (0..AT_ONCE).map(one).collect()
@@ -79,16 +82,17 @@ fn role(name: &str, directory: &Path) -> Command {
     command
 }
 
-/// What a call was answered before is allowed again, and nothing else of it.
+/// What calls were answered before is allowed again, and nothing else of them.
 #[track_caller]
-fn check_kept(store: &Store, call: u64) {
-    let verdicts = ask(store, call).expect("answers");
+fn check_kept(store: &Store, calls: impl IntoIterator<Item = u64>) {
+    let requests: Vec<Request> = calls.into_iter().flat_map(requests).collect();
+    let verdicts = store.check_and_record(Signer::Share, &requests, WALL).expect("answers");
     for (number, verdict) in verdicts.iter().enumerate() {
         let is_kept = match number % 4 {
             3 => matches!(verdict, Verdict::Refused(_)),
             _ => *verdict == Verdict::Again,
         };
-        assert!(is_kept, "request {number} of call {call}: {verdict:?}");
+        assert!(is_kept, "{:?}: {verdict:?}", requests[number]);
     }
 }
 
@@ -136,7 +140,7 @@ fn fill(directory: &Path) -> ExitCode {
     let Some(room) = std::env::var_os("COXSWAIN_SLASHING_ROOM") else { return ExitCode::SUCCESS };
     assert!(Command::new("mount").arg("-o").arg(room).arg(directory).status().expect("mount").success());
     let store = open(directory);
-    (0..answered).for_each(|call| check_kept(&store, call));
+    check_kept(&store, 0..answered);
     ask(&store, answered + 1).expect("room again");
     println!("kept");
     ExitCode::SUCCESS
@@ -176,7 +180,7 @@ fn recorder(directory: &Path, first: u64) -> Recorder {
     Recorder { child, lines }
 }
 
-fn kills() {
+fn kills() -> Result<(), Failed> {
     const ROUNDS: u64 = 25;
     let dir = directories::directory();
     let mut next = 0;
@@ -192,18 +196,17 @@ fn kills() {
         for _ in 0..round * 2_000 {
             std::hint::spin_loop();
         }
-        recorder.child.kill().expect("killed");
-        recorder.child.wait().expect("ended");
+        recorder.child.kill()?;
+        recorder.child.wait()?;
         for line in recorder.lines.by_ref() {
             reported.insert(line.expect("text").parse().expect("a number"));
         }
         let store = open(dir.path());
-        for call in &reported {
-            check_kept(&store, *call);
-        }
+        check_kept(&store, reported.iter().copied());
         next = reported.last().map_or(0, |last| last + 1);
     }
     assert!(reported.len() as u64 > ROUNDS, "{} calls", reported.len());
+    Ok(())
 }
 
 fn two_processes() -> Result<(), Failed> {
@@ -222,22 +225,23 @@ fn two_processes() -> Result<(), Failed> {
 }
 
 /// A child whose files may not grow beyond a size.
-fn size_limit() {
+fn size_limit() -> Result<(), Failed> {
     let dir = directories::directory();
     let child = role("fill", dir.path());
     let mut shell = Command::new("sh");
     shell.args(["-c", r#"trap "" XFSZ; ulimit -f 400; exec "$0""#]).arg(child.get_program());
     shell.env(ROLE, "fill").env(DIRECTORY, dir.path()).stdout(Stdio::piped());
-    let output = shell.output().expect("a child");
+    let output = shell.output()?;
     assert!(output.status.success(), "{output:?}");
-    let text = String::from_utf8(output.stdout).expect("text");
+    let text = String::from_utf8(output.stdout)?;
     let mut lines = text.lines();
-    let answered: u64 = lines.next().expect("a line").parse().expect("a number");
+    let answered: u64 = lines.next().expect("a line").parse()?;
     let error = lines.next().expect("a line");
     assert!(error.starts_with("recording in the slashing store"), "{error}");
     let store = open(dir.path());
     assert!(answered > 10, "{answered}");
-    (0..answered).for_each(|call| check_kept(&store, call));
+    check_kept(&store, 0..answered);
+    Ok(())
 }
 
 /// A child with a small disk of its own, which needs the rights to mount.

@@ -70,7 +70,8 @@ fn what_was_recorded_outlives_the_process() {
 #[test]
 fn the_two_ledgers_are_apart() {
     let (_dir, store) = fresh();
-    let ask = |signer, root| store.check_and_record(signer, &[block(1, 7, root)], WALL).expect("an answer")[0];
+    let ask =
+        |signer, root| store.check_and_record(signer, &[block(1, 7, root)], WALL).expect("an answer")[0];
     assert_eq!(ask(Signer::Share, 1), Verdict::Recorded);
     assert_eq!(ask(Signer::Group, 2), Verdict::Recorded);
     assert_eq!(ask(Signer::Group, 1), Verdict::Refused(Refusal::DoubleBlock { slot: 7 }));
@@ -172,7 +173,11 @@ fn what_is_pruned_is_not_signed_again() {
 }
 
 /// An interchange with one key.
-fn history(key: Bytes48, blocks: &[(u64, Option<u8>)], attestations: &[(u64, u64, Option<u8>)]) -> Interchange {
+fn history(
+    key: Bytes48,
+    blocks: &[(u64, Option<u8>)],
+    attestations: &[(u64, u64, Option<u8>)],
+) -> Interchange {
     let root = |byte: Option<u8>| byte.map(|byte| [byte; 32]);
     let blocks = blocks.iter().map(|(slot, byte)| SignedBlock { slot: *slot, root: root(*byte) });
     let attestations = attestations.iter().map(|(source, target, byte)| SignedAttestation {
@@ -248,6 +253,23 @@ fn what_two_histories_tell_differently_is_not_signed_again() {
     assert_eq!(ask(&store, block(1, 8, 1)), Verdict::Again);
 }
 
+/// A row whose target is covered from elsewhere still must not be surrounded.
+#[test]
+fn a_floor_covers_the_sources_of_its_rows() {
+    let (_dir, store) = fresh();
+    ask(&store, attestation(1, 7, 8, 1));
+    store.import(&history(group(1), &[], &[(0, 8, None)]), Strangers::Refuse).expect("imported");
+    let surrounds = Verdict::Refused(Refusal::OldSource { lowest: 7 });
+    assert_eq!(ask(&store, attestation(1, 6, 13, 1)), surrounds);
+    assert_eq!(ask(&store, attestation(1, 7, 13, 1)), Verdict::Recorded);
+    store.raise(&[group(1)], Floor { targets_to: Some(13), ..Floor::OPEN }).expect("raised");
+    ask(&store, attestation(1, 20, 21, 1));
+    store.raise(&[group(1)], Floor { targets_to: Some(30), ..Floor::OPEN }).expect("raised");
+    assert_eq!(ask(&store, attestation(1, 19, 31, 1)), Verdict::Refused(Refusal::OldSource { lowest: 20 }));
+    let exported = store.export_for(&store.groups()).expect("exported");
+    assert_eq!(exported, history(group(1), &[], &[(20, 30, None)]));
+}
+
 #[test]
 fn what_is_exported_refuses_what_the_store_refuses() {
     let (_dir, store) = fresh();
@@ -281,7 +303,10 @@ fn a_history_is_handed_over_once() {
     let old = Store::inspect(&file(&dir), &settings([1])).expect("to read");
     assert_eq!(old.handed_over_to(), Some(to.display().to_string().as_str()));
     assert_eq!(old.summary().expect("read")[0].ledgers[0].blocks, 1);
-    assert!(matches!(old.hand_over(&dir.path().join("x/y"), &reshared, floor), Err(StoreError::HandedOver { .. })));
+    assert!(matches!(
+        old.hand_over(&dir.path().join("x/y"), &reshared, floor),
+        Err(StoreError::HandedOver { .. })
+    ));
     assert!(matches!(old.hand_over(&to, &reshared, floor), Err(StoreError::Exists { .. })));
     let new = Store::open(&to, &reshared).expect("the new store");
     assert_eq!(new.floor(Signer::Group, &group(1)).expect("read"), Some(floor));

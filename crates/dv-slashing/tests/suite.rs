@@ -79,7 +79,7 @@ struct Counts {
 }
 
 /// Runs a case; entries are imported under the names of groups or of shares.
-fn run(case: &Case, signer: Signer, are_shares: bool, counts: &mut Counts) {
+fn run(case: &Case, signer: Signer, named: fn(Bytes48) -> Bytes48, counts: &mut Counts) {
     let dir = directories::directory();
     let text = serde_json::to_string(&case.steps.iter().map(|step| &step.interchange).collect::<Vec<_>>());
     let text = text.expect("JSON");
@@ -92,9 +92,7 @@ fn run(case: &Case, signer: Signer, are_shares: bool, counts: &mut Counts) {
         counts.steps += 1;
         let text = serde_json::to_vec(&step.interchange).expect("JSON");
         let mut history = Interchange::parse(&text).expect("a history");
-        if are_shares {
-            history.entries.iter_mut().for_each(|entry| entry.key = share_of(entry.key));
-        }
+        history.entries.iter_mut().for_each(|entry| entry.key = named(entry.key));
         let imported = store.import(&history, Strangers::Refuse);
         assert_eq!(imported.is_ok(), step.should_succeed, "{}: {imported:?}", case.name);
         assert!(imported.is_ok() || matches!(imported, Err(ImportError::OtherChain { .. })));
@@ -130,9 +128,9 @@ fn the_suite_of_eip_3076() {
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let text = std::fs::read(entry.expect("an entry").path()).expect("a file");
         let case: Case = serde_json::from_slice(&text).expect("a case");
-        run(&case, Signer::Share, false, &mut counts[0]);
-        run(&case, Signer::Group, false, &mut counts[1]);
-        run(&case, Signer::Share, true, &mut counts[2]);
+        run(&case, Signer::Share, |group| group, &mut counts[0]);
+        run(&case, Signer::Group, |group| group, &mut counts[1]);
+        run(&case, Signer::Share, share_of, &mut counts[2]);
         cases += 1;
     }
     assert_eq!(cases, 38);

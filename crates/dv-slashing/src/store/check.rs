@@ -61,7 +61,7 @@ impl Store {
                 let stored = ledger.attestation(group, target)?;
                 let verdict = match vote.alone(&floor, stored.as_ref(), wall) {
                     Some(verdict) => verdict,
-                    None => vote.among(ledger.attestations_from(group, vote.first_target(&floor))?),
+                    None => ledger.among(group, &vote, &floor)?,
                 };
                 if verdict == Verdict::Recorded {
                     ledger.put_attestation(group, &SignedAttestation { source, target, root: Some(root) })?;

@@ -80,14 +80,16 @@ pub enum StoreError {
         known: u64,
     },
     /// A share belongs to another group already.
-    #[error("the share {share} is of the group {stored} in the slashing store, and of {asked} in the cluster lock")]
+    #[error(
+        "the share {share} is of the group {stored} in the slashing store, and of {asked} in the cluster lock"
+    )]
     OtherGroup {
         /// The share.
-        share: Bytes48,
+        share: Box<Bytes48>,
         /// The group in the file.
-        stored: Bytes48,
+        stored: Box<Bytes48>,
         /// The group that was asked for.
-        asked: Bytes48,
+        asked: Box<Bytes48>,
     },
     /// It was handed over to another directory, and signs nothing any more.
     #[error("the slashing store {} was handed over to {to}", path.display())]
@@ -140,9 +142,13 @@ impl StoreError {
     pub fn next(&self) -> &'static str {
         match self {
             StoreError::Io { source, .. } => match source.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room there and start again",
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    "make room there and start again"
+                }
                 io::ErrorKind::PermissionDenied => "check who owns the directory and its mode",
-                io::ErrorKind::ReadOnlyFilesystem => "the file system is mounted read-only: choose another directory",
+                io::ErrorKind::ReadOnlyFilesystem => {
+                    "the file system is mounted read-only: choose another directory"
+                }
                 _ => "check the disk and the directory, and start again",
             },
             StoreError::Disk(_) => "put the store on a disk of this machine",
@@ -157,7 +163,9 @@ impl StoreError {
                 "put the latest file back; if it is lost, import an interchange into a new store, or start a new one with a watermark"
             }
             StoreError::OtherGroup { .. } => "check that the store and the cluster lock are of one cluster",
-            StoreError::HandedOver { .. } => "use the directory that has its history now; the old one never signs again",
+            StoreError::HandedOver { .. } => {
+                "use the directory that has its history now; the old one never signs again"
+            }
             StoreError::Exists { .. } => "nothing was changed; choose another directory",
             StoreError::TooMany { .. } => "send fewer at once",
             StoreError::Transaction { .. } => "check the disk, and start again: until then nothing is signed",

@@ -44,7 +44,9 @@ pub struct Imported {
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
     /// It is of another chain.
-    #[error("the interchange is of the chain with genesis_validators_root {found}, and the store of {expected}")]
+    #[error(
+        "the interchange is of the chain with genesis_validators_root {found}, and the store of {expected}"
+    )]
     OtherChain {
         /// The root in the interchange.
         found: Bytes32,
@@ -137,28 +139,30 @@ impl Store {
 /// Adds an entry to a ledger.
 fn take(ledger: &mut Ledger<'_>, signer: Signer, found: Known, entry: &Entry) -> Result<(), redb::Error> {
     let group = found.number;
-    let mut floor = ledger.floor(group)?.unwrap_or(Floor::OPEN);
+    let before = ledger.floor(group)?.unwrap_or(Floor::OPEN);
+    let mut floor = before;
     let has_rows = signer == Signer::Share || found.signer == Signer::Group;
     for block in &entry.blocks {
         floor = floor.with_block(block);
         if has_rows {
-            ledger.merge_block(group, block)?;
+            ledger.merge_block(group, &before, block)?;
         }
     }
     for attestation in &entry.attestations {
         floor = floor.with_attestation(attestation);
         if has_rows {
-            ledger.merge_attestation(group, attestation)?;
+            ledger.merge_attestation(group, &before, attestation)?;
         }
     }
-    ledger.set_floor(group, &floor)
+    ledger.raise_floor(group, floor)
 }
 
 fn report<'e>(entries: impl Iterator<Item = &'e Entry>) -> Imported {
     let mut imported = Imported::default();
     let mut has_records: BTreeMap<Bytes48, bool> = BTreeMap::new();
     for entry in entries {
-        *has_records.entry(entry.key).or_default() |= !(entry.blocks.is_empty() && entry.attestations.is_empty());
+        *has_records.entry(entry.key).or_default() |=
+            !(entry.blocks.is_empty() && entry.attestations.is_empty());
         imported.blocks += entry.blocks.len() as u64;
         imported.attestations += entry.attestations.len() as u64;
         let slots = entry.blocks.iter().map(|block| block.slot);
@@ -222,6 +226,7 @@ fn covering(floor: &Floor) -> (Option<SignedBlock>, Option<SignedAttestation>) {
     let block = floor.blocks_to.map(|slot| SignedBlock { slot, root: None });
     let source = floor.sources_below;
     // A record whose source is after its target is refused by some programs; a higher target covers more.
-    let attestation = floor.targets_to.map(|target| SignedAttestation { source, target: target.max(source), root: None });
+    let attestation =
+        floor.targets_to.map(|target| SignedAttestation { source, target: target.max(source), root: None });
     (block, attestation)
 }

@@ -131,7 +131,9 @@ fn refused(path: &Path, error: DatabaseError) -> StoreError {
 pub(super) fn create_part(path: &Path) -> Result<(Database, PathBuf), StoreError> {
     let part = beside(path, ".part");
     match fs::remove_file(&part) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_error("removing", &part)(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(io_error("removing", &part)(error));
+        }
         Ok(()) | Err(_) => {}
     }
     let made = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&part);

@@ -114,8 +114,7 @@ fn raise_all(transaction: &WriteTransaction, floor: Floor) -> Result<(), redb::E
     for signer in LEDGERS {
         let mut ledger = Ledger::open(transaction, signer)?;
         for group in &numbers {
-            let raised = ledger.floor(*group)?.map_or(floor, |stored| stored.join(floor));
-            ledger.set_floor(*group, &raised)?;
+            ledger.raise_floor(*group, floor)?;
         }
     }
     Ok(())

@@ -66,7 +66,7 @@ fn prune(ledger: &mut Ledger<'_>, group: u32, before: Wall, pruned: &mut Pruned)
         pruned.attestations += 1;
     }
     if raised != floor {
-        ledger.set_floor(group, &raised)?;
+        ledger.raise_floor(group, raised)?;
     }
     Ok(())
 }

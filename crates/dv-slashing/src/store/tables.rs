@@ -1,10 +1,10 @@
 //! The tables of the database.
 
 use coxswain_dv_eth::Root;
-use coxswain_dv_eth::protect::Signer;
+use coxswain_dv_eth::protect::{Signer, Verdict};
 use redb::{ReadableTable, Table, TableDefinition, WriteTransaction};
 
-use crate::verdict::{Floor, SignedAttestation, SignedBlock, merge_roots};
+use crate::verdict::{Floor, SignedAttestation, SignedBlock, Vote, merge_roots};
 
 /// What the file is; see [`FORMAT_NAME`] and the names after it.
 pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
@@ -17,7 +17,8 @@ pub(super) const FLOORS: TableDefinition<'_, (u8, u32), FloorRow> = TableDefinit
 /// Ledger, group, slot → signing root.
 pub(super) const BLOCKS: TableDefinition<'_, Place, BlockRow> = TableDefinition::new("blocks");
 /// Ledger, group, target → source, signing root.
-pub(super) const ATTESTATIONS: TableDefinition<'_, Place, AttestationRow> = TableDefinition::new("attestations");
+pub(super) const ATTESTATIONS: TableDefinition<'_, Place, AttestationRow> =
+    TableDefinition::new("attestations");
 
 pub(super) type FloorRow = (Option<u64>, u64, Option<u64>);
 pub(super) type Place = (u8, u32, u64);
@@ -68,7 +69,19 @@ impl<'t> Ledger<'t> {
         floor(&self.floors, self.ledger, group)
     }
 
-    pub(super) fn set_floor(&mut self, group: u32, floor: &Floor) -> Result<(), redb::Error> {
+    /// Raises a floor; where there is none, the group starts with this one. A row whose target it covers is covered
+    /// wholly then, with its source: the verdict does not look at it any more.
+    pub(super) fn raise_floor(&mut self, group: u32, floor: Floor) -> Result<(), redb::Error> {
+        let before = self.floor(group)?;
+        let mut floor = floor.join(before.unwrap_or(Floor::OPEN));
+        let first =
+            before.and_then(|before| before.targets_to).map_or(0, |covered| covered.saturating_add(1));
+        if let Some(last) = floor.targets_to.filter(|last| first <= *last) {
+            for entry in self.attestations.range((self.ledger, group, first)..=(self.ledger, group, last))? {
+                let (place, row) = entry?;
+                floor = floor.with_attestation(&attestation_of(place.value().2, row.value()));
+            }
+        }
         let row = (floor.blocks_to, floor.sources_below, floor.targets_to);
         self.floors.insert((self.ledger, group), row)?;
         Ok(())
@@ -84,23 +97,25 @@ impl<'t> Ledger<'t> {
         Ok(())
     }
 
-    pub(super) fn attestation(&self, group: u32, target: u64) -> Result<Option<SignedAttestation>, redb::Error> {
+    pub(super) fn attestation(
+        &self,
+        group: u32,
+        target: u64,
+    ) -> Result<Option<SignedAttestation>, redb::Error> {
         let found = self.attestations.get((self.ledger, group, target))?;
         Ok(found.map(|row| attestation_of(target, row.value())))
     }
 
-    pub(super) fn attestations_from(
-        &self,
-        group: u32,
-        first_target: u64,
-    ) -> Result<Vec<SignedAttestation>, redb::Error> {
-        let range = (self.ledger, group, first_target)..=(self.ledger, group, u64::MAX);
-        let mut rows = Vec::new();
+    /// The verdict on an attestation among those with other targets.
+    pub(super) fn among(&self, group: u32, vote: &Vote, floor: &Floor) -> Result<Verdict, redb::Error> {
+        let range = (self.ledger, group, vote.first_target(floor))..=(self.ledger, group, u64::MAX);
         for entry in self.attestations.range(range)? {
             let (place, row) = entry?;
-            rows.push(attestation_of(place.value().2, row.value()));
+            if let Some(refusal) = vote.against(&attestation_of(place.value().2, row.value())) {
+                return Ok(Verdict::Refused(refusal));
+            }
         }
-        Ok(rows)
+        Ok(Verdict::Recorded)
     }
 
     pub(super) fn put_attestation(
@@ -113,19 +128,27 @@ impl<'t> Ledger<'t> {
         Ok(())
     }
 
-    /// Adds a block of another history. The floor must cover it: it may contradict what is here.
-    pub(super) fn merge_block(&mut self, group: u32, block: &SignedBlock) -> Result<(), redb::Error> {
+    /// Adds a block of another history. The floor must cover it afterwards: it may contradict what is here. One that was
+    /// covered `before` has no root: another block of its slot may have been forgotten.
+    pub(super) fn merge_block(
+        &mut self,
+        group: u32,
+        before: &Floor,
+        block: &SignedBlock,
+    ) -> Result<(), redb::Error> {
         let merged = match self.block(group, block.slot)? {
             Some(stored) => SignedBlock { root: merge_roots(stored.root, block.root), ..stored },
+            None if before.blocks_to >= Some(block.slot) => SignedBlock { root: None, ..*block },
             None => *block,
         };
         self.put_block(group, &merged)
     }
 
-    /// Adds an attestation of another history. The floor must cover it: it may contradict what is here.
+    /// Adds an attestation of another history, as [`Self::merge_block`] does.
     pub(super) fn merge_attestation(
         &mut self,
         group: u32,
+        before: &Floor,
         attestation: &SignedAttestation,
     ) -> Result<(), redb::Error> {
         let merged = match self.attestation(group, attestation.target)? {
@@ -135,6 +158,9 @@ impl<'t> Ledger<'t> {
             Some(stored) => {
                 let source = stored.source.max(attestation.source);
                 SignedAttestation { source, root: None, ..stored }
+            }
+            None if before.targets_to >= Some(attestation.target) => {
+                SignedAttestation { root: None, ..*attestation }
             }
             None => *attestation,
         };

@@ -1,8 +1,10 @@
 //! Where histories begin, and what there is of them.
 
+use std::collections::BTreeMap;
+
 use coxswain_dv_eth::bytes::Bytes48;
 use coxswain_dv_eth::protect::Signer;
-use redb::{ReadableDatabase as _, ReadableTable as _};
+use redb::{ReadTransaction, ReadableDatabase as _, ReadableTable as _};
 
 use super::tables::{self, ATTESTATIONS, BLOCKS, FLOORS, GROUPS, LEDGERS, Ledger, SHARES, number};
 use super::{Store, StoreError};
@@ -102,8 +104,7 @@ impl Store {
             for signer in LEDGERS {
                 let mut ledger = Ledger::open(&transaction, signer)?;
                 for group in groups.iter().filter_map(|group| self.groups.get(group)) {
-                    let raised = ledger.floor(*group)?.map_or(floor, |stored| stored.join(floor));
-                    ledger.set_floor(*group, &raised)?;
+                    ledger.raise_floor(*group, floor)?;
                 }
             }
             Ok(())
@@ -117,44 +118,22 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn summary(&self) -> Result<Vec<KeySummary>, StoreError> {
-        let each = self.groups.iter().map(|(group, number)| self.summary_of(*group, *number));
-        each.collect::<Result<_, _>>().map_err(self.failed("reading"))
-    }
-
-    fn summary_of(&self, group: Bytes48, id: u32) -> Result<KeySummary, redb::Error> {
-        let transaction = self.database.begin_read()?;
-        let floors = transaction.open_table(FLOORS)?;
-        let blocks = transaction.open_table(BLOCKS)?;
-        let attestations = transaction.open_table(ATTESTATIONS)?;
-        let ledger = |signer| -> Result<LedgerSummary, redb::Error> {
-            let ledger = number(signer);
-            let range = (ledger, id, 0)..=(ledger, id, u64::MAX);
-            let mut last_slot = None;
-            let mut count = 0;
-            for entry in blocks.range(range.clone())? {
-                (count, last_slot) = (count + 1, Some(entry?.0.value().2));
+        let read = || -> Result<Vec<KeySummary>, redb::Error> {
+            let transaction = self.database.begin_read()?;
+            let mut shares: BTreeMap<u32, Vec<Bytes48>> = BTreeMap::new();
+            for entry in transaction.open_table(SHARES)?.iter()? {
+                let (share, owner) = entry?;
+                shares.entry(owner.value()).or_default().push(Bytes48::from(*share.value()));
             }
-            let mut last_target = None;
-            let mut attestation_count = 0;
-            for entry in attestations.range(range)? {
-                (attestation_count, last_target) = (attestation_count + 1, Some(entry?.0.value().2));
+            let mut summary = Vec::new();
+            for (group, number) in &self.groups {
+                let [share, of_group] = LEDGERS.map(|signer| summarise(&transaction, signer, *number));
+                let shares = shares.remove(number).unwrap_or_default();
+                summary.push(KeySummary { group: *group, shares, ledgers: [share?, of_group?] });
             }
-            Ok(LedgerSummary {
-                floor: tables::floor(&floors, ledger, id)?,
-                blocks: count,
-                last_slot,
-                attestations: attestation_count,
-                last_target,
-            })
+            Ok(summary)
         };
-        let mut shares = Vec::new();
-        for entry in transaction.open_table(SHARES)?.iter()? {
-            let (share, owner) = entry?;
-            if owner.value() == id {
-                shares.push(Bytes48::from(*share.value()));
-            }
-        }
-        Ok(KeySummary { group, shares, ledgers: [ledger(Signer::Share)?, ledger(Signer::Group)?] })
+        read().map_err(self.failed("reading"))
     }
 
     /// The number of a public key: of a group, or of a share that is or was a group's.
@@ -170,6 +149,31 @@ impl Store {
         let found = shares.get(&key.0)?;
         Ok(found.map(|group| Known { number: group.value(), signer: Signer::Share }))
     }
+}
+
+fn summarise(
+    transaction: &ReadTransaction,
+    signer: Signer,
+    group: u32,
+) -> Result<LedgerSummary, redb::Error> {
+    let ledger = number(signer);
+    let range = (ledger, group, 0)..=(ledger, group, u64::MAX);
+    let mut summary = LedgerSummary {
+        floor: tables::floor(&transaction.open_table(FLOORS)?, ledger, group)?,
+        blocks: 0,
+        last_slot: None,
+        attestations: 0,
+        last_target: None,
+    };
+    for entry in transaction.open_table(BLOCKS)?.range(range.clone())? {
+        summary.last_slot = Some(entry?.0.value().2);
+        summary.blocks += 1;
+    }
+    for entry in transaction.open_table(ATTESTATIONS)?.range(range)? {
+        summary.last_target = Some(entry?.0.value().2);
+        summary.attestations += 1;
+    }
+    Ok(summary)
 }
 
 /// A public key that the store knows.
