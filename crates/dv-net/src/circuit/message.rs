@@ -1,5 +1,6 @@
 //! What is said to relays: RESERVE and CONNECT on a hop stream, and the answer on a stop stream.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use libp2p::PeerId;
@@ -35,6 +36,9 @@ pub enum CircuitError {
     /// The host is gone.
     #[error("the network of this node has ended")]
     Closed,
+    /// It is from somebody who is no peer.
+    #[error("{0} is no peer of this cluster")]
+    Stranger(PeerId),
     /// Nothing came back.
     #[error("the relay did not answer in time")]
     Slow,
@@ -48,13 +52,14 @@ impl CircuitError {
 }
 
 const OK: i32 = 100;
+const DENIED: i32 = 202;
 const NO_RESERVATION: i32 = 204;
 
 fn status_text(status: i32) -> String {
     match status {
         200 => "no reservation is given".into(),
         201 => "its limits are reached".into(),
-        202 => "permission denied".into(),
+        DENIED => "permission denied".into(),
         203 => "it cannot reach the peer".into(),
         NO_RESERVATION => "the peer has no reservation".into(),
         400 => "it did not understand the message".into(),
@@ -145,17 +150,38 @@ pub(crate) async fn connect(mut stream: Stream, peer: PeerId) -> Result<Stream, 
     }
 }
 
-/// Takes a connection that a relay brings: who it is from, and the stream that becomes it.
-pub(crate) async fn accept(mut stream: Stream) -> Result<(PeerId, Stream), CircuitError> {
-    let bytes = frame::read(&mut stream, MAX_BYTES).await?;
+/// Takes a connection that a relay brings from one of these: who it is from, and the stream that becomes it. One from a
+/// stranger is refused here, before there is a handshake.
+pub(crate) async fn accept(
+    mut stream: Stream,
+    members: &BTreeSet<PeerId>,
+) -> Result<(PeerId, Stream), CircuitError> {
+    match read_stop(&mut stream).await {
+        Ok(peer) if members.contains(&peer) => {
+            let answer = StopMessage { kind: STOP_STATUS, status: Some(OK), ..StopMessage::default() };
+            frame::write(&mut stream, &answer.encode_to_vec()).await?;
+            Ok((peer, stream))
+        }
+        Ok(stranger) => {
+            let answer = StopMessage { kind: STOP_STATUS, status: Some(DENIED), ..StopMessage::default() };
+            frame::write(&mut stream, &answer.encode_to_vec()).await?;
+            frame::finish(stream).await;
+            Err(CircuitError::Stranger(stranger))
+        }
+        Err(error) => {
+            frame::finish(stream).await;
+            Err(error)
+        }
+    }
+}
+
+async fn read_stop(stream: &mut Stream) -> Result<PeerId, CircuitError> {
+    let bytes = frame::read(stream, MAX_BYTES).await?;
     let message =
         StopMessage::decode(bytes.as_slice()).map_err(|_| CircuitError::Answer("it is no stop message"))?;
     if message.kind != STOP_CONNECT {
         return Err(CircuitError::Answer("it is no connection"));
     }
     let peer = message.peer.ok_or(CircuitError::Answer("it names no peer"))?;
-    let peer = PeerId::from_bytes(&peer.id).map_err(|_| CircuitError::Answer("its peer is no peer id"))?;
-    let answer = StopMessage { kind: STOP_STATUS, status: Some(OK), ..StopMessage::default() };
-    frame::write(&mut stream, &answer.encode_to_vec()).await?;
-    Ok((peer, stream))
+    PeerId::from_bytes(&peer.id).map_err(|_| CircuitError::Answer("its peer is no peer id"))
 }
