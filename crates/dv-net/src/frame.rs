@@ -262,4 +262,29 @@ mod tests {
         promised.extend_from_slice(&[1, 2, 3]);
         assert!(matches!(read_all(&promised, 128 << 20), Err(FrameError::Ended)));
     }
+
+    /// What is not whole yet takes room; a message that is larger than what is left waits for it.
+    #[test]
+    fn messages_share_room() {
+        let mut bytes = Vec::new();
+        futures::executor::block_on(write(&mut bytes, &[7; 100_000])).unwrap();
+        let room = Semaphore::new(150_000);
+        let (first, taken) =
+            futures::executor::block_on(read_within(&mut Cursor::new(bytes.clone()), 1 << 20, &room))
+                .unwrap();
+        assert_eq!((first.len(), room.available_permits()), (100_000, 50_000));
+        let mut second = Cursor::new(bytes.clone());
+        let mut waiting = Box::pin(read_within(&mut second, 1 << 20, &room));
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(waiting.as_mut().poll(&mut cx).is_pending());
+        drop(taken);
+        let (second, taken) = futures::executor::block_on(waiting).unwrap();
+        assert_eq!((second.len(), room.available_permits()), (100_000, 50_000));
+        drop(taken);
+        // A promise takes room for what has come, and gives it back.
+        let broken =
+            futures::executor::block_on(read_within(&mut Cursor::new(&bytes[..1000]), 1 << 20, &room));
+        assert!(matches!(broken, Err(FrameError::Ended)));
+        assert_eq!(room.available_permits(), 150_000);
+    }
 }

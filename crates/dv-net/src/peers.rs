@@ -397,3 +397,49 @@ impl Peers {
         self.relays.iter().filter(|relay| relay.reserved_until.is_some_and(|until| until > now)).count()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(port: u16) -> Vec<Multiaddr> {
+        vec![format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap()]
+    }
+
+    fn resolved(relay: usize, id: PeerId) -> Event {
+        Event::Resolved { relay, id, addresses: address(1) }
+    }
+
+    #[test]
+    fn a_relay_that_is_somebody_else_now_is_left() {
+        let [me, peer, old, new] = std::array::from_fn(|_| PeerId::random());
+        let mut peers = Peers::new(me, &[me, peer], 2);
+        let at = Duration::from_secs;
+        assert_eq!(peers.step(at(0), resolved(0, old)), [Effect::Dial(old, address(1))]);
+        peers.step(at(1), Event::Connected { peer: old, via: Via::Direct });
+        assert!(peers.is_relay(&old) && !peers.is_relay(&new));
+        assert_eq!(peers.step(at(2), resolved(0, old)), []);
+        let effects = peers.step(at(3), resolved(0, new));
+        assert_eq!(effects, [Effect::Dial(new, address(1)), Effect::Leave(old)]);
+        assert!(!peers.is_relay(&old) && peers.is_relay(&new));
+        // What closes then is no connection to the new one.
+        peers.step(at(4), Event::Connected { peer: new, via: Via::Direct });
+        peers.step(at(5), Event::Closed { peer: old, via: Via::Direct });
+        assert_eq!(peers.relays(at(5))[0].connections, 1);
+    }
+
+    #[test]
+    fn a_relay_that_is_still_of_use_is_not_left() {
+        let [me, peer, old, new] = std::array::from_fn(|_| PeerId::random());
+        let mut peers = Peers::new(me, &[me, peer], 3);
+        let at = Duration::from_secs;
+        for (relay, id) in [(0, old), (1, old), (2, peer)] {
+            peers.step(at(0), resolved(relay, id));
+        }
+        for relay in [0, 2] {
+            let effects = peers.step(at(1), resolved(relay, new));
+            assert!(!effects.iter().any(|effect| matches!(effect, Effect::Leave(_))), "{effects:?}");
+        }
+        assert!(peers.step(at(2), resolved(1, new)).contains(&Effect::Leave(old)));
+    }
+}
