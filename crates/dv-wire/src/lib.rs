@@ -8,6 +8,7 @@
 //!
 //! peerinfo   what a node says of itself      parsigex   partial signatures
 //! priority   what a cluster would rather do  qbft       consensus
+//! priority_result   what it comes to
 //! sync       barriers of a ceremony          broadcast  reliable broadcast, and the hashes that are signed
 //! frost      rounds of FROST                 pedersen   bundles of Pedersen
 //! node_sig   signatures of the new lock           unsigned   what consensus decides, and its root
@@ -43,6 +44,7 @@ pub mod peer;
 pub mod peerinfo;
 pub mod preferences;
 pub mod priority;
+pub mod priority_result;
 pub mod protocol;
 pub mod qbft;
 pub mod relay;

@@ -25,6 +25,7 @@ use coxswain_dv_wire::peerinfo::PeerInfo;
 use coxswain_dv_wire::priority::{
     Duty, PriorityMsg, PriorityResult, PriorityScoredResult, PriorityTopicProposal, PriorityTopicResult,
 };
+use coxswain_dv_wire::priority_result::{Agreed, result_of};
 use coxswain_dv_wire::qbft::{QbftConsensusMsg, QbftMsg};
 use coxswain_dv_wire::relay::{RelaySource, read_answer};
 use coxswain_dv_wire::sync::{MsgSync, MsgSyncResponse};
@@ -184,6 +185,15 @@ fn messages_of_a_running_cluster() {
             check::<PriorityMsg>(bytes);
             check::<PriorityResult>(bytes);
             check::<QbftConsensusMsg>(bytes);
+            if let Ok(result) = decode::<PriorityResult>(bytes, LIMIT) {
+                let agreed = Agreed::read(&result);
+                let texts = agreed.versions.len() + agreed.protocols.len() + agreed.proposals.len();
+                assert!(texts <= result.topics.iter().map(|topic| topic.priorities.len()).sum::<usize>() * 3);
+                if let Ok(computed) = result_of(&result.msgs, 1) {
+                    assert_eq!(computed.msgs, result.msgs);
+                    assert!(computed.topics.len() <= result.msgs.iter().map(|one| one.topics.len()).sum());
+                }
+            }
             if let Ok(message) = decode::<ParSigExMsg>(bytes, LIMIT) {
                 for entry in message.data_set.unwrap_or_default().set {
                     let data = entry.value.unwrap_or_default();
