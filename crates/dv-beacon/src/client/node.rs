@@ -252,21 +252,21 @@ fn build(
     address: &Address,
     with: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
 ) -> Result<reqwest::Client, String> {
-    let builder = || {
-        let builder = reqwest::Client::builder()
-            .user_agent(concat!("coxswain/", env!("CARGO_PKG_VERSION")))
-            .referer(false)
-            // Headers that operators give are for the node they name.
-            .redirect(redirect::Policy::none())
-            .connect_timeout(CONNECT)
-            .pool_idle_timeout(POOL_IDLE);
-        with(if address.is_loopback() { builder.no_proxy() } else { builder })
-    };
-    let built = match builder().build() {
-        // A machine without certificates of authorities can still speak HTTP without TLS.
-        Err(_) if !address.is_tls() => builder().tls_certs_only([]).build(),
-        other => other,
-    };
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("coxswain/", env!("CARGO_PKG_VERSION")))
+        .referer(false)
+        // Headers that operators give are for the node they name.
+        .redirect(redirect::Policy::none())
+        .connect_timeout(CONNECT)
+        .pool_idle_timeout(POOL_IDLE);
+    if address.is_loopback() {
+        builder = builder.no_proxy();
+    }
+    if !address.is_tls() {
+        // The system's authorities are read for nothing, and some machines have none.
+        builder = builder.tls_certs_only([]);
+    }
+    let built = with(builder).build();
     built.map_err(|error| format!("no HTTP client for {address}: {}", root_cause(error)))
 }
 
