@@ -630,8 +630,8 @@ async fn the_chain_is_read_once() {
     assert_eq!(chain.forks.at(1), Fork::Deneb);
     assert_eq!(chain.forks.at(u64::MAX - 1), Fork::Electra, "Fulu is not planned");
     assert_eq!(chain.forks.version(Fork::Electra).to_string(), "0x05000001");
-    assert_eq!(config.genesis_fork_version.to_string(), "0x00000001");
-    assert_eq!(config.spec["PRESET_BASE"], "mainnet");
+    assert_eq!(config.genesis.genesis_fork_version.to_string(), "0x00000001");
+    assert_eq!(config.spec.text("PRESET_BASE"), Some("mainnet"));
     assert_eq!(backends.config().await.as_ref(), Ok(&config));
     assert_eq!(node.seen().len(), 2);
     // Attestations before Electra now go with their own fork.
@@ -652,6 +652,7 @@ async fn a_configuration_that_cannot_be_is_refused() {
         ("DENEB_FORK_VERSION", "0x04"),
         ("DENEB_FORK_EPOCH", "-1"),
         ("SLOT_DURATION_MS", "0"),
+        ("SYNC_COMMITTEE_SIZE", "32"),
     ] {
         let mut spec = spec();
         spec["data"][key] = json!(value);

@@ -185,34 +185,23 @@ async fn follow(node: &Node, mut response: Response, told: &Told, heard: &mut us
     }
 }
 
-/// The fields that are looked at.
-#[derive(Deserialize)]
-struct Document {
-    #[serde(with = "serde_text")]
-    slot: u64,
-    block: Option<Bytes32>,
-    depth: Option<String>,
-}
-
-/// A number in quotes.
-mod serde_text {
-    use serde::de::Error as _;
-    use serde::{Deserialize as _, Deserializer};
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
-        String::deserialize(from)?.parse().map_err(D::Error::custom)
-    }
-}
-
 /// An event that is understood; others are left out.
 fn read(message: &Message) -> Option<News> {
-    let document: Document = serde_json::from_str(&message.data).ok()?;
-    let slot = document.slot;
-    match message.event.as_str() {
-        "head" => Some(News::Chain(ChainEvent::Head { slot, block: document.block? })),
-        "chain_reorg" => Some(News::Chain(ChainEvent::Reorg { slot, depth: document.depth?.parse().ok()? })),
-        "block_gossip" => Some(News::Gossip { slot, block: document.block? }),
-        "block" => Some(News::Imported { slot, block: document.block? }),
+    /// The fields of events of blocks that are looked at.
+    #[derive(Deserialize)]
+    struct Document {
+        slot: String,
+        block: Bytes32,
+    }
+    let topic = message.event.as_str();
+    if let Some(event) = ChainEvent::read(topic, message.data.as_bytes()) {
+        return Some(News::Chain(event));
+    }
+    let Document { slot, block } = serde_json::from_str(&message.data).ok()?;
+    let slot = slot.parse().ok()?;
+    match topic {
+        "block_gossip" => Some(News::Gossip { slot, block }),
+        "block" => Some(News::Imported { slot, block }),
         _ => None,
     }
 }

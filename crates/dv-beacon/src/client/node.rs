@@ -4,6 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use coxswain_dv_eth::api::ErrorBody;
 use coxswain_dv_eth::beacon::Failure;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Response, redirect};
@@ -287,20 +288,10 @@ fn root_cause(error: reqwest::Error) -> String {
 
 /// What an error body of the Beacon API says: its message and those of its items, or the body as it is.
 fn message_of(body: &[u8]) -> String {
-    #[derive(serde::Deserialize)]
-    struct Document {
-        message: String,
-        #[serde(default)]
-        failures: Vec<Item>,
-    }
-    #[derive(serde::Deserialize)]
-    struct Item {
-        message: String,
-    }
-    match serde_json::from_slice::<Document>(body) {
-        Ok(document) => {
-            let items = document.failures.iter().map(|item| item.message.as_str());
-            std::iter::once(document.message.as_str()).chain(items).collect::<Vec<_>>().join("; ")
+    match serde_json::from_slice::<ErrorBody>(body) {
+        Ok(error) => {
+            let items = error.failures.iter().map(|item| item.message.as_str());
+            std::iter::once(error.message.as_str()).chain(items).collect::<Vec<_>>().join("; ")
         }
         Err(_) => String::from_utf8_lossy(body).into_owned(),
     }

@@ -38,7 +38,7 @@ pub(super) async fn handle(State(shared): State<Arc<Shared>>, request: Request) 
         lock(&shared.metrics).agent(agent);
     }
     if !is_plain(&path) {
-        return written(Reply::problem(&Problem::new(
+        return written(Reply::problem(Problem::new(
             400,
             "the path has parts that no path of the Beacon API has",
         )));
@@ -54,17 +54,17 @@ pub(super) async fn handle(State(shared): State<Arc<Shared>>, request: Request) 
     let served = timeout(shared.timeout, serve(&shared, route, parts, request)).await;
     let reply = match served {
         Ok(Ok(reply)) => reply,
-        Ok(Err(problem)) => refused(route, &problem),
+        Ok(Err(problem)) => refused(route, problem),
         Err(_) => {
             let waited = shared.timeout.as_secs_f32();
-            refused(route, &Problem::new(408, format!("there was no answer within {waited} s")))
+            refused(route, Problem::new(408, format!("there was no answer within {waited} s")))
         }
     };
     lock(&shared.metrics).finished(route.name, reply.status, begun.elapsed());
     written(reply)
 }
 
-fn refused(route: &Route, problem: &Problem) -> Reply {
+fn refused(route: &Route, problem: Problem) -> Reply {
     let (endpoint, status, message) = (route.name, problem.status, problem.message.as_str());
     if (400..500).contains(&status) {
         tracing::debug!(endpoint, status, message, "a request of a validator client is refused");
@@ -171,8 +171,8 @@ async fn pass_on(shared: &Shared, request: Request) -> Response<Body> {
     });
     match forwarded.await {
         Ok(Ok(forwarded)) => streamed(forwarded),
-        Ok(Err(problem)) => written(Reply::problem(&problem)),
-        Err(_) => written(Reply::problem(&Problem::new(408, "no beacon node answered in time"))),
+        Ok(Err(problem)) => written(Reply::problem(problem)),
+        Err(_) => written(Reply::problem(Problem::new(408, "no beacon node answered in time"))),
     }
 }
 
@@ -192,7 +192,7 @@ async fn follow(shared: &Shared, request: Request) -> Response<Body> {
         }
         Err(problem) => {
             *lock(&shared.metrics).errors.entry(("events", problem.status)).or_default() += 1;
-            written(Reply::problem(&problem))
+            written(Reply::problem(problem))
         }
     }
 }

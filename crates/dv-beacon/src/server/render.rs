@@ -1,6 +1,7 @@
 //! What goes back to a validator client.
 
 use bytes::Bytes;
+use coxswain_dv_eth::api::ErrorBody;
 use coxswain_dv_eth::beacon::Duties;
 use coxswain_dv_eth::client::{Answer, Problem};
 use coxswain_dv_eth::proposal::Proposal;
@@ -46,24 +47,10 @@ impl Reply {
     }
 
     /// The error body of the Beacon API.
-    pub(crate) fn problem(problem: &Problem) -> Reply {
-        #[derive(Serialize)]
-        struct Document<'a> {
-            code: u16,
-            message: &'a str,
-            #[serde(skip_serializing_if = "Vec::is_empty")]
-            failures: Vec<Failure<'a>>,
-        }
-        #[derive(Serialize)]
-        struct Failure<'a> {
-            index: usize,
-            message: &'a str,
-        }
+    pub(crate) fn problem(problem: Problem) -> Reply {
         // A status that HTTP does not have would be an answer that nobody can read.
         let status = if (400..600).contains(&problem.status) { problem.status } else { 500 };
-        let failures = problem.failures.iter().map(|(index, message)| Failure { index: *index, message });
-        let document = Document { code: status, message: &problem.message, failures: failures.collect() };
-        Reply::json(status, &document)
+        Reply::json(status, &ErrorBody::from(Problem { status, ..problem }))
     }
 }
 
@@ -76,7 +63,7 @@ pub(crate) fn answer(endpoint: Endpoint, answer: &Answer, wanted: Wanted) -> Rep
         (Endpoint::Validators | Endpoint::PostValidators, Answer::Validators(list)) => of_state(list),
         (Endpoint::Validator, Answer::Validators(list)) => match list.first() {
             Some(validator) => of_state(validator),
-            None => Reply::problem(&Problem::new(404, "the state has no such validator")),
+            None => Reply::problem(Problem::new(404, "the state has no such validator")),
         },
         (Endpoint::AttestationData, Answer::AttestationData(data)) => Reply::data(data),
         (Endpoint::Proposal, Answer::Proposal(proposal)) => block(proposal, wanted),
@@ -102,7 +89,7 @@ pub(crate) fn answer(endpoint: Endpoint, answer: &Answer, wanted: Wanted) -> Rep
             | Endpoint::SubmitExit,
             Answer::Done,
         ) => Reply::done(),
-        _ => Reply::problem(&Problem::new(500, "the node answered something else than what was asked")),
+        _ => Reply::problem(Problem::new(500, "the node answered something else than what was asked")),
     }
 }
 
