@@ -717,6 +717,49 @@ async fn the_first_success_is_passed_on() {
     assert_eq!(got(&[&nobody().await], &[]).await.0, 502);
 }
 
+/// Members of a sync committee ask all at once.
+#[tokio::test]
+async fn the_root_of_the_head_is_asked_for_once_in_a_moment() {
+    let path = "/eth/v1/beacon/blocks/head/root";
+    let mut asked = 0;
+    let node = Fake::start(move |_| {
+        asked += 1;
+        match asked {
+            1 => Act::error(404, "no head"),
+            at => Act::json(&json!({"data": {"root": root(at)}})),
+        }
+    })
+    .await;
+    let start = async |head_life| {
+        let node_of_duties =
+            Arc::new(Scripted { rule: Box::new(|_| unreachable!()), asked: Mutex::default() });
+        let backends = backends(&[&node.url()], &[]);
+        let settings = Settings { head_life, ..settings() };
+        let server = server::start(settings, node_of_duties.clone(), backends).await.expect("it starts");
+        Api {
+            server,
+            node: node_of_duties,
+            client: reqwest::Client::builder().no_proxy().build().expect("a client"),
+        }
+    };
+    let api = start(Duration::from_secs(600)).await;
+    assert_eq!(api.get(path).await.status, 404);
+    let all = futures::future::join_all((0..20).map(|_| api.get(path))).await;
+    for got in all {
+        assert_eq!(
+            (got.status, got.json()),
+            (200, json!({"data": {"root": root(2)}})),
+            "a failure is not kept"
+        );
+    }
+    assert_eq!(node.seen().len(), 2);
+    assert_eq!(api.get(&format!("{path}?x")).await.json(), json!({"data": {"root": root(3)}}));
+    let api = start(Duration::ZERO).await;
+    for at in [4, 5] {
+        assert_eq!(api.get(path).await.json(), json!({"data": {"root": root(at)}}));
+    }
+}
+
 /// A path that a beacon node may read as one that the node must answer itself goes nowhere.
 #[tokio::test]
 async fn nothing_slips_past_the_table() {

@@ -17,11 +17,13 @@ use super::accept::{sent, wanted};
 use super::parse::{Incoming, Parsed, parse};
 use super::render::{self, Reply};
 use super::route::{Endpoint, Route, find, is_plain};
-use super::{Shared, lock};
+use super::{Shared, head, lock};
 use crate::client::{Forward, Forwarded};
 
 /// Largest body that is passed on: lists of subscriptions of many validators.
 const MAX_FORWARDED_BYTES: usize = 16 << 20;
+/// Times of a request that a beacon node may take to open a stream of events: some send its head with the first event.
+const OPENING: u32 = 3;
 /// Most of a body that is read only to be dropped, so that the client hears the answer.
 const MAX_DROPPED_BYTES: usize = 16 << 20;
 
@@ -167,7 +169,12 @@ async fn pass_on(shared: &Shared, request: Request) -> Response<Body> {
     *lock(&shared.metrics).requests.entry(("proxy", "")).or_default() += 1;
     let forwarded = timeout(shared.timeout, async {
         let request = forward(request).await?;
-        shared.backends.forward(request, shared.timeout).await.map_err(|error| out_of_reach(&error))
+        let passed_on = if head::is_asked_for(&request) {
+            shared.head.ask(&shared.backends, request, shared.timeout).await
+        } else {
+            shared.backends.forward(request, shared.timeout).await
+        };
+        passed_on.map_err(|error| out_of_reach(&error))
     });
     match forwarded.await {
         Ok(Ok(forwarded)) => streamed(forwarded),
@@ -181,7 +188,8 @@ async fn follow(shared: &Shared, request: Request) -> Response<Body> {
     *lock(&shared.metrics).requests.entry(("events", "")).or_default() += 1;
     let opened = async {
         let request = forward(request).await?;
-        let opened = shared.backends.forward_events(request, shared.timeout).await;
+        let patience = shared.timeout.saturating_mul(OPENING);
+        let opened = shared.backends.forward_events(request, patience).await;
         opened.map_err(|error| out_of_reach(&error))
     };
     match opened.await {

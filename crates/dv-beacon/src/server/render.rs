@@ -6,7 +6,6 @@ use coxswain_dv_eth::beacon::Duties;
 use coxswain_dv_eth::client::{Answer, Problem};
 use coxswain_dv_eth::proposal::Proposal;
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use super::accept::Wanted;
 use super::route::Endpoint;
@@ -130,7 +129,7 @@ fn block(proposal: &Proposal, wanted: Wanted) -> Reply {
         execution_payload_blinded: bool,
         execution_payload_value: &'a str,
         consensus_block_value: &'a str,
-        data: &'a RawValue,
+        data: &'a Proposal,
     }
     let (fork, is_blinded) = (proposal.fork().name(), proposal.is_blinded());
     let reply = match wanted {
@@ -139,20 +138,16 @@ fn block(proposal: &Proposal, wanted: Wanted) -> Reply {
             body: Bytes::from(proposal.to_ssz()),
             ..Reply::done()
         },
-        Wanted::Json => {
-            let text = String::from_utf8(proposal.to_json()).expect("JSON is text");
-            let data = RawValue::from_string(text).expect("a document");
-            Reply::json(
-                200,
-                &Document {
-                    version: fork,
-                    execution_payload_blinded: is_blinded,
-                    execution_payload_value: WORTH,
-                    consensus_block_value: WORTH,
-                    data: &data,
-                },
-            )
-        }
+        Wanted::Json => Reply::json(
+            200,
+            &Document {
+                version: fork,
+                execution_payload_blinded: is_blinded,
+                execution_payload_value: WORTH,
+                consensus_block_value: WORTH,
+                data: proposal,
+            },
+        ),
     };
     let reply = with_header(reply, "eth-consensus-version", fork);
     let reply =
