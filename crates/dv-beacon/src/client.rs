@@ -30,6 +30,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use coxswain_dv_eth::api::ErrorBody;
 use coxswain_dv_eth::beacon::{Answer, Call, CallError};
 use coxswain_dv_eth::fork::Fork;
 
@@ -364,17 +365,9 @@ async fn exchange(node: &Node, call: &Call, ask: &Ask) -> Result<Answer, Refused
 /// Whether a node has all these attestations already, as Lighthouse says: others of the cluster were quicker.
 fn is_known_already(body: &[u8]) -> bool {
     const KNOWN: &str = "PriorAttestationKnown";
-    #[derive(serde::Deserialize)]
-    struct Document {
-        failures: Vec<Item>,
-    }
-    #[derive(serde::Deserialize)]
-    struct Item {
-        message: String,
-    }
-    match serde_json::from_slice::<Document>(body) {
-        Ok(document) if !document.failures.is_empty() => {
-            document.failures.iter().all(|item| item.message.contains(KNOWN))
+    match serde_json::from_slice::<ErrorBody>(body) {
+        Ok(error) if !error.failures.is_empty() => {
+            error.failures.iter().all(|item| item.message.contains(KNOWN))
         }
         _ => String::from_utf8_lossy(body).contains(KNOWN),
     }

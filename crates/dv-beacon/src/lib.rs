@@ -15,6 +15,10 @@ pub mod client;
 pub mod measure;
 pub mod server;
 
+#[cfg(test)]
+#[path = "../../../tests/support/mutate.rs"]
+mod mutate;
+
 /// Makes ring the provider of TLS; only the first call in a process does something.
 pub(crate) fn install_tls() {
     // An error says that there is one already.

@@ -15,6 +15,7 @@
 
 mod accept;
 mod handle;
+mod head;
 mod listen;
 mod parse;
 mod render;
@@ -36,6 +37,7 @@ use tokio::time::timeout;
 
 pub use self::listen::{Tls, TlsError};
 
+use self::head::Head;
 use self::listen::Bounded;
 use crate::client::Backends;
 use crate::measure::{Histogram, REQUEST_BOUNDS};
@@ -64,13 +66,22 @@ pub struct Settings {
     pub version: String,
     /// How long a request may take.
     pub timeout: Duration,
+    /// For how long the root of the head is taken as it is: members of a sync committee ask for it all at once.
+    pub head_life: Duration,
 }
 
 impl Settings {
-    /// Without TLS, and 10 s for a request, as charon has it.
+    /// Without TLS, and 10 s for a request, as charon has it. The root of the head is kept for 100 ms: a late vote for
+    /// an old head is worse than one more question.
     #[must_use]
     pub fn new(address: SocketAddr, version: impl Into<String>) -> Settings {
-        Settings { address, tls: None, version: version.into(), timeout: Duration::from_secs(10) }
+        Settings {
+            address,
+            tls: None,
+            version: version.into(),
+            timeout: Duration::from_secs(10),
+            head_life: Duration::from_millis(100),
+        }
     }
 }
 
@@ -125,6 +136,7 @@ struct Shared {
     backends: Backends,
     version: String,
     timeout: Duration,
+    head: Head,
     metrics: Arc<Mutex<Metrics>>,
     stopped: watch::Receiver<bool>,
 }
@@ -152,6 +164,7 @@ pub async fn start(
         backends,
         version: settings.version,
         timeout: settings.timeout,
+        head: Head::new(settings.head_life),
         metrics: Arc::clone(&metrics),
         stopped: stopped.clone(),
     };

@@ -4,7 +4,9 @@ mod support;
 
 use std::time::Duration;
 
-use coxswain_dv_beacon::client::{Backends, Encoding, Settings, SettingsError, Waiting};
+use coxswain_dv_beacon::client::{
+    Backends, Encoding, Minimum, Settings, SettingsError, Version, Waiting, check_version,
+};
 use coxswain_dv_eth::Bytes;
 use coxswain_dv_eth::attestation::{Attestation, AttestationData, AttestationPhase0, SingleAttestation};
 use coxswain_dv_eth::beacon::{Answer, Call, Failure, Preparation};
@@ -628,8 +630,8 @@ async fn the_chain_is_read_once() {
     assert_eq!(chain.forks.at(1), Fork::Deneb);
     assert_eq!(chain.forks.at(u64::MAX - 1), Fork::Electra, "Fulu is not planned");
     assert_eq!(chain.forks.version(Fork::Electra).to_string(), "0x05000001");
-    assert_eq!(config.genesis_fork_version.to_string(), "0x00000001");
-    assert_eq!(config.spec["PRESET_BASE"], "mainnet");
+    assert_eq!(config.genesis.genesis_fork_version.to_string(), "0x00000001");
+    assert_eq!(config.spec.text("PRESET_BASE"), Some("mainnet"));
     assert_eq!(backends.config().await.as_ref(), Ok(&config));
     assert_eq!(node.seen().len(), 2);
     // Attestations before Electra now go with their own fork.
@@ -650,6 +652,7 @@ async fn a_configuration_that_cannot_be_is_refused() {
         ("DENEB_FORK_VERSION", "0x04"),
         ("DENEB_FORK_EPOCH", "-1"),
         ("SLOT_DURATION_MS", "0"),
+        ("SYNC_COMMITTEE_SIZE", "32"),
     ] {
         let mut spec = spec();
         spec["data"][key] = json!(value);
@@ -717,4 +720,40 @@ async fn calls_are_counted() {
         metrics.calls.iter().map(|(name, calls)| (*name, calls.requests, calls.errors)).collect();
     assert_eq!(counted, [("node_syncing", 3, 0), ("proposer_duties", 1, 1)]);
     assert_eq!(metrics.calls["node_syncing"].latency.total(), 3);
+}
+
+/// The table has older minimums than ours.
+#[test]
+fn versions_are_judged_as_charon_does() {
+    #[derive(serde::Deserialize)]
+    struct Table {
+        rows: Vec<Row>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Row {
+        version: String,
+        status: String,
+    }
+    let Some(text) = support::vector("core/tables/bn_version_status.json") else { return };
+    let minimums = [
+        Minimum { client: "Lighthouse", release: [7, 0, 0] },
+        Minimum { client: "teku", release: [25, 4, 1] },
+        Minimum { client: "Lodestar", release: [1, 29, 0] },
+        Minimum { client: "Nimbus", release: [25, 4, 1] },
+        Minimum { client: "Prysm", release: [6, 0, 0] },
+        Minimum { client: "Grandine", release: [1, 1, 0] },
+    ];
+    let table: Table = serde_json::from_str(&text).expect("a table");
+    for row in table.rows {
+        let got = match check_version(&row.version, &minimums) {
+            Version::Fine => "ok",
+            Version::TooOld(_) => "too_old",
+            Version::NotUnderstood => "format_error",
+            Version::UnknownClient => "unknown_client",
+        };
+        // Releases that are known to be bad are no matter of ours.
+        if row.status != "incompatible" {
+            assert_eq!(got, row.status, "{}", row.version);
+        }
+    }
 }

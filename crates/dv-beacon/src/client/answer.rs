@@ -177,3 +177,7 @@ fn seen_block(reply: &Reply) -> Result<SeenBlock, String> {
         Fork::Electra | Fork::Fulu => seen!(text, BlockElectra, Attestation::Electra),
     })
 }
+
+#[cfg(test)]
+#[path = "answer_tests.rs"]
+mod tests;

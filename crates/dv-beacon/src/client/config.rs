@@ -1,14 +1,12 @@
 //! What a chain is: genesis and configuration, as the beacon nodes have it; and waiting until it is there.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use coxswain_dv_eth::beacon::{Answer, Call, CallError, Syncing};
-use coxswain_dv_eth::bytes::{Bytes4, Bytes32};
 use coxswain_dv_eth::domain::Chain;
-use coxswain_dv_eth::fork::{FAR_FUTURE, Fork, Forks};
-use coxswain_dv_eth::time::{Clock, Time};
+use coxswain_dv_eth::spec::{Genesis, Spec};
+use coxswain_dv_eth::time::Time;
 use serde::Deserialize;
 
 use super::node::{Node, NodeError};
@@ -27,14 +25,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(12);
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
 /// A chain as its beacon nodes are configured.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// Clock, forks and first validators.
     pub chain: Chain,
-    /// The version at genesis: what a cluster's lock names the network by.
-    pub genesis_fork_version: Bytes4,
-    /// All that `/eth/v1/config/spec` has as text.
-    pub spec: BTreeMap<String, String>,
+    /// `/eth/v1/beacon/genesis`; a cluster's lock names the network by its version.
+    pub genesis: Genesis,
+    /// `/eth/v1/config/spec`
+    pub spec: Spec,
 }
 
 /// What is waited for.
@@ -46,58 +44,6 @@ pub enum Waiting {
     Genesis(Duration),
     /// A beacon node that has read the chain.
     Synced(Syncing),
-}
-
-#[derive(Deserialize)]
-struct Genesis {
-    #[serde(with = "quoted")]
-    genesis_time: u64,
-    genesis_validators_root: Bytes32,
-    genesis_fork_version: Bytes4,
-}
-
-/// A number in quotes.
-mod quoted {
-    use serde::de::Error as _;
-    use serde::{Deserialize as _, Deserializer};
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(from)?;
-        text.parse().map_err(D::Error::custom)
-    }
-}
-
-impl Config {
-    /// Reads it from the answers of `/eth/v1/beacon/genesis` and `/eth/v1/config/spec`.
-    fn read(genesis: &Genesis, spec: BTreeMap<String, String>) -> Result<Config, String> {
-        let number = |name: &str| -> Result<Option<u64>, String> {
-            let parse = |text: &String| text.parse().map_err(|_| format!("{name} is no number"));
-            spec.get(name).map(parse).transpose()
-        };
-        let slot = match number("SLOT_DURATION_MS")? {
-            Some(millis) => Duration::from_millis(millis),
-            None => Duration::from_secs(number("SECONDS_PER_SLOT")?.ok_or("it has no duration of slots")?),
-        };
-        let slots_per_epoch = number("SLOTS_PER_EPOCH")?.ok_or("it has no SLOTS_PER_EPOCH")?;
-        if slot.is_zero() || slots_per_epoch == 0 {
-            return Err("slots or epochs have no length".to_owned());
-        }
-        let mut rows = [(FAR_FUTURE, Bytes4::default()); 7];
-        rows[0] = (0, genesis.genesis_fork_version);
-        for fork in Fork::all().skip(1) {
-            let name = fork.name().to_uppercase();
-            let epoch = number(&format!("{name}_FORK_EPOCH"))?;
-            let version = spec.get(&format!("{name}_FORK_VERSION"));
-            if let (Some(epoch), Some(version)) = (epoch, version) {
-                let version = version.parse().map_err(|error| format!("{name}_FORK_VERSION: {error}"))?;
-                rows[fork as usize] = (epoch, version);
-            }
-        }
-        let clock = Clock { genesis: Time::from_secs(genesis.genesis_time), slot, slots_per_epoch };
-        let genesis_validators_root = genesis.genesis_validators_root.0;
-        let chain = Chain { clock, forks: Forks::new(rows), genesis_validators_root };
-        Ok(Config { chain, genesis_fork_version: genesis.genesis_fork_version, spec })
-    }
 }
 
 impl Backends {
@@ -191,12 +137,11 @@ impl Backends {
     pub async fn peer_counts(&self) -> Vec<Result<u64, CallError>> {
         #[derive(Deserialize)]
         struct Document {
-            #[serde(with = "quoted")]
-            connected: u64,
+            connected: String,
         }
         let read = |node: Arc<Node>| async move {
             let document: Document = self.read_from(&node, "/eth/v1/node/peer_count").await?;
-            Ok(document.connected)
+            document.connected.parse().map_err(|_| node.malformed("the number of peers is no number"))
         };
         self.each("node_peer_count", read).await
     }
@@ -223,13 +168,9 @@ impl Backends {
 
 async fn fetch(node: &Node) -> Result<Config, NodeError> {
     let genesis: Genesis = get(node, "/eth/v1/beacon/genesis").await?;
-    let spec: BTreeMap<String, serde_json::Value> = get(node, "/eth/v1/config/spec").await?;
-    let texts = spec.into_iter().filter_map(|(name, value)| match value {
-        serde_json::Value::String(text) => Some((name, text)),
-        // Schedules are lists; nothing here asks for them.
-        _ => None,
-    });
-    Config::read(&genesis, texts.collect()).map_err(|why| node.malformed(&why))
+    let spec: Spec = get(node, "/eth/v1/config/spec").await?;
+    let chain = spec.chain(&genesis).map_err(|error| node.malformed(&error.to_string()))?;
+    Ok(Config { chain, genesis, spec })
 }
 
 async fn get<T: for<'de> Deserialize<'de>>(node: &Node, path: &str) -> Result<T, NodeError> {

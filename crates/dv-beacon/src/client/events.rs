@@ -26,6 +26,8 @@ use super::sse::{Message, Parser};
 const TOPICS: &[&str] = &["head,chain_reorg,block_gossip,block", "head,chain_reorg,block", "head"];
 /// Events that wait for whoever reads them; then the nodes wait.
 const QUEUE: usize = 256;
+/// How long a node may take to open a stream: some send its head with the first event, and that may be two slots away.
+const OPENING: Duration = Duration::from_secs(30);
 /// First pause before a node is asked again.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// Longest pause: a head that is told a few slots late is of no use, but a node that restarts takes a minute.
@@ -97,7 +99,7 @@ impl Backends {
         let mut tasks = JoinSet::new();
         for (place, node) in self.nodes().enumerate() {
             let told = Told { node: place, sender: sender.clone() };
-            tasks.spawn(listen(Arc::clone(node), told, self.inner.query_timeout));
+            tasks.spawn(listen(Arc::clone(node), told));
         }
         Events { receiver, _tasks: tasks }
     }
@@ -116,11 +118,11 @@ impl Told {
     }
 }
 
-async fn listen(node: Arc<Node>, told: Told, limit: Duration) {
+async fn listen(node: Arc<Node>, told: Told) {
     let mut pause = FIRST_PAUSE;
     let mut topics = 0;
     loop {
-        match connect(&node, TOPICS[topics], limit).await {
+        match connect(&node, TOPICS[topics]).await {
             Ok(response) => {
                 told.tell(News::Connected).await;
                 let mut heard = 0;
@@ -142,7 +144,7 @@ async fn listen(node: Arc<Node>, told: Told, limit: Duration) {
     }
 }
 
-async fn connect(node: &Node, topics: &str, limit: Duration) -> Result<Response, NodeError> {
+async fn connect(node: &Node, topics: &str) -> Result<Response, NodeError> {
     let path = format!("/eth/v1/events?topics={topics}");
     let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("text/event-stream"))]);
     let asked = node.pass_on(Method::GET, &path, headers, bytes::Bytes::new());
@@ -155,7 +157,7 @@ async fn connect(node: &Node, topics: &str, limit: Duration) -> Result<Response,
         // Not found is final here: no stream comes later.
         Err(node.refusal(&reply, Aim::Submission))
     };
-    timeout(limit, asking).await.unwrap_or_else(|_| Err(node.too_slow(limit)))
+    timeout(OPENING, asking).await.unwrap_or_else(|_| Err(node.too_slow(OPENING)))
 }
 
 /// Reads a stream to its end; says why it ended.
@@ -185,34 +187,23 @@ async fn follow(node: &Node, mut response: Response, told: &Told, heard: &mut us
     }
 }
 
-/// The fields that are looked at.
-#[derive(Deserialize)]
-struct Document {
-    #[serde(with = "serde_text")]
-    slot: u64,
-    block: Option<Bytes32>,
-    depth: Option<String>,
-}
-
-/// A number in quotes.
-mod serde_text {
-    use serde::de::Error as _;
-    use serde::{Deserialize as _, Deserializer};
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
-        String::deserialize(from)?.parse().map_err(D::Error::custom)
-    }
-}
-
 /// An event that is understood; others are left out.
 fn read(message: &Message) -> Option<News> {
-    let document: Document = serde_json::from_str(&message.data).ok()?;
-    let slot = document.slot;
-    match message.event.as_str() {
-        "head" => Some(News::Chain(ChainEvent::Head { slot, block: document.block? })),
-        "chain_reorg" => Some(News::Chain(ChainEvent::Reorg { slot, depth: document.depth?.parse().ok()? })),
-        "block_gossip" => Some(News::Gossip { slot, block: document.block? }),
-        "block" => Some(News::Imported { slot, block: document.block? }),
+    /// The fields of events of blocks that are looked at.
+    #[derive(Deserialize)]
+    struct Document {
+        slot: String,
+        block: Bytes32,
+    }
+    let topic = message.event.as_str();
+    if let Some(event) = ChainEvent::read(topic, message.data.as_bytes()) {
+        return Some(News::Chain(event));
+    }
+    let Document { slot, block } = serde_json::from_str(&message.data).ok()?;
+    let slot = slot.parse().ok()?;
+    match topic {
+        "block_gossip" => Some(News::Gossip { slot, block }),
+        "block" => Some(News::Imported { slot, block }),
         _ => None,
     }
 }

@@ -4,6 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use coxswain_dv_eth::api::ErrorBody;
 use coxswain_dv_eth::beacon::Failure;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Response, redirect};
@@ -252,21 +253,21 @@ fn build(
     address: &Address,
     with: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
 ) -> Result<reqwest::Client, String> {
-    let builder = || {
-        let builder = reqwest::Client::builder()
-            .user_agent(concat!("coxswain/", env!("CARGO_PKG_VERSION")))
-            .referer(false)
-            // Headers that operators give are for the node they name.
-            .redirect(redirect::Policy::none())
-            .connect_timeout(CONNECT)
-            .pool_idle_timeout(POOL_IDLE);
-        with(if address.is_loopback() { builder.no_proxy() } else { builder })
-    };
-    let built = match builder().build() {
-        // A machine without certificates of authorities can still speak HTTP without TLS.
-        Err(_) if !address.is_tls() => builder().tls_certs_only([]).build(),
-        other => other,
-    };
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("coxswain/", env!("CARGO_PKG_VERSION")))
+        .referer(false)
+        // Headers that operators give are for the node they name.
+        .redirect(redirect::Policy::none())
+        .connect_timeout(CONNECT)
+        .pool_idle_timeout(POOL_IDLE);
+    if address.is_loopback() {
+        builder = builder.no_proxy();
+    }
+    if !address.is_tls() {
+        // The system's authorities are read for nothing, and some machines have none.
+        builder = builder.tls_certs_only([]);
+    }
+    let built = with(builder).build();
     built.map_err(|error| format!("no HTTP client for {address}: {}", root_cause(error)))
 }
 
@@ -287,20 +288,10 @@ fn root_cause(error: reqwest::Error) -> String {
 
 /// What an error body of the Beacon API says: its message and those of its items, or the body as it is.
 fn message_of(body: &[u8]) -> String {
-    #[derive(serde::Deserialize)]
-    struct Document {
-        message: String,
-        #[serde(default)]
-        failures: Vec<Item>,
-    }
-    #[derive(serde::Deserialize)]
-    struct Item {
-        message: String,
-    }
-    match serde_json::from_slice::<Document>(body) {
-        Ok(document) => {
-            let items = document.failures.iter().map(|item| item.message.as_str());
-            std::iter::once(document.message.as_str()).chain(items).collect::<Vec<_>>().join("; ")
+    match serde_json::from_slice::<ErrorBody>(body) {
+        Ok(error) => {
+            let items = error.failures.iter().map(|item| item.message.as_str());
+            std::iter::once(error.message.as_str()).chain(items).collect::<Vec<_>>().join("; ")
         }
         Err(_) => String::from_utf8_lossy(body).into_owned(),
     }

@@ -17,11 +17,13 @@ use super::accept::{sent, wanted};
 use super::parse::{Incoming, Parsed, parse};
 use super::render::{self, Reply};
 use super::route::{Endpoint, Route, find, is_plain};
-use super::{Shared, lock};
+use super::{Shared, head, lock};
 use crate::client::{Forward, Forwarded};
 
 /// Largest body that is passed on: lists of subscriptions of many validators.
 const MAX_FORWARDED_BYTES: usize = 16 << 20;
+/// Times of a request that a beacon node may take to open a stream of events: some send its head with the first event.
+const OPENING: u32 = 3;
 /// Most of a body that is read only to be dropped, so that the client hears the answer.
 const MAX_DROPPED_BYTES: usize = 16 << 20;
 
@@ -38,7 +40,7 @@ pub(super) async fn handle(State(shared): State<Arc<Shared>>, request: Request) 
         lock(&shared.metrics).agent(agent);
     }
     if !is_plain(&path) {
-        return written(Reply::problem(&Problem::new(
+        return written(Reply::problem(Problem::new(
             400,
             "the path has parts that no path of the Beacon API has",
         )));
@@ -54,17 +56,17 @@ pub(super) async fn handle(State(shared): State<Arc<Shared>>, request: Request) 
     let served = timeout(shared.timeout, serve(&shared, route, parts, request)).await;
     let reply = match served {
         Ok(Ok(reply)) => reply,
-        Ok(Err(problem)) => refused(route, &problem),
+        Ok(Err(problem)) => refused(route, problem),
         Err(_) => {
             let waited = shared.timeout.as_secs_f32();
-            refused(route, &Problem::new(408, format!("there was no answer within {waited} s")))
+            refused(route, Problem::new(408, format!("there was no answer within {waited} s")))
         }
     };
     lock(&shared.metrics).finished(route.name, reply.status, begun.elapsed());
     written(reply)
 }
 
-fn refused(route: &Route, problem: &Problem) -> Reply {
+fn refused(route: &Route, problem: Problem) -> Reply {
     let (endpoint, status, message) = (route.name, problem.status, problem.message.as_str());
     if (400..500).contains(&status) {
         tracing::debug!(endpoint, status, message, "a request of a validator client is refused");
@@ -167,12 +169,17 @@ async fn pass_on(shared: &Shared, request: Request) -> Response<Body> {
     *lock(&shared.metrics).requests.entry(("proxy", "")).or_default() += 1;
     let forwarded = timeout(shared.timeout, async {
         let request = forward(request).await?;
-        shared.backends.forward(request, shared.timeout).await.map_err(|error| out_of_reach(&error))
+        let passed_on = if head::is_asked_for(&request) {
+            shared.head.ask(&shared.backends, request, shared.timeout).await
+        } else {
+            shared.backends.forward(request, shared.timeout).await
+        };
+        passed_on.map_err(|error| out_of_reach(&error))
     });
     match forwarded.await {
         Ok(Ok(forwarded)) => streamed(forwarded),
-        Ok(Err(problem)) => written(Reply::problem(&problem)),
-        Err(_) => written(Reply::problem(&Problem::new(408, "no beacon node answered in time"))),
+        Ok(Err(problem)) => written(Reply::problem(problem)),
+        Err(_) => written(Reply::problem(Problem::new(408, "no beacon node answered in time"))),
     }
 }
 
@@ -181,7 +188,8 @@ async fn follow(shared: &Shared, request: Request) -> Response<Body> {
     *lock(&shared.metrics).requests.entry(("events", "")).or_default() += 1;
     let opened = async {
         let request = forward(request).await?;
-        let opened = shared.backends.forward_events(request, shared.timeout).await;
+        let patience = shared.timeout.saturating_mul(OPENING);
+        let opened = shared.backends.forward_events(request, patience).await;
         opened.map_err(|error| out_of_reach(&error))
     };
     match opened.await {
@@ -192,7 +200,7 @@ async fn follow(shared: &Shared, request: Request) -> Response<Body> {
         }
         Err(problem) => {
             *lock(&shared.metrics).errors.entry(("events", problem.status)).or_default() += 1;
-            written(Reply::problem(&problem))
+            written(Reply::problem(problem))
         }
     }
 }

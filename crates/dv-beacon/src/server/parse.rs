@@ -67,8 +67,7 @@ pub(crate) fn parse(endpoint: Endpoint, incoming: &Incoming<'_>) -> Result<Parse
             validators(incoming, texts.iter().flat_map(|list| list.split(',')))?
         }
         Endpoint::PostValidators => {
-            let Ids { ids } = json(incoming, 400)?;
-            let ids = ids.unwrap_or_default();
+            let ids = listed_ids(incoming)?;
             validators(incoming, ids.iter().map(String::as_str))?
         }
         Endpoint::Validator => validators(incoming, incoming.parts.get(1).copied().into_iter())?,
@@ -248,9 +247,18 @@ fn indices(incoming: &Incoming<'_>) -> Result<Vec<u64>, Problem> {
     }
 }
 
-#[derive(Deserialize)]
-struct Ids {
-    ids: Option<Vec<String>>,
+/// The ids of `{"ids": […]}`; nothing where all validators are asked for.
+fn listed_ids(incoming: &Incoming<'_>) -> Result<Vec<String>, Problem> {
+    #[derive(Deserialize)]
+    struct Ids {
+        ids: Option<Vec<String>>,
+    }
+    let Ids { ids } = json(incoming, 400)?;
+    // A list is read as the fields of an object too, and `[null]` must not be a question for all validators.
+    if !incoming.body.trim_ascii_start().starts_with(b"{") {
+        return Err(Problem::new(400, "the body is not understood: expected an object with `ids`"));
+    }
+    Ok(ids.unwrap_or_default())
 }
 
 fn validators<'t>(incoming: &Incoming<'_>, texts: impl Iterator<Item = &'t str>) -> Result<Request, Problem> {
@@ -312,3 +320,7 @@ fn query_hex<const N: usize>(incoming: &Incoming<'_>, name: &str) -> Result<Byte
         .parse()
         .map_err(|error| Problem::new(400, format!("the query parameter `{name}` is not usable: {error}")))
 }
+
+#[cfg(test)]
+#[path = "parse_tests.rs"]
+mod tests;

@@ -1,11 +1,11 @@
 //! What goes back to a validator client.
 
 use bytes::Bytes;
+use coxswain_dv_eth::api::ErrorBody;
 use coxswain_dv_eth::beacon::Duties;
 use coxswain_dv_eth::client::{Answer, Problem};
 use coxswain_dv_eth::proposal::Proposal;
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use super::accept::Wanted;
 use super::route::Endpoint;
@@ -46,24 +46,10 @@ impl Reply {
     }
 
     /// The error body of the Beacon API.
-    pub(crate) fn problem(problem: &Problem) -> Reply {
-        #[derive(Serialize)]
-        struct Document<'a> {
-            code: u16,
-            message: &'a str,
-            #[serde(skip_serializing_if = "Vec::is_empty")]
-            failures: Vec<Failure<'a>>,
-        }
-        #[derive(Serialize)]
-        struct Failure<'a> {
-            index: usize,
-            message: &'a str,
-        }
+    pub(crate) fn problem(problem: Problem) -> Reply {
         // A status that HTTP does not have would be an answer that nobody can read.
         let status = if (400..600).contains(&problem.status) { problem.status } else { 500 };
-        let failures = problem.failures.iter().map(|(index, message)| Failure { index: *index, message });
-        let document = Document { code: status, message: &problem.message, failures: failures.collect() };
-        Reply::json(status, &document)
+        Reply::json(status, &ErrorBody::from(Problem { status, ..problem }))
     }
 }
 
@@ -76,7 +62,7 @@ pub(crate) fn answer(endpoint: Endpoint, answer: &Answer, wanted: Wanted) -> Rep
         (Endpoint::Validators | Endpoint::PostValidators, Answer::Validators(list)) => of_state(list),
         (Endpoint::Validator, Answer::Validators(list)) => match list.first() {
             Some(validator) => of_state(validator),
-            None => Reply::problem(&Problem::new(404, "the state has no such validator")),
+            None => Reply::problem(Problem::new(404, "the state has no such validator")),
         },
         (Endpoint::AttestationData, Answer::AttestationData(data)) => Reply::data(data),
         (Endpoint::Proposal, Answer::Proposal(proposal)) => block(proposal, wanted),
@@ -102,7 +88,7 @@ pub(crate) fn answer(endpoint: Endpoint, answer: &Answer, wanted: Wanted) -> Rep
             | Endpoint::SubmitExit,
             Answer::Done,
         ) => Reply::done(),
-        _ => Reply::problem(&Problem::new(500, "the node answered something else than what was asked")),
+        _ => Reply::problem(Problem::new(500, "the node answered something else than what was asked")),
     }
 }
 
@@ -143,7 +129,7 @@ fn block(proposal: &Proposal, wanted: Wanted) -> Reply {
         execution_payload_blinded: bool,
         execution_payload_value: &'a str,
         consensus_block_value: &'a str,
-        data: &'a RawValue,
+        data: &'a Proposal,
     }
     let (fork, is_blinded) = (proposal.fork().name(), proposal.is_blinded());
     let reply = match wanted {
@@ -152,20 +138,16 @@ fn block(proposal: &Proposal, wanted: Wanted) -> Reply {
             body: Bytes::from(proposal.to_ssz()),
             ..Reply::done()
         },
-        Wanted::Json => {
-            let text = String::from_utf8(proposal.to_json()).expect("JSON is text");
-            let data = RawValue::from_string(text).expect("a document");
-            Reply::json(
-                200,
-                &Document {
-                    version: fork,
-                    execution_payload_blinded: is_blinded,
-                    execution_payload_value: WORTH,
-                    consensus_block_value: WORTH,
-                    data: &data,
-                },
-            )
-        }
+        Wanted::Json => Reply::json(
+            200,
+            &Document {
+                version: fork,
+                execution_payload_blinded: is_blinded,
+                execution_payload_value: WORTH,
+                consensus_block_value: WORTH,
+                data: proposal,
+            },
+        ),
     };
     let reply = with_header(reply, "eth-consensus-version", fork);
     let reply =

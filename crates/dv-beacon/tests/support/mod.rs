@@ -307,3 +307,18 @@ pub(crate) fn contribution_and_proof(slot: u64) -> Value {
     let proof = format!("0x{}", hex(13, 96));
     signed(&json!({"aggregator_index": "9", "contribution": contribution(slot), "selection_proof": proof}))
 }
+
+#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
+/// A file of the recorded facts about charon, or nothing where there are none.
+pub(crate) fn vector(path: &str) -> Option<String> {
+    let root = std::env::var_os("COXSWAIN_VECTORS").map_or_else(
+        || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors"),
+        std::path::PathBuf::from,
+    );
+    let path = root.join("charon").join(path);
+    let text = std::fs::read_to_string(&path).ok();
+    if text.is_none() {
+        println!("skipped: no {}", path.display());
+    }
+    text
+}
