@@ -1,9 +1,9 @@
-//! A simulated beacon chain and validator client, for clusters that are tried without real ones.
+//! A simulated beacon chain, for clusters that are tried without a real one.
 //!
 //! ```text
 //! chain     the chain as a state machine: duties, blocks, votes, checks, counts, faults; no clock, no IO
 //! server    the Beacon API in front of it, over HTTP
-//! client    a validator client that performs all duties over HTTP
+//! client    a validator client that asks for duties and does them, over HTTP
 //! ```
 //!
 //! The chain knows the validators' keys and verifies every signature. Nothing is executed and no state is kept: roots
