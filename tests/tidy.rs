@@ -131,7 +131,10 @@ const MEMBERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("crates/dv-beacon/Cargo.toml", &["coxswain-dv-eth", "coxswain-dv-types"]),
-    ("crates/simnet/Cargo.toml", &["coxswain-dv-crypto", "coxswain-dv-eth", "coxswain-dv-types"]),
+    (
+        "crates/simnet/Cargo.toml",
+        &["coxswain-dv-crypto", "coxswain-dv-eth", "coxswain-dv-keystore", "coxswain-dv-types"],
+    ),
     ("state/Cargo.toml", &["coxswain-model"]),
 ];
 

@@ -10,6 +10,7 @@
 //! proposal     blocks of any fork, whole, blinded, signed
 //! unsigned     what a cluster agrees on, as it goes over the wire
 //! signed       what validators sign, as it goes over the wire
+//! selection    who aggregates
 //! ```
 //!
 //! Containers are those of the mainnet preset, from phase 0 to Fulu.
@@ -35,6 +36,7 @@ pub mod operations;
 pub mod payload;
 pub mod proposal;
 pub mod protect;
+pub mod selection;
 pub mod signed;
 pub mod sync;
 pub mod time;

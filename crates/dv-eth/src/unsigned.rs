@@ -48,6 +48,23 @@ pub enum ContributionForm {
     List,
 }
 
+/// The first version, major and minor, whose nodes read lists of contributions.
+const LISTS_SINCE: (u64, u64) = (1, 11);
+
+impl ContributionForm {
+    /// The form of a cluster that has agreed on these versions: a list once one of them is at least `v1.11`. Texts that
+    /// are no versions count for nothing.
+    #[must_use]
+    pub fn of_versions<'v>(versions: impl IntoIterator<Item = &'v str>) -> ContributionForm {
+        let has_lists = |version: &str| {
+            let mut parts = version.strip_prefix('v')?.split(['.', '-', '+']).map(str::parse);
+            Some((parts.next()?.ok()?, parts.next()?.ok()?) >= LISTS_SINCE)
+        };
+        let any = versions.into_iter().any(|version| has_lists(version).unwrap_or(false));
+        if any { ContributionForm::List } else { ContributionForm::Single }
+    }
+}
+
 /// The most contributions of one validator: one for each subcommittee.
 const MAX_CONTRIBUTIONS: usize = SUBCOMMITTEES as usize;
 
