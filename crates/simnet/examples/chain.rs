@@ -6,6 +6,9 @@
 //!       [committees=1] [members=N] [seats=512] [period=8]
 //! ```
 //!
+//! A genesis in the past (`genesis_in=-400`) gives a chain whose slots so far were all missed: clients that count back
+//! from the current slot need that.
+//!
 //! A `lock` is a cluster lock: its validators are the chain's. One node for each `listen`.
 
 use std::io::Write as _;
@@ -65,7 +68,9 @@ fn read(arguments: &[String]) -> Result<(Settings, Vec<String>), Failure> {
         match name {
             "slot_ms" => settings.slot = Duration::from_millis(value.parse()?),
             "epoch" => settings.slots_per_epoch = value.parse()?,
-            "genesis_in" => settings.genesis = Time::from_secs(now + value.parse::<u64>()?),
+            "genesis_in" => {
+                settings.genesis = Time::from_secs(now.saturating_add_signed(value.parse()?));
+            }
             "seed" => settings.seed = value.parse()?,
             "blobs" => settings.blobs = value.parse()?,
             "transactions" => settings.transaction_bytes = value.parse()?,

@@ -17,7 +17,7 @@ use tree_hash::TreeHash as _;
 
 use super::pool::Committee;
 use super::produce::Parts;
-use super::report::{Kind, Received};
+use super::report::Kind;
 use super::settings::Builder;
 use super::tree::Entry;
 use super::{Asked, Chain};
@@ -270,21 +270,46 @@ impl Chain {
         let proposer = self.duties_at(slot).and_then(|duties| duties.proposer(slot));
         let proposer =
             proposer.ok_or_else(|| Problem::new(400, format!("nobody proposes at slot {slot}")))?;
-        self.check_randao(asked, slot, proposer, &request.randao)?;
+        let on = self.head_of(asked, slot.saturating_sub(1)).clone();
+        let is_blinded = request.builder_boost > 0 && self.is_built_for(proposer);
+        // Nodes of a cluster ask for the same: they get the same.
+        let key = (slot, on.root, request.randao, request.graffiti, is_blinded);
+        let root = match self.made_for.get(&key) {
+            Some(root) => *root,
+            None => {
+                self.check_randao(asked, slot, proposer, &request.randao)?;
+                let root = self.make(request, proposer, &on, is_blinded)?;
+                self.made_for.insert(key, root);
+                root
+            }
+        };
+        self.receive(asked, slot, Kind::Randao, proposer);
+        let made = self.made.get(&(slot, root)).expect("what was asked for is kept as long as who asked");
+        let blinded = made.blinded.as_ref().filter(|_| is_blinded);
+        let execution_value = if blinded.is_some() { VALUES.0 } else { VALUES.1 };
+        let proposal = blinded.unwrap_or(&made.whole).clone();
+        Ok(Produced { proposal, execution_value, consensus_value: VALUES.1 })
+    }
+
+    /// Makes a block, and keeps it; its root.
+    fn make(
+        &mut self,
+        request: &ProposalRequest,
+        proposer: u64,
+        on: &Entry,
+        is_blinded: bool,
+    ) -> Result<Root, Problem> {
+        let slot = request.slot;
         if self.made.range((slot, [0; 32])..=(slot, [0xff; 32])).count() >= MAX_MADE {
             return Err(Problem::new(503, format!("{MAX_MADE} blocks of slot {slot} were made already")));
         }
-        let on = self.head_of(asked, slot.saturating_sub(1)).clone();
-        let is_blinded = request.builder_boost > 0 && self.is_built_for(proposer);
-        let parts = self.parts(slot, proposer, &on, request.randao);
+        let parts = self.parts(slot, proposer, on, request.randao);
         let fee_recipient =
             if is_blinded { self.builder_pays(proposer, parts.fee_recipient) } else { parts.fee_recipient };
         let made = Parts { graffiti: request.graffiti, fee_recipient, ..parts }.make();
-        let blinded = made.blinded.clone().filter(|_| is_blinded);
-        let execution_value = if blinded.is_some() { VALUES.0 } else { VALUES.1 };
-        let proposal = blinded.unwrap_or_else(|| made.whole.clone());
-        self.made.insert((slot, proposal.root()), made);
-        Ok(Produced { proposal, execution_value, consensus_value: VALUES.1 })
+        let root = made.root();
+        self.made.insert((slot, root), made);
+        Ok(root)
     }
 
     fn is_built_for(&self, proposer: u64) -> bool {
@@ -312,17 +337,13 @@ impl Chain {
         let message = self.spec.signing_root(&Signable { root, domain: RANDAO, epoch });
         let signature = Signature::from_bytes(&randao.0);
         let key = self.public_key(proposer);
-        let is_good =
-            signature.is_ok_and(|signature| key.is_some_and(|key| bls::verify(&key, &message, &signature)));
-        if !is_good {
-            let what = format!("the randao reveal for slot {slot} is no signature of validator {proposer}");
-            self.refuse(asked, Some((slot, Kind::Randao, proposer)), what.clone());
-            return Err(Problem::new(400, what));
+        let holds = |signature: &Signature| key.is_some_and(|key| bls::verify(&key, &message, signature));
+        if signature.is_ok_and(|signature| holds(&signature)) {
+            return Ok(());
         }
-        let delay = asked.now.since(self.spec.clock.start_of(slot));
-        let is_late = delay >= self.settings.slot;
-        self.ledger.received(&Received { slot, kind: Kind::Randao, validator: proposer, delay, is_late });
-        Ok(())
+        let what = format!("the randao reveal for slot {slot} is no signature of validator {proposer}");
+        self.refuse(asked, Some((slot, Kind::Randao, proposer)), what.clone());
+        Err(Problem::new(400, what))
     }
 
     /// The aggregate of a committee's votes that were received.

@@ -77,6 +77,15 @@ impl ChainBlock {
         }
     }
 
+    /// Slot, proposer, and the root of the block before.
+    #[must_use]
+    pub fn place(&self) -> (u64, u64, Root) {
+        each!(self, signed => {
+            let block = &signed.message;
+            (block.slot, block.proposer_index, block.parent_root.0)
+        })
+    }
+
     /// Its header.
     #[must_use]
     pub fn header(&self) -> BlockHeader {

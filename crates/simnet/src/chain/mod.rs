@@ -37,7 +37,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use coxswain_dv_crypto::bls::PublicKey;
 use coxswain_dv_eth::Root;
-use coxswain_dv_eth::bytes::{Bytes20, Bytes32, Bytes48};
+use coxswain_dv_eth::bytes::{Bytes20, Bytes32, Bytes48, Bytes96};
 use coxswain_dv_eth::domain;
 use coxswain_dv_eth::fork::FAR_FUTURE;
 use coxswain_dv_eth::operations::{Signed, VoluntaryExit};
@@ -118,6 +118,8 @@ pub struct Chain {
     finality: BTreeMap<u64, Finality>,
     /// Blocks that were made and may come back signed, by slot and root.
     made: BTreeMap<(u64, Root), Made>,
+    /// The same by what was asked: slot, block before, randomness, graffiti, and whether it is a builder's.
+    made_for: BTreeMap<(u64, Root, Bytes96, Bytes32, bool), Root>,
     preparations: BTreeMap<u64, Bytes20>,
     registrations: BTreeMap<u64, SignedRegistration>,
     /// The slot that was begun last.
@@ -160,6 +162,7 @@ impl Chain {
             faults: Faults::default(),
             finality: BTreeMap::from([(0, Finality::default())]),
             made: BTreeMap::new(),
+            made_for: BTreeMap::new(),
             preparations: BTreeMap::new(),
             registrations: BTreeMap::new(),
             slot: None,
@@ -212,6 +215,7 @@ impl Chain {
         self.expect(slot);
         self.slot = Some(slot);
         self.made.retain(|(made, _), _| made.saturating_add(2) >= slot);
+        self.made_for.retain(|(made, ..), _| made.saturating_add(2) >= slot);
     }
 
     fn begin_epoch(&mut self, epoch: u64, slot: u64) {
@@ -320,8 +324,8 @@ impl Chain {
         let parts = Parts { graffiti, ..self.parts(new_slot, proposer, &base, NO_SIGNATURE) };
         let signed = parts.make().whole.signed(NO_SIGNATURE);
         let Some(block) = ChainBlock::of(signed) else { return };
-        let entry = self.entry(block, now);
-        let root = entry.root;
+        let root = block.root();
+        let entry = self.entry(block, root, now);
         self.tree.add(entry);
         self.tree.set_head(&root);
         self.salt(slot, base.slot);
@@ -372,7 +376,7 @@ impl Chain {
     }
 
     /// What a block of a slot on another block is made of.
-    fn parts(&self, slot: u64, proposer: u64, on: &Entry, randao: coxswain_dv_eth::bytes::Bytes96) -> Parts {
+    fn parts(&self, slot: u64, proposer: u64, on: &Entry, randao: Bytes96) -> Parts {
         let fork = self.spec.forks.at(self.spec.clock.epoch_of(slot));
         let from = self.spec.clock.first_of(self.spec.clock.epoch_of(slot).saturating_sub(1));
         let known = self.votes_of_branch(&on.root, from);

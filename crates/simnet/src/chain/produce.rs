@@ -1,5 +1,6 @@
 //! Blocks that are to be signed. What they contain of the execution layer and of the state is made up from the seed.
 
+use coxswain_dv_eth::Root;
 use coxswain_dv_eth::attestation::{AttestationElectra, AttestationPhase0};
 use coxswain_dv_eth::block::{Block, Contents};
 use coxswain_dv_eth::body::{
@@ -17,7 +18,6 @@ use coxswain_dv_eth::proposal::Proposal;
 use coxswain_dv_eth::sync::SyncAggregate;
 use rand_core::Rng as _;
 use ssz_types::VariableList;
-use tree_hash::TreeHash as _;
 
 use super::seed::Seed;
 
@@ -59,6 +59,13 @@ pub(super) struct Parts {
 pub(super) struct Made {
     pub(super) whole: Proposal,
     pub(super) blinded: Option<Proposal>,
+}
+
+impl Made {
+    /// The root of both. That of the blinded one takes less time.
+    pub(super) fn root(&self) -> Root {
+        self.blinded.as_ref().unwrap_or(&self.whole).root()
+    }
 }
 
 /// The fields that all bodies have, then more.
@@ -139,9 +146,9 @@ impl Parts {
     }
 
     fn bellatrix(self) -> Made {
-        let from = self.payload();
+        let (from, header) = self.payload();
         let payload = payload!(PayloadBellatrix, from, { transactions: from.transactions.clone() });
-        let header = payload!(HeaderBellatrix, from, { transactions_root: root(&from.transactions) });
+        let header = payload!(HeaderBellatrix, from, { transactions_root: header.transactions_root });
         let body = body!(BodyBellatrix, self, self.attestations.clone(), {
             sync_aggregate: self.sync_aggregate.clone(), execution_payload: payload,
         });
@@ -155,12 +162,12 @@ impl Parts {
     }
 
     fn capella(self) -> Made {
-        let from = self.payload();
+        let (from, header) = self.payload();
         let payload = payload!(PayloadCapella, from, {
             transactions: from.transactions.clone(), withdrawals: from.withdrawals.clone(),
         });
         let header = payload!(HeaderCapella, from, {
-            transactions_root: root(&from.transactions), withdrawals_root: root(&from.withdrawals),
+            transactions_root: header.transactions_root, withdrawals_root: header.withdrawals_root,
         });
         let body = body!(BodyCapella, self, self.attestations.clone(), {
             sync_aggregate: self.sync_aggregate.clone(), execution_payload: payload,
@@ -177,8 +184,7 @@ impl Parts {
     }
 
     fn deneb(self) -> Made {
-        let payload = self.payload();
-        let header = header(&payload);
+        let (payload, header) = self.payload();
         let commitments = list(self.points("commitment", 1));
         let body = body!(BodyDeneb, self, self.attestations.clone(), {
             sync_aggregate: self.sync_aggregate.clone(), execution_payload: payload,
@@ -197,8 +203,7 @@ impl Parts {
     }
 
     fn electra(self) -> Made {
-        let payload = self.payload();
-        let header = header(&payload);
+        let (payload, header) = self.payload();
         let commitments = list(self.points("commitment", 1));
         let body = body!(BodyElectra, self, self.attestations_electra.clone(), {
             sync_aggregate: self.sync_aggregate.clone(), execution_payload: payload,
@@ -224,8 +229,8 @@ impl Parts {
         }
     }
 
-    /// The payload as of Deneb; other forks leave fields out.
-    fn payload(&self) -> PayloadDeneb {
+    /// The payload and its header as of Deneb; other forks leave fields out.
+    fn payload(&self) -> (PayloadDeneb, HeaderDeneb) {
         let made_up = |purpose: &str| Bytes32::from(self.seed.root(purpose, &[self.slot]));
         let mut payload = PayloadDeneb {
             parent_hash: self.parent_hash,
@@ -242,9 +247,11 @@ impl Parts {
             base_fee_per_gas: alloy_primitives::U256::from(7),
             ..PayloadDeneb::default()
         };
-        // No hash of an execution client's, but like one it differs when anything in the payload does.
-        payload.block_hash = Bytes32::from(payload.tree_hash_root().0);
-        payload
+        // No hash of an execution client's, but like one it differs when anything in the payload does. The header's root
+        // is the payload's.
+        let header = header(&payload);
+        payload.block_hash = root(&header);
+        (payload, HeaderDeneb { block_hash: root(&header), ..header })
     }
 
     fn transactions(&self) -> Transactions {

@@ -17,6 +17,7 @@ use coxswain_dv_eth::bytes::Bytes96;
 use coxswain_dv_eth::domain::{BUILDER, EXIT, Signable};
 use coxswain_dv_eth::operations::{Signed, VoluntaryExit};
 use coxswain_dv_eth::proposal::SignedProposal;
+use coxswain_dv_eth::selection::TARGET_AGGREGATORS;
 use coxswain_dv_eth::signed::{SignedAggregate, SignedRegistration};
 use coxswain_dv_eth::sync::{SignedContributionAndProof, SyncCommitteeMessage};
 use sha2::{Digest as _, Sha256};
@@ -26,8 +27,6 @@ use super::report::{Finding, Kind, Received, Severity};
 use super::seed::Stream;
 use super::{Asked, Chain};
 
-/// `TARGET_AGGREGATORS_PER_COMMITTEE`.
-pub(super) const TARGET_AGGREGATORS: u64 = 16;
 /// Epochs until an exit takes effect (`MAX_SEED_LOOKAHEAD`, and the epoch itself).
 const EXIT_DELAY: u64 = 5;
 /// Exits that wait for a block; a block takes as many (`MAX_VOLUNTARY_EXITS`).
@@ -236,7 +235,7 @@ impl Chain {
     }
 
     /// Notes that something came.
-    fn receive(&mut self, asked: Asked, slot: u64, kind: Kind, validator: u64) {
+    pub(super) fn receive(&mut self, asked: Asked, slot: u64, kind: Kind, validator: u64) {
         let delay = asked.now.since(self.spec.clock.start_of(slot));
         let is_late = delay >= self.settings.slot;
         self.ledger.received(&Received { slot, kind, validator, delay, is_late });
@@ -348,11 +347,4 @@ fn name(kind: Kind) -> &'static str {
 /// One in so many of a committee's members is selected.
 pub(super) fn aggregators_modulo(committee_length: u64) -> u64 {
     (committee_length / TARGET_AGGREGATORS).max(1)
-}
-
-/// Whether a proof selects (`is_aggregator` of the validator guide).
-fn is_selected(proof: &Bytes96, modulo: u64) -> bool {
-    let digest: Root = Sha256::digest(proof.0).into();
-    let [a, b, c, d, e, f, g, h, ..] = digest;
-    u64::from_le_bytes([a, b, c, d, e, f, g, h]) % modulo == 0
 }

@@ -10,14 +10,14 @@ use coxswain_dv_eth::time::Time;
 
 use super::{Claim, Item};
 use crate::chain::block::ChainBlock;
+use crate::chain::produce::Made;
 use crate::chain::report::Kind;
 use crate::chain::tree::Entry;
 use crate::chain::{Asked, Chain};
 
 impl Chain {
     pub(super) fn examine_block(&self, block: &SignedProposal) -> Item<Vec<Claim>> {
-        let (slot, proposer) = (block.slot(), block.proposer_index());
-        let root = block.root();
+        let (slot, proposer, root) = (block.slot(), block.proposer_index(), self.root_of(block));
         let is_known =
             self.tree.get(&root).is_some_and(|known| known.block.signature() == *block.signature());
         let signable = Signable { root, domain: PROPOSER, epoch: self.spec.clock.epoch_of(slot) };
@@ -31,7 +31,7 @@ impl Chain {
     }
 
     pub(super) fn settle_block(&mut self, asked: Asked, block: SignedProposal) -> Result<(), String> {
-        let (slot, proposer, root) = (block.slot(), block.proposer_index(), block.root());
+        let (slot, proposer, root) = (block.slot(), block.proposer_index(), self.root_of(&block));
         if let Some(slashable) = self.watch.block(proposer, slot, root) {
             return Err(self.fatal(asked, &slashable));
         }
@@ -56,17 +56,16 @@ impl Chain {
             return Err("its blobs or their proofs are not those it was made with".to_owned());
         }
         let block = ChainBlock::of(whole).ok_or("it cannot be unblinded")?;
-        let entry = self.entry(block, asked.now);
+        let entry = self.entry(block, root, asked.now);
         self.receive(asked, slot, Kind::Proposer, proposer);
         self.import(entry);
         Ok(())
     }
 
     /// A block, and which votes it is the first to have.
-    pub(crate) fn entry(&self, block: ChainBlock, arrived: Time) -> Entry {
-        let header = block.header();
-        let parent = header.parent_root.0;
-        let from = self.spec.clock.first_of(self.spec.clock.epoch_of(header.slot).saturating_sub(1));
+    pub(crate) fn entry(&self, block: ChainBlock, root: Root, arrived: Time) -> Entry {
+        let (slot, proposer, parent) = block.place();
+        let from = self.spec.clock.first_of(self.spec.clock.epoch_of(slot).saturating_sub(1));
         let mut known = self.votes_of_branch(&parent, from);
         let mut votes = Vec::new();
         for attestation in block.attestations() {
@@ -77,18 +76,17 @@ impl Chain {
                 }
             }
         }
-        let sync_votes = self.sync_voters(&block, header.slot);
-        let root = block.root();
-        Entry {
-            block,
-            root,
-            slot: header.slot,
-            proposer: header.proposer_index,
-            parent,
-            arrived,
-            votes,
-            sync_votes,
-        }
+        let sync_votes = self.sync_voters(&block, slot);
+        Entry { block, root, slot, proposer, parent, arrived, votes, sync_votes }
+    }
+
+    /// The root of a signed block. Those that were made here are told by their content: hashing takes longer.
+    fn root_of(&self, block: &SignedProposal) -> Root {
+        let mut of_slot = self.made.range((block.slot(), [0; 32])..=(block.slot(), [0xff; 32]));
+        // The root of a blinded one takes no time.
+        let is_same =
+            |made: &Made| !block.is_blinded() && *block == made.whole.clone().signed(*block.signature());
+        of_slot.find(|(_, made)| is_same(made)).map_or_else(|| block.root(), |((_, root), _)| *root)
     }
 
     /// Members of the sync committee whose votes are in a block of a slot.

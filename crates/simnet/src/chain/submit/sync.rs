@@ -2,20 +2,13 @@
 
 use coxswain_dv_crypto::bls::Signature;
 use coxswain_dv_eth::domain::{CONTRIBUTION, SYNC_COMMITTEE, SYNC_SELECTION, Signable};
-use coxswain_dv_eth::sync::{
-    COMMITTEE_SIZE, SUBCOMMITTEES, SignedContributionAndProof, SyncAggregatorSelectionData,
-    SyncCommitteeMessage,
-};
+use coxswain_dv_eth::selection::is_sync_aggregator;
+use coxswain_dv_eth::sync::{SignedContributionAndProof, SyncAggregatorSelectionData, SyncCommitteeMessage};
 use tree_hash::TreeHash as _;
 
-use super::{Claim, Item, is_selected};
+use super::{Claim, Item};
 use crate::chain::report::Kind;
 use crate::chain::{Asked, Chain};
-
-/// `TARGET_AGGREGATORS_PER_SYNC_SUBCOMMITTEE`.
-pub(crate) const TARGET_SYNC_AGGREGATORS: u64 = 16;
-/// One in so many members of a subcommittee is selected.
-const MODULO: u64 = COMMITTEE_SIZE / SUBCOMMITTEES / TARGET_SYNC_AGGREGATORS;
 
 impl Chain {
     pub(super) fn examine_sync(&self, message: &SyncCommitteeMessage) -> Item<Vec<Claim>> {
@@ -122,7 +115,7 @@ impl Chain {
                 message.aggregator_index
             ));
         }
-        if !is_selected(&message.selection_proof, MODULO) {
+        if !is_sync_aggregator(&message.selection_proof) {
             return Err(format!("validator {} is not selected by its proof", message.aggregator_index));
         }
         self.receive(asked, slot, Kind::SyncContribution, message.aggregator_index);

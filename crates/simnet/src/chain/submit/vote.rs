@@ -4,10 +4,11 @@ use coxswain_dv_crypto::bls::Signature;
 use coxswain_dv_eth::attestation::{Attestation, AttestationData};
 use coxswain_dv_eth::bytes::Bytes96;
 use coxswain_dv_eth::domain::{AGGREGATE_AND_PROOF, ATTESTER, SELECTION, Signable};
+use coxswain_dv_eth::selection::is_aggregator;
 use coxswain_dv_eth::signed::SignedAggregate;
 use tree_hash::TreeHash as _;
 
-use super::{Claim, Item, Vote, aggregators_modulo, is_selected};
+use super::{Claim, Item, Vote};
 use crate::chain::pool::NewVote;
 use crate::chain::report::Kind;
 use crate::chain::{Asked, Chain};
@@ -217,7 +218,7 @@ impl Chain {
                 aggregate.aggregator, aggregate.committee
             ));
         }
-        if !is_selected(&aggregate.selection_proof, aggregators_modulo(members.len() as u64)) {
+        if !is_aggregator(members.len() as u64, &aggregate.selection_proof) {
             return Err(format!("validator {} is not selected by its proof", aggregate.aggregator));
         }
         self.receive(asked, data.slot, Kind::Aggregator, aggregate.aggregator);
