@@ -139,13 +139,17 @@ const MEMBERS: &[(&str, &[&str])] = &[
             "coxswain-dv-crypto",
             "coxswain-dv-eth",
             "coxswain-dv-net",
+            "coxswain-dv-qbft",
             "coxswain-dv-slashing",
             "coxswain-dv-types",
             "coxswain-dv-wire",
             "coxswain-simnet",
         ],
     ),
-    ("crates/simnet/Cargo.toml", &["coxswain-dv-crypto", "coxswain-dv-eth", "coxswain-dv-keystore", "coxswain-dv-types"]),
+    (
+        "crates/simnet/Cargo.toml",
+        &["coxswain-dv-crypto", "coxswain-dv-eth", "coxswain-dv-keystore", "coxswain-dv-types"],
+    ),
     ("state/Cargo.toml", &["coxswain-model"]),
 ];
 

@@ -8,6 +8,7 @@ use coxswain_dv_eth::client::{self, Problem};
 use coxswain_dv_eth::duty::Duty;
 use coxswain_dv_eth::protect::{Request, Signer, Verdict};
 use coxswain_dv_qbft::debugger::Record;
+use coxswain_dv_wire::priority_result::Agreed;
 
 use crate::combine::{Job, Output};
 
@@ -259,8 +260,8 @@ pub enum Note {
     Agreed {
         /// From which slot on.
         slot: u64,
-        /// Topics, and what was agreed on each.
-        topics: Vec<(String, Vec<String>)>,
+        /// What.
+        agreed: Agreed,
     },
     /// What else went wrong.
     Trouble {

@@ -18,7 +18,7 @@ use coxswain_dv_eth::duty::Duty;
 use coxswain_dv_eth::signed::SignedRegistration;
 use coxswain_dv_eth::time::Time;
 use coxswain_dv_qbft::consensus::Consensus;
-use coxswain_dv_wire::preferences::Preferences;
+use coxswain_dv_wire::priority_result::Preferences;
 
 use crate::aggregated::Aggregated;
 use crate::calls::{Calls, Outcome, Purpose, Until};
@@ -136,7 +136,7 @@ impl Node {
                 peers.clone(),
                 settings.preferences,
             ),
-            agreed: Agreements::new(),
+            agreed: Agreements::default(),
             consensus: agreeing::begin(&cluster, &chain, (peers, key), boot),
             scheduler: Scheduler::new(chain.clock, cluster.keys().collect()),
             partials: Partials::new(cluster.threshold()),

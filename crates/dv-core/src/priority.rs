@@ -7,14 +7,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use coxswain_dv_crypto::k1::{self, IdentityKey, IdentityPublic};
+use coxswain_dv_crypto::k1::{IdentityKey, IdentityPublic};
 use coxswain_dv_eth::duty::{Duty, DutyType};
 use coxswain_dv_eth::unsigned::ContributionForm;
 use coxswain_dv_qbft::timer::Profile;
 use coxswain_dv_wire::message::{self, WireError};
 use coxswain_dv_wire::peer::PeerId;
-use coxswain_dv_wire::preferences::{self, Preferences};
 use coxswain_dv_wire::priority::{PriorityMsg, PriorityResult};
+use coxswain_dv_wire::priority_result::{self, Agreed, Preferences};
 use coxswain_dv_wire::protocol::PRIORITY;
 use coxswain_dv_wire::well_known::Any;
 
@@ -27,18 +27,16 @@ const WAITING_PER_PEER: usize = 2;
 const MAX_DUTIES: usize = 4;
 /// Results that are kept: duties of earlier slots still look theirs up.
 const KEPT_RESULTS: usize = 8;
-/// From this version on a value of consensus can have several contributions, and proposers have more time.
-const LIST_VERSION: (u64, u64) = (1, 11);
 
 /// Why a peer's preferences are not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PriorityError {
     #[error(transparent)]
     Wire(#[from] WireError),
-    #[error("it is of {found:?}, and came from {expected}")]
-    Sender { expected: String, found: String },
-    #[error("its signature is not the node's")]
-    Signature,
+    #[error(transparent)]
+    Message(#[from] priority_result::PriorityError),
+    #[error("there is no such node")]
+    Node,
     #[error("it is of no duty of this type")]
     Duty,
     #[error("the duty {0} is not near")]
@@ -61,8 +59,7 @@ struct Exchange {
 pub(crate) struct Priority {
     me: usize,
     key: IdentityKey,
-    peers: Vec<IdentityPublic>,
-    ids: Vec<String>,
+    peers: Vec<PeerId>,
     threshold: usize,
     preferences: Preferences,
     exchanges: BTreeMap<Duty, Exchange>,
@@ -84,21 +81,13 @@ impl Priority {
         peers: Vec<IdentityPublic>,
         preferences: Preferences,
     ) -> Priority {
-        let ids = peers.iter().map(|peer| PeerId::of(peer).to_string()).collect();
-        Priority { me, key, peers, ids, threshold, preferences, exchanges: BTreeMap::new() }
+        let peers = peers.iter().map(PeerId::of).collect();
+        Priority { me, key, peers, threshold, preferences, exchanges: BTreeMap::new() }
     }
 
     /// Begins: what goes to every peer, and the questions that can be answered now.
     pub(crate) fn begin(&mut self, duty: Duty) -> (Arc<Vec<u8>>, Vec<Ticket>) {
-        let wire = coxswain_dv_wire::priority::Duty { slot: duty.slot, r#type: duty.kind.number() };
-        let id = self.ids.get(self.me).cloned().unwrap_or_default();
-        let mut own = PriorityMsg {
-            duty: Some(wire),
-            topics: self.preferences.topics(),
-            peer_id: id,
-            signature: Vec::new(),
-        };
-        own.signature = self.key.sign(&own.signing_root()).to_vec();
+        let own = self.preferences.message(duty.slot, &self.key);
         let bytes = Arc::new(message::encode(&own));
         let exchange = self.exchanges.entry(duty).or_default();
         exchange.messages.insert(self.me, own);
@@ -115,7 +104,8 @@ impl Priority {
         is_near: impl Fn(Duty) -> bool,
     ) -> Result<Taken, PriorityError> {
         let message: PriorityMsg = message::decode(bytes, PRIORITY.max_bytes)?;
-        self.check(from, &message)?;
+        let peer = self.peers.get(from).ok_or(PriorityError::Node)?;
+        priority_result::check(&message, peer)?;
         let wire = message.duty.unwrap_or_default();
         let duty = match DutyType::of(wire.r#type) {
             Some(DutyType::InfoSync) => Duty::new(wire.slot, DutyType::InfoSync),
@@ -140,22 +130,12 @@ impl Priority {
         Ok(Taken { answer, complete: is_whole.then_some(duty) })
     }
 
-    fn check(&self, from: usize, message: &PriorityMsg) -> Result<(), PriorityError> {
-        let expected = self.ids.get(from).cloned().unwrap_or_default();
-        if message.peer_id != expected {
-            let found = message.peer_id.chars().take(100).collect();
-            return Err(PriorityError::Sender { expected, found });
-        }
-        let peer = self.peers.get(from).ok_or(PriorityError::Signature)?;
-        k1::verify65(peer, &message.signing_root(), &message.signature).map_err(|_| PriorityError::Signature)
-    }
-
     /// The value to propose, once.
     pub(crate) fn result(&mut self, duty: Duty) -> Option<Result<Any, String>> {
         let exchange = self.exchanges.get_mut(&duty).filter(|exchange| !exchange.is_over)?;
         exchange.is_over = true;
         let messages: Vec<PriorityMsg> = exchange.messages.values().cloned().collect();
-        let result = preferences::calculate(messages, self.threshold);
+        let result = priority_result::result_of(&messages, self.threshold);
         Some(result.map(|result| Any::pack(&result)).map_err(|error| error.to_string()))
     }
 
@@ -167,49 +147,39 @@ impl Priority {
 }
 
 /// What was agreed on, by the slot from which on it holds.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Agreements {
-    by_slot: BTreeMap<u64, Vec<(String, Vec<String>)>>,
+    by_slot: BTreeMap<u64, Agreed>,
 }
 
 impl Agreements {
-    pub(crate) fn new() -> Agreements {
-        Agreements { by_slot: BTreeMap::new() }
-    }
-
     /// Keeps what was decided; what it says.
-    pub(crate) fn take(&mut self, slot: u64, value: &Any) -> Result<&[(String, Vec<String>)], WireError> {
+    pub(crate) fn take(&mut self, slot: u64, value: &Any) -> Result<&Agreed, WireError> {
         let result: PriorityResult = value.unpack(PRIORITY.max_bytes)?;
-        let topics = preferences::read(&result)?;
         while self.by_slot.len() >= KEPT_RESULTS {
             self.by_slot.pop_first();
         }
-        Ok(self.by_slot.entry(slot).insert_entry(topics).into_mut())
+        Ok(self.by_slot.entry(slot).insert_entry(Agreed::read(&result)).into_mut())
     }
 
-    fn at(&self, slot: u64) -> Option<&Vec<(String, Vec<String>)>> {
-        self.by_slot.range(..=slot).next_back().map(|(_, topics)| topics)
-    }
-
-    /// Whether nodes at a slot have agreed on a version with lists of contributions.
-    fn is_new(&self, slot: u64) -> Option<bool> {
-        let versions = self.at(slot)?.iter().filter(|(topic, _)| topic == preferences::VERSION);
-        let mut versions = versions.flat_map(|(_, versions)| versions);
-        Some(
-            versions.any(|version| preferences::minor_of(version).is_some_and(|minor| minor >= LIST_VERSION)),
-        )
+    fn at(&self, slot: u64) -> Option<&Agreed> {
+        self.by_slot.range(..=slot).next_back().map(|(_, agreed)| agreed)
     }
 
     /// The form of contributions at a slot: one each where nothing is agreed on.
     pub(crate) fn contribution_form(&self, slot: u64) -> ContributionForm {
-        match self.is_new(slot) {
-            Some(true) => ContributionForm::List,
-            Some(false) | None => ContributionForm::Single,
+        match self.at(slot).is_some_and(Agreed::lists_contributions) {
+            true => ContributionForm::List,
+            false => ContributionForm::Single,
         }
     }
 
     /// The times of proposers at a slot; none where nothing is agreed on.
     pub(crate) fn profile(&self, slot: u64) -> Option<Profile> {
-        self.is_new(slot).map(|is_new| if is_new { Profile::EveryRound } else { Profile::FirstRound })
+        // They changed with the version that has lists of contributions.
+        self.at(slot).map(|agreed| match agreed.lists_contributions() {
+            true => Profile::EveryRound,
+            false => Profile::FirstRound,
+        })
     }
 }

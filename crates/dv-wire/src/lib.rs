@@ -42,7 +42,6 @@ pub mod parsigex;
 pub mod pedersen;
 pub mod peer;
 pub mod peerinfo;
-pub mod preferences;
 pub mod priority;
 pub mod priority_result;
 pub mod protocol;

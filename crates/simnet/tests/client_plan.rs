@@ -405,7 +405,7 @@ fn selections_of_a_slot_are_asked_in_it_where_that_is_a_habit() {
     let world = World { attesters: vec![(1, 1), (2, 2)], ..World::default() };
     let lines = timeline(Setup { selections: Rhythm::Slot, ..setup() }, &world, 3000, &[]);
     let selected: Vec<&str> = lines.lines().filter(|line| line.contains(" select ")).collect();
-    assert_eq!(selected, ["1200 select SelectSlot(1) slots 1", "2400 select SelectSlot(2) slots 2"]);
+    assert_eq!(selected, ["0 select SelectSlot(1) slots 1", "1200 select SelectSlot(2) slots 2"]);
 }
 
 #[test]

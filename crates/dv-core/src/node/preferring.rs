@@ -76,8 +76,8 @@ impl Node {
     pub(super) fn take_agreement(&mut self, duty: Duty, value: &Any) {
         // It holds from the next epoch on: by then all nodes know it.
         let slot = duty.slot.saturating_add(1);
-        let topics = match self.agreed.take(slot, value) {
-            Ok(topics) => topics.to_vec(),
+        let agreed = match self.agreed.take(slot, value) {
+            Ok(agreed) => agreed.clone(),
             Err(error) => {
                 self.note(Note::Trouble { what: format!("what was agreed on at {duty}: {error}") });
                 return;
@@ -86,6 +86,6 @@ impl Node {
         if let Some(profile) = self.agreed.profile(slot) {
             self.consensus.use_profile(profile);
         }
-        self.note(Note::Agreed { slot, topics });
+        self.note(Note::Agreed { slot, agreed });
     }
 }

@@ -15,12 +15,13 @@ use coxswain_dv_eth::time::Time;
 use coxswain_dv_node::{Handle, Keeper, Parts, Peers, Watch};
 use coxswain_dv_slashing::machine::Disk;
 use coxswain_dv_slashing::store::{KeyPair, Settings as StoreSettings, Store};
-use coxswain_dv_wire::preferences::Preferences;
+use coxswain_dv_wire::priority_result::Preferences;
+use coxswain_dv_wire::version::Minor;
 use coxswain_simnet::chain::Report;
 use coxswain_simnet::client::{Client, Keys, Mode, Settings as ClientSettings};
 use coxswain_simnet::{Settings as ChainSettings, Simnet};
-use futures::future::BoxFuture;
 use futures::FutureExt as _;
+use futures::future::BoxFuture;
 
 pub(crate) struct Plan {
     pub nodes: usize,
@@ -118,7 +119,8 @@ fn deal(plan: &Plan) -> Dealt {
         let whole = secret(number as u64);
         let split = bls::split(&whole, plan.nodes as u64, plan.threshold as u64, &mut rng).unwrap();
         let group = whole.public();
-        let shares = split.iter().map(|(_, share)| (Bytes48::from(share.public().to_bytes()), share.public()));
+        let shares =
+            split.iter().map(|(_, share)| (Bytes48::from(share.public().to_bytes()), share.public()));
         dealt.validators.push(Validator {
             key: Bytes48::from(group.to_bytes()),
             group,
@@ -155,7 +157,11 @@ impl World {
             handles: Vec::new(),
             servers: Vec::new(),
             clients: Mutex::default(),
-            clock: coxswain_dv_eth::time::Clock { genesis, slot: plan.slot, slots_per_epoch: plan.slots_per_epoch },
+            clock: coxswain_dv_eth::time::Clock {
+                genesis,
+                slot: plan.slot,
+                slots_per_epoch: plan.slots_per_epoch,
+            },
             _dir: dir,
         };
         for (me, identity) in identities.iter().enumerate() {
@@ -163,11 +169,12 @@ impl World {
                 Backends::new(&BeaconSettings::new(Address::parse_all([address.as_str()]).unwrap())).unwrap();
             let config = backends.config().await.unwrap();
             let cluster =
-                Cluster::new(plan.nodes, plan.threshold, me, dealt.validators.clone(), Majority::Required).unwrap();
-            let pairs = dealt.validators.iter().map(|validator| KeyPair {
-                group: validator.key,
-                share: validator.shares[me].0,
-            });
+                Cluster::new(plan.nodes, plan.threshold, me, dealt.validators.clone(), Majority::Required)
+                    .unwrap();
+            let pairs = dealt
+                .validators
+                .iter()
+                .map(|validator| KeyPair { group: validator.key, share: validator.shares[me].0 });
             let store = Store::open(
                 &world._dir.path().join(format!("node{me}")).join("slashing.redb"),
                 &StoreSettings {
@@ -188,7 +195,7 @@ impl World {
                 graffiti: BTreeMap::new(),
                 fee_recipients: keys.iter().map(|key| (*key, Bytes20::from([0xfe; 20]))).collect(),
                 registrations: Vec::new(),
-                preferences: Preferences::standard(&[]),
+                preferences: Preferences::of_node(Minor { major: 1, minor: 11 }, &[]),
             });
             let (handle, _task) = coxswain_dv_node::start(Parts {
                 node,

@@ -74,7 +74,12 @@ impl Plan {
 
     fn ask_selections(&mut self, now: Time, slot: u64, effects: &mut Vec<Effect>) {
         match self.setup.selections {
-            Rhythm::Slot => self.ask_selections_of(now, Chore::SelectSlot(slot), slot..=slot, effects),
+            Rhythm::Slot => {
+                // The next one too: nodes of a cluster need some time to collect them.
+                for of in [slot, slot.saturating_add(1)] {
+                    self.ask_selections_of(now, Chore::SelectSlot(of), of..=of, effects);
+                }
+            }
             Rhythm::Epoch => {
                 // Those of the next one as soon as its duties are known: its first slot has no time to wait.
                 let epoch = self.epoch_of(slot);
