@@ -57,9 +57,9 @@ pub(crate) enum Until {
 /// What became of a question.
 pub(crate) enum Outcome {
     /// It is answered.
-    Answer(Asked, Answer),
+    Answer(Box<Asked>, Box<Answer>),
     /// It is not, and will not be.
-    Failed(Asked, CallError),
+    Failed(Box<Asked>, CallError),
     /// It is tried again, or nobody asked.
     Nothing,
 }
@@ -92,7 +92,7 @@ impl Calls {
     ) -> Outcome {
         let Some(mut asked) = self.open.remove(&ticket) else { return Outcome::Nothing };
         let error = match result {
-            Ok(answer) => return Outcome::Answer(asked, answer),
+            Ok(answer) => return Outcome::Answer(Box::new(asked), Box::new(answer)),
             Err(error) => error,
         };
         let at = now + pause(asked.tries, ticket);
@@ -106,7 +106,7 @@ impl Calls {
             Until::Ever => true,
         };
         if !helps || !in_time {
-            return Outcome::Failed(asked, error);
+            return Outcome::Failed(Box::new(asked), error);
         }
         asked.tries += 1;
         self.again.at(at, asked);

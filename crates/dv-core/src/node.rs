@@ -186,8 +186,8 @@ impl Node {
         match event {
             Event::Wake => {}
             Event::Answered { ticket, result } => match self.calls.answered(self.now, ticket, result) {
-                Outcome::Answer(asked, answer) => self.take_answer(asked, answer),
-                Outcome::Failed(asked, error) => self.take_failure(asked, &error),
+                Outcome::Answer(asked, answer) => self.take_answer(*asked, *answer),
+                Outcome::Failed(asked, error) => self.take_failure(*asked, &error),
                 Outcome::Nothing => {}
             },
             Event::Asked { ticket, request } => self.serve(ticket, request),

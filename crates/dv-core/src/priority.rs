@@ -113,7 +113,8 @@ impl Priority {
         };
         let is_known = self.exchanges.contains_key(&duty);
         let has_room = self.exchanges.values().filter(|other| other.own.is_none()).count() < MAX_DUTIES;
-        if !is_known && !(is_near(duty) && has_room && question.is_some()) {
+        let may_begin = question.is_some() && has_room && is_near(duty);
+        if !is_known && !may_begin {
             return Err(PriorityError::Far(duty));
         }
         let nodes = self.peers.len();

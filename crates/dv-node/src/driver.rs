@@ -56,7 +56,7 @@ pub trait Watch: Send + 'static {
     fn note(&mut self, now: Time, note: &Note);
 
     /// An instance of consensus is over: what it has seen.
-    fn record(&mut self, _record: Box<Record>) {}
+    fn record(&mut self, record: Record);
 }
 
 /// What a node is made of.
@@ -272,7 +272,7 @@ impl Driver {
             }
             Effect::Compute { ticket, job } => self.pool.put(ticket, job),
             Effect::Note(note) => self.watch.note(now, &note),
-            Effect::Record(record) => self.watch.record(record),
+            Effect::Record(record) => self.watch.record(*record),
         }
     }
 }

@@ -124,7 +124,7 @@ impl Node {
             Effect::Failed { duty, why } => {
                 self.note_step(duty, Step::Consensus, None, Some(why.to_string()));
             }
-            Effect::Round { .. } => {}
+            Effect::Round { .. } | Effect::Stalled { .. } => {}
             Effect::Recorded(record) => self.effects.push(event::Effect::Record(record)),
         }
     }

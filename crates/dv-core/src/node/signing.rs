@@ -209,6 +209,7 @@ impl Node {
         let mut ready = Vec::new();
         let mut out: BTreeMap<Duty, Vec<(Bytes48, ParSigned)>> = BTreeMap::new();
         let is_own = matches!(batch.origin, Origin::Client(_));
+        let step = if is_own { Step::ParSigDbLocal } else { Step::ParSigDbExternal };
         for (position, item) in std::mem::take(&mut batch.items) {
             let Item { duty, key, partial, .. } = item;
             if !self.touch(duty) {
@@ -217,7 +218,7 @@ impl Node {
             }
             let place = (duty, key, partial.data.subcommittee());
             let added = self.partials.add(place, partial.clone());
-            self.note_added(is_own, &place, partial.share_index, &added);
+            self.note_added(step, &place, partial.share_index, &added);
             match added {
                 Added::Conflict => {
                     let why = format!("{key}: the share has signed something else for {duty}");
@@ -244,8 +245,7 @@ impl Node {
         }
     }
 
-    fn note_added(&mut self, is_own: bool, place: &Place, share: u32, added: &Added) {
-        let step = if is_own { Step::ParSigDbLocal } else { Step::ParSigDbExternal };
+    fn note_added(&mut self, step: Step, place: &Place, share: u32, added: &Added) {
         let (duty, key, _) = *place;
         let error = (*added == Added::Conflict).then(|| "another signature of the share is known".to_owned());
         self.note(Note::Duty { duty, step, key: Some(key), share: Some(share), error });

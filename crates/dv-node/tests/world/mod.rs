@@ -13,6 +13,7 @@ use coxswain_dv_eth::bytes::{Bytes20, Bytes48};
 use coxswain_dv_eth::duty::Duty;
 use coxswain_dv_eth::time::Time;
 use coxswain_dv_node::{Handle, Keeper, Parts, Peers, Watch};
+use coxswain_dv_qbft::debugger::Record;
 use coxswain_dv_slashing::machine::Disk;
 use coxswain_dv_slashing::store::{KeyPair, Settings as StoreSettings, Store};
 use coxswain_dv_wire::priority_result::Preferences;
@@ -73,6 +74,8 @@ struct Notes {
 }
 
 impl Watch for Notes {
+    fn record(&mut self, _record: Record) {}
+
     fn note(&mut self, _now: Time, note: &Note) {
         tracing::debug!(node = self.node, "{note:?}");
         match note {
