@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use coxswain_dv_crypto::k1::IdentityKey;
 use coxswain_dv_net::run::{self, Inbox, Lane, Letter, MAX_FLYING, MAX_MESSAGES, MAX_WAITING, Node, Support};
-use coxswain_dv_net::{Incoming, Network, PeerId, Protocol, RelaySource, Settings, peer_id, start};
+use coxswain_dv_net::{Incoming, Kind, Network, PeerId, Protocol, RelaySource, Settings, peer_id, start};
 use coxswain_dv_wire::peerinfo::{DV_CLIENT, PeerInfo};
 use coxswain_dv_wire::protocol::{PARSIGEX, PRIORITY, PRIORITY_LEGACY, PROTOCOLS, QBFT};
 use coxswain_dv_wire::well_known::Timestamp;
@@ -361,6 +361,48 @@ async fn a_flood_stays_within_its_queue() {
     for network in [a.network(), &loud, &calm] {
         network.stop().await;
     }
+    relay.relay.stop().await;
+}
+
+/// A reset looks like an end to whoever reads; a letter whose stream is reset is sent once more, and only once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_is_no_acknowledgement() {
+    let all = keys(3);
+    let relay = our_relay(&all[2], free_port(), 16, 16).await;
+    let (a, _at_a) = node(&all[0], &all[..2], &relay, Listens::Yes);
+    let by_hand = Protocol { kind: Kind::Long, ..of_run(QBFT.id) };
+    let host = settings(&all[1], &all[..2], &relay.address, Listens::Yes);
+    let (b, mut at_b) = start(Settings { protocols: vec![by_hand], ..host }).unwrap();
+    connected(a.network(), b.me(), Listens::Yes).await;
+    connected(&b, a.network().me(), Listens::Yes).await;
+    for resets in [1, 2] {
+        a.post(b.me(), letter(Lane::Qbft, &[resets; 9]));
+        for turn in 1..=2 {
+            let Some(Incoming::Stream { mut stream, .. }) = within(LIMIT, at_b.recv()).await else {
+                panic!("a stream")
+            };
+            let mut bytes = [0; 10];
+            within(LIMIT, stream.read_exact(&mut bytes)).await.unwrap();
+            assert_eq!((bytes[0], bytes[1]), (9, resets));
+            if turn > resets {
+                coxswain_dv_net::finish(stream).await;
+            } else {
+                // Not ended: dropped, which resets it.
+                drop(stream);
+            }
+        }
+    }
+    let kind = |seen: &run::Overview| seen.peers[&b.me()].sends.kinds.values().next().cloned().unwrap();
+    let seen = until(&a, |seen| kind(seen).failed > 0).await;
+    let seen = kind(&seen);
+    assert_eq!((seen.sent, seen.again, seen.failed), (1, 2, 1), "{seen:?}");
+    let (sent, ()) = tokio::join!(a.network().send(b.me(), &by_hand, b"once"), async {
+        let Some(Incoming::Stream { mut stream, .. }) = at_b.recv().await else { panic!("a stream") };
+        stream.read_exact(&mut [0; 5]).await.unwrap();
+    });
+    assert!(sent.as_ref().is_err_and(coxswain_dv_net::SendError::is_broken), "{sent:?}");
+    a.stop().await;
+    b.stop().await;
     relay.relay.stop().await;
 }
 
