@@ -34,7 +34,7 @@ use zeroize::Zeroizing;
 pub use figures::{Durations, Received, SEND_BUCKETS, Sends, Sent};
 pub use inbox::{MAX_BYTES, MAX_MESSAGES};
 pub use info::{Said, Support};
-pub use outbox::{Lane, Letter, MAX_FLYING, MAX_WAITING, MAX_WAITING_BYTES};
+pub use outbox::{Lane, Letter, MAX_FLYING, MAX_SIGNATURES, MAX_WAITING, MAX_WAITING_BYTES};
 
 use crate::frame::FrameError;
 use crate::host::{self, Allowance, Incoming, Mode, Network, SendError, Sink, StartError, Status};

@@ -433,3 +433,73 @@ async fn letters_wait_for_a_host_that_comes_back() {
     }
     relay.relay.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_restarts_loses_no_letter() {
+    let (all, port) = (keys(3), free_port());
+    let relay = our_relay(&all[2], port, 16, 16).await;
+    let (a, _at_a) = node(&all[0], &all[..2], &relay, Listens::No);
+    let (b, mut at_b) = node(&all[1], &all[..2], &relay, Listens::No);
+    let peer = b.network().me();
+    connected(a.network(), peer, Listens::No).await;
+    connected(b.network(), a.network().me(), Listens::No).await;
+    let post = |numbers: std::ops::Range<u32>| {
+        for number in numbers {
+            a.post(peer, letter(Lane::Qbft, &number.to_le_bytes()));
+        }
+    };
+    post(0..100);
+    relay.relay.stop().await;
+    post(100..200);
+    within(LIMIT, a.network().status().wait_for(|status| status.connected.is_empty())).await.unwrap();
+    post(200..300);
+    let relay = our_relay(&all[2], port, 16, 16).await;
+    let mut seen = std::collections::BTreeSet::new();
+    while seen.len() < 300 {
+        seen.insert(u32::from_le_bytes(next(&mut at_b).await.2.try_into().unwrap()));
+    }
+    for node in [a, b] {
+        node.stop().await;
+    }
+    relay.relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_letters_hold_up_no_small_ones() {
+    let all = keys(3);
+    let relay = our_relay(&all[2], free_port(), 16, 16).await;
+    let (a, _at_a) = node(&all[0], &all[..2], &relay, Listens::No);
+    let (b, mut at_b) = node(&all[1], &all[..2], &relay, Listens::No);
+    let peer = b.network().me();
+    connected(a.network(), peer, Listens::No).await;
+    for number in 0..3 {
+        a.post(peer, letter(Lane::Qbft, &vec![number; 3 << 20]));
+    }
+    a.post(peer, letter(Lane::Qbft, b"small"));
+    let mut lengths = Vec::new();
+    for _ in 0..4 {
+        lengths.push(next(&mut at_b).await.2.len());
+    }
+    assert_eq!(lengths, [5, 3 << 20, 3 << 20, 3 << 20]);
+    for node in [a, b] {
+        node.stop().await;
+    }
+    relay.relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_ends_with_its_last_handle() {
+    let all = keys(3);
+    let relay = our_relay(&all[2], free_port(), 16, 16).await;
+    let (a, mut at_a) = node(&all[0], &all[..2], &relay, Listens::No);
+    let (b, _at_b) = node(&all[1], &all[..2], &relay, Listens::No);
+    connected(b.network(), a.network().me(), Listens::No).await;
+    drop(a.clone());
+    a.post(b.network().me(), letter(Lane::Qbft, b"a"));
+    let mut status = b.network().status();
+    drop(a);
+    assert!(within(LIMIT, at_a.next()).await.is_none());
+    within(LIMIT, status.wait_for(|status| status.connected.is_empty())).await.unwrap();
+    b.stop().await;
+    relay.relay.stop().await;
+}
