@@ -416,6 +416,8 @@ async fn letters_wait_for_a_host_that_comes_back() {
     connected(a.network(), peer, Listens::No).await;
     a.post(peer, letter(Lane::Qbft, b"first"));
     assert_eq!(next(&mut at_b).await.2, b"first");
+    // Else it may be sent again: whether it has come is known once its stream has ended.
+    until(&a, |seen| seen.peers[&peer].sends.flying == 0).await;
     b.stop().await;
     within(LIMIT, a.network().status().wait_for(|status| status.connected.is_empty())).await.unwrap();
     a.post(peer, letter(Lane::Qbft, b"while away"));

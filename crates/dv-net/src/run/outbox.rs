@@ -51,7 +51,7 @@ impl Lane {
     }
 }
 
-/// A message for a peer.
+/// A message for a peer. It may come to the peer twice: whether it has come is not known where its stream breaks.
 #[derive(Debug, Clone)]
 pub struct Letter {
     /// Which letters it waits for.
