@@ -1,6 +1,8 @@
 //! Messages on a stream: a length as unsigned LEB128, then as many bytes.
 
 use std::io;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -181,29 +183,36 @@ pub(crate) async fn half_close(stream: &mut (impl AsyncWrite + Unpin)) -> Result
     Ok(stream.close().await?)
 }
 
-/// Ends a stream and waits until the other side has, which says that it has read everything.
+/// Waits until the other side has ended a stream, which says that it has read everything, and ends it.
 ///
 /// # Errors
-/// The stream was reset, or its connection lost: nobody knows what was read.
+/// As of [`ended`].
 pub(crate) async fn acknowledged(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), FrameError> {
-    let ending = async {
-        stream.close().await?;
-        let mut rest = [0; 64];
-        while stream.read(&mut rest).await? > 0 {}
-        io::Result::Ok(())
-    };
-    match tokio::time::timeout(GOODBYE, ending).await {
-        Ok(result) => Ok(result?),
+    match tokio::time::timeout(GOODBYE, ended(&mut stream)).await {
+        Ok(result) => result,
         // A peer that takes its time has what was written.
-        Err(_) => Ok(()),
+        Err(_) => Ok(stream.close().await?),
     }
 }
 
-/// Ends a stream and waits until the other side has, however long that takes: the caller has a limit of its own.
+/// Waits until the other side has ended a stream, then ends it. The caller has a limit of its own.
+///
+/// A stream of yamux that was reset reads like one that was ended. So this side stays open until the other one has ended:
+/// then only an ended stream takes another write, of no bytes. Peers read one message, and do not wait for its sender's end.
+///
+/// # Errors
+/// The stream was reset, or its connection lost: nobody knows what was read.
 pub(crate) async fn ended(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), FrameError> {
-    stream.close().await?;
     let mut rest = [0; 64];
     while stream.read(&mut rest).await? > 0 {}
+    std::future::poll_fn(|cx| match Pin::new(&mut stream).poll_write(cx, &[]) {
+        Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+        // It would wait for room, which only a stream that is not reset does.
+        Poll::Ready(Ok(_)) | Poll::Pending => Poll::Ready(Ok(())),
+    })
+    .await?;
+    // The peer has the message, whatever becomes of the goodbye.
+    drop(stream.close().await);
     Ok(())
 }
 

@@ -34,8 +34,9 @@ use zeroize::Zeroizing;
 pub use figures::{Durations, Received, SEND_BUCKETS, Sends, Sent};
 pub use inbox::{MAX_BYTES, MAX_MESSAGES};
 pub use info::{Said, Support};
-pub use outbox::{Lane, Letter, MAX_FLYING, MAX_WAITING, MAX_WAITING_BYTES};
+pub use outbox::{Lane, Letter, MAX_FLYING, MAX_SIGNATURES, MAX_WAITING, MAX_WAITING_BYTES};
 
+use crate::frame::FrameError;
 use crate::host::{self, Allowance, Incoming, Mode, Network, SendError, Sink, StartError, Status};
 use crate::protocol::Protocol;
 use crate::report::Report;
@@ -248,7 +249,8 @@ impl Node {
         let protocol = spoken(&PRIORITY);
         let ids = [PRIORITY.id, PRIORITY_LEGACY.id];
         match self.network().request_by(peer, &protocol, &ids, message).await {
-            Err(error) if error.is_broken() => {
+            // A stream that was reset reads like one that ended early.
+            Err(error) if error.is_broken() || matches!(error, SendError::Frame(FrameError::Ended)) => {
                 tokio::time::sleep(host::SECOND_TRY).await;
                 self.network().request_by(peer, &protocol, &ids, message).await
             }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use coxswain_dv_crypto::k1::IdentityKey;
 use coxswain_dv_net::run::{self, Inbox, Lane, Letter, MAX_FLYING, MAX_MESSAGES, MAX_WAITING, Node, Support};
-use coxswain_dv_net::{Incoming, Network, PeerId, Protocol, RelaySource, Settings, peer_id, start};
+use coxswain_dv_net::{Incoming, Kind, Network, PeerId, Protocol, RelaySource, Settings, peer_id, start};
 use coxswain_dv_wire::peerinfo::{DV_CLIENT, PeerInfo};
 use coxswain_dv_wire::protocol::{PARSIGEX, PRIORITY, PRIORITY_LEGACY, PROTOCOLS, QBFT};
 use coxswain_dv_wire::well_known::Timestamp;
@@ -364,6 +364,48 @@ async fn a_flood_stays_within_its_queue() {
     relay.relay.stop().await;
 }
 
+/// A reset looks like an end to whoever reads; a letter whose stream is reset is sent once more, and only once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_is_no_acknowledgement() {
+    let all = keys(3);
+    let relay = our_relay(&all[2], free_port(), 16, 16).await;
+    let (a, _at_a) = node(&all[0], &all[..2], &relay, Listens::Yes);
+    let by_hand = Protocol { kind: Kind::Long, ..of_run(QBFT.id) };
+    let host = settings(&all[1], &all[..2], &relay.address, Listens::Yes);
+    let (b, mut at_b) = start(Settings { protocols: vec![by_hand], ..host }).unwrap();
+    connected(a.network(), b.me(), Listens::Yes).await;
+    connected(&b, a.network().me(), Listens::Yes).await;
+    for resets in [1, 2] {
+        a.post(b.me(), letter(Lane::Qbft, &[resets; 9]));
+        for turn in 1..=2 {
+            let Some(Incoming::Stream { mut stream, .. }) = within(LIMIT, at_b.recv()).await else {
+                panic!("a stream")
+            };
+            let mut bytes = [0; 10];
+            within(LIMIT, stream.read_exact(&mut bytes)).await.unwrap();
+            assert_eq!((bytes[0], bytes[1]), (9, resets));
+            if turn > resets {
+                coxswain_dv_net::finish(stream).await;
+            } else {
+                // Not ended: dropped, which resets it.
+                drop(stream);
+            }
+        }
+    }
+    let kind = |seen: &run::Overview| seen.peers[&b.me()].sends.kinds.values().next().cloned().unwrap();
+    let seen = until(&a, |seen| kind(seen).failed > 0).await;
+    let seen = kind(&seen);
+    assert_eq!((seen.sent, seen.again, seen.failed), (1, 2, 1), "{seen:?}");
+    let (sent, ()) = tokio::join!(a.network().send(b.me(), &by_hand, b"once"), async {
+        let Some(Incoming::Stream { mut stream, .. }) = at_b.recv().await else { panic!("a stream") };
+        stream.read_exact(&mut [0; 5]).await.unwrap();
+    });
+    assert!(sent.as_ref().is_err_and(coxswain_dv_net::SendError::is_broken), "{sent:?}");
+    a.stop().await;
+    b.stop().await;
+    relay.relay.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn letters_wait_for_a_host_that_comes_back() {
     let all = keys(3);
@@ -374,6 +416,8 @@ async fn letters_wait_for_a_host_that_comes_back() {
     connected(a.network(), peer, Listens::No).await;
     a.post(peer, letter(Lane::Qbft, b"first"));
     assert_eq!(next(&mut at_b).await.2, b"first");
+    // Else it may be sent again: whether it has come is known once its stream has ended.
+    until(&a, |seen| seen.peers[&peer].sends.flying == 0).await;
     b.stop().await;
     within(LIMIT, a.network().status().wait_for(|status| status.connected.is_empty())).await.unwrap();
     a.post(peer, letter(Lane::Qbft, b"while away"));
@@ -389,5 +433,75 @@ async fn letters_wait_for_a_host_that_comes_back() {
     for node in [a, b] {
         node.stop().await;
     }
+    relay.relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_restarts_loses_no_letter() {
+    let (all, port) = (keys(3), free_port());
+    let relay = our_relay(&all[2], port, 16, 16).await;
+    let (a, _at_a) = node(&all[0], &all[..2], &relay, Listens::No);
+    let (b, mut at_b) = node(&all[1], &all[..2], &relay, Listens::No);
+    let peer = b.network().me();
+    connected(a.network(), peer, Listens::No).await;
+    connected(b.network(), a.network().me(), Listens::No).await;
+    let post = |numbers: std::ops::Range<u32>| {
+        for number in numbers {
+            a.post(peer, letter(Lane::Qbft, &number.to_le_bytes()));
+        }
+    };
+    post(0..100);
+    relay.relay.stop().await;
+    post(100..200);
+    within(LIMIT, a.network().status().wait_for(|status| status.connected.is_empty())).await.unwrap();
+    post(200..300);
+    let relay = our_relay(&all[2], port, 16, 16).await;
+    let mut seen = std::collections::BTreeSet::new();
+    while seen.len() < 300 {
+        seen.insert(u32::from_le_bytes(next(&mut at_b).await.2.try_into().unwrap()));
+    }
+    for node in [a, b] {
+        node.stop().await;
+    }
+    relay.relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_letters_hold_up_no_small_ones() {
+    let all = keys(3);
+    let relay = our_relay(&all[2], free_port(), 16, 16).await;
+    let (a, _at_a) = node(&all[0], &all[..2], &relay, Listens::No);
+    let (b, mut at_b) = node(&all[1], &all[..2], &relay, Listens::No);
+    let peer = b.network().me();
+    connected(a.network(), peer, Listens::No).await;
+    for number in 0..3 {
+        a.post(peer, letter(Lane::Qbft, &vec![number; 3 << 20]));
+    }
+    a.post(peer, letter(Lane::Qbft, b"small"));
+    let mut lengths = Vec::new();
+    for _ in 0..4 {
+        lengths.push(next(&mut at_b).await.2.len());
+    }
+    assert_eq!(lengths, [5, 3 << 20, 3 << 20, 3 << 20]);
+    for node in [a, b] {
+        node.stop().await;
+    }
+    relay.relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_ends_with_its_last_handle() {
+    let all = keys(3);
+    let relay = our_relay(&all[2], free_port(), 16, 16).await;
+    let (a, mut at_a) = node(&all[0], &all[..2], &relay, Listens::No);
+    let (b, _at_b) = node(&all[1], &all[..2], &relay, Listens::No);
+    connected(b.network(), a.network().me(), Listens::No).await;
+    drop(a.clone());
+    a.post(b.network().me(), letter(Lane::Qbft, b"a"));
+    let mut status = b.network().status();
+    drop(a);
+    assert!(within(LIMIT, at_a.next()).await.is_none());
+    within(LIMIT, status.wait_for(|status| status.connected.is_empty())).await.unwrap();
+    b.stop().await;
     relay.relay.stop().await;
 }

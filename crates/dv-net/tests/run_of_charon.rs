@@ -1,11 +1,8 @@
 //! A host of ours as the fourth node of a cluster of charon, through a relay of ours. Runs where `CHARON_BIN` names a charon
-//! binary and the vectors are there.
+//! binary and the vectors are there. `CHARON_CLUSTER` is the cluster (`run-v1.10-n4` for a charon of that version),
+//! `CHARON_SECONDS` how long it runs, `CHARON_LOGS` where its logs go.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a step that fails has failed the test, which says what it saw"
-)]
+#![expect(clippy::unwrap_used, reason = "a step that fails has failed the test, which says what it saw")]
 
 #[path = "../../dv-types/tests/support/vectors.rs"]
 mod files;
@@ -23,8 +20,8 @@ use coxswain_dv_net::{Incoming, PeerId, Protocol, RelaySource, Settings, finish,
 use coxswain_dv_wire::message::{decode, encode};
 use coxswain_dv_wire::parsigex::ParSigExMsg;
 use coxswain_dv_wire::peerinfo::{DV_CLIENT, PeerInfo};
-use coxswain_dv_wire::priority::{Duty, PriorityMsg};
-use coxswain_dv_wire::priority_result::{DUTY_INFO_SYNC, Preferences, check};
+use coxswain_dv_wire::priority::{Duty, PriorityMsg, PriorityResult};
+use coxswain_dv_wire::priority_result::{DUTY_INFO_SYNC, Preferences, check, result_of};
 use coxswain_dv_wire::protocol::{PARSIGEX, PEERINFO, PRIORITY, PRIORITY_LEGACY, PROTOCOLS, QBFT};
 use coxswain_dv_wire::qbft::{QbftConsensusMsg, QbftMsg};
 use coxswain_dv_wire::version::Minor;
@@ -83,6 +80,9 @@ struct Follower {
     seen: BTreeMap<String, usize>,
     done: BTreeSet<(Duty, i64, i64)>,
     decided: BTreeSet<Duty>,
+    /// Duties of which our preferences were told, and the requests.
+    asked: BTreeSet<Duty>,
+    exchanges: tokio::task::JoinSet<()>,
 }
 
 impl Follower {
@@ -135,11 +135,17 @@ impl Follower {
         let signer = &self.nodes[usize::try_from(msg.peer_idx).unwrap()];
         verify65(signer, &msg.signing_root(), &msg.signature).unwrap();
         self.count(format!("qbft type {} of node {}", msg.r#type, msg.peer_idx));
-        for value in message.values {
-            // One validator: the map has one entry, so its bytes are in order as they came.
-            self.values.insert(coxswain_dv_wire::root::bytes_root(&value.value).to_vec(), value);
+        // Maps may be written in any order, so a value is known by the hash that stands beside it, not by its bytes.
+        for value in message.values.iter().filter(|value| value.is::<PriorityResult>()) {
+            let result: PriorityResult = value.unpack(LIMIT).unwrap();
+            assert_eq!(result_of(&result.msgs, QUORUM).unwrap(), result);
+            let ours = self.ids[ME].to_string();
+            let is_heard = result.msgs.iter().any(|message| message.peer_id == ours);
+            self.count(if is_heard { "results with our preferences" } else { "results without ours" });
         }
-        assert!(self.values.contains_key(&msg.value_hash) || msg.value_hash == [0; 32]);
+        if let [value] = message.values.as_slice() {
+            self.values.insert(msg.value_hash.clone(), value.clone());
+        }
         self.tally(node, &msg);
     }
 
@@ -159,7 +165,20 @@ impl Follower {
             assert_eq!(duty.r#type, DUTY_INFO_SYNC);
             self.count(format!("preferences by {protocol}"));
             let ours = Preferences::of_node(Minor { major: 1, minor: 11 }, &[]).message(duty.slot, &self.key);
-            reply.send(encode(&ours));
+            let ours = encode(&ours);
+            reply.send(ours.clone());
+            if self.asked.insert(duty) {
+                for at in 0..ME {
+                    let (node, id, ours) = (node.clone(), self.ids[at], ours.clone());
+                    let sender = coxswain_dv_wire::peer::PeerId::of(&self.nodes[at]);
+                    self.exchanges.spawn(async move {
+                        let answer = node.exchange_priorities(id, &ours).await.unwrap();
+                        let answer: PriorityMsg = decode(&answer, LIMIT).unwrap();
+                        check(&answer, &sender).unwrap();
+                        assert_eq!(answer.duty, Some(duty));
+                    });
+                }
+            }
         }
     }
 }
@@ -181,6 +200,12 @@ async fn ask_again_and_again(node: Node, peers: Vec<PeerId>, until: tokio::time:
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
     (answered, failed)
+}
+
+/// What this process takes now, and at most.
+fn memory() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status.lines().filter(|line| line.starts_with("VmRSS") || line.starts_with("VmHWM")).collect()
 }
 
 fn run_settings(follower: &Follower, relay: &str, lock_hash: &[u8]) -> run::Settings {
@@ -213,7 +238,8 @@ async fn a_cluster_of_charon_takes_votes_of_ours() {
         println!("skipped: CHARON_BIN names no charon");
         return;
     };
-    let Some(cluster) = files::vectors("charon/runs/run-v1.11-n4-v1") else { return };
+    let folder = std::env::var("CHARON_CLUSTER").unwrap_or_else(|_| "run-v1.11-n4-v1".to_owned());
+    let Some(cluster) = files::vectors(&format!("charon/runs/{folder}")) else { return };
     let secrets = (0..NODES).map(|node| {
         let text =
             std::fs::read_to_string(cluster.join(format!("node{node}/charon-enr-private-key"))).unwrap();
@@ -235,6 +261,8 @@ async fn a_cluster_of_charon_takes_votes_of_ours() {
         seen: BTreeMap::new(),
         done: BTreeSet::new(),
         decided: BTreeSet::new(),
+        asked: BTreeSet::new(),
+        exchanges: tokio::task::JoinSet::new(),
     };
     let relay = our_relay(&keys(1)[0], free_port(), 64, 64).await;
     let (node, mut inbox) = run::start(run_settings(&follower, &relay.address, &lock_hash)).unwrap();
@@ -247,7 +275,12 @@ async fn a_cluster_of_charon_takes_votes_of_ours() {
     while let Ok(Some(incoming)) = tokio::time::timeout_at(until, inbox.next()).await {
         follower.take(&node, incoming);
     }
+    let exchanged = follower.exchanges.len();
+    while let Some(exchange) = follower.exchanges.join_next().await {
+        exchange.unwrap();
+    }
     let (answered, failed) = asking.await.unwrap();
+    println!("{exchanged} exchanges of preferences, {}", memory());
     println!("answered {answered}, failed {failed}");
     assert!(answered > 1000 && failed == 0);
     let seen = node.overview().await;

@@ -121,7 +121,7 @@ pub(super) async fn serve(inbound: Inbound, protocol: Protocol, room: Arc<Room>,
         tracing::debug!(%peer, protocol = protocol.id, "a message is passed over: the peer opens too many streams");
         return frame::finish(stream).await;
     };
-    let Ok(_permit) = room.at_once.acquire().await else { return };
+    let Ok(permit) = room.at_once.acquire().await else { return };
     let reading = frame::read_within(&mut stream, protocol.max_bytes, &room.bytes);
     let (bytes, taken) = match tokio::time::timeout(protocol.receive, reading).await {
         Ok(Ok(read)) => read,
@@ -137,7 +137,7 @@ pub(super) async fn serve(inbound: Inbound, protocol: Protocol, room: Arc<Room>,
     let (reply, answer) = oneshot::channel();
     let message = Incoming::Message { peer, protocol: protocol.id, bytes, reply: Reply(reply) };
     let is_taken = sink.put(message).await;
-    drop(taken);
+    drop((permit, taken));
     if is_taken
         && protocol.kind == Kind::Answered
         && let Ok(Ok(answer)) = tokio::time::timeout(protocol.receive, answer).await

@@ -3,7 +3,7 @@
 //! ```text
 //! post(letter) ─→ waiting ─next→ in flight ─done(Sent, Lost)→ over
 //!                    ↑                └──done(Broken), once──┐
-//!                    └────────── after a pause ──────────────┘
+//!                    └────────── after a pause ──────────────┘  done(Grounded): likewise, and it does not count
 //! ```
 //!
 //! A letter flies on a stream of its own, so none waits for another that is slow, except in a lane that says so: charon
@@ -26,6 +26,9 @@ pub const MAX_WAITING_BYTES: usize = 64 << 20;
 /// Streams to one peer that letters are sent on at the same time. Charon has no limit; a peer that answers in 100 ms takes
 /// 640 letters a second so.
 pub const MAX_FLYING: usize = 64;
+/// Signatures that a message with partial signatures should have at most, also where a set is larger: charon verifies them one
+/// by one, each for up to 9 ms, within the five seconds that a message has.
+pub const MAX_SIGNATURES: usize = 64;
 /// Tries of a letter whose stream breaks, and the pause before the second one, as charon has them.
 const TRIES: u32 = 2;
 const PAUSE: Duration = Duration::from_millis(100);
@@ -48,7 +51,7 @@ impl Lane {
     }
 }
 
-/// A message for a peer.
+/// A message for a peer. It may come to the peer twice: whether it has come is not known where its stream breaks.
 #[derive(Debug, Clone)]
 pub struct Letter {
     /// Which letters it waits for.
@@ -79,6 +82,8 @@ pub(crate) enum Flown {
     Sent,
     /// The stream or the connection broke: nobody knows.
     Broken,
+    /// There was no connection any more: it was no try.
+    Grounded,
     /// The peer does not take it, or not in time.
     Lost,
 }
@@ -170,7 +175,15 @@ impl Outbox {
     /// Takes how a try ended.
     pub(crate) fn done(&mut self, now: Duration, flight: Flight, how: Flown) -> After {
         let Some(mut entry) = self.flying.remove(&flight) else { return After::Over };
-        if how != Flown::Broken || entry.tries >= TRIES || entry.until <= now {
+        let is_over = match how {
+            Flown::Sent | Flown::Lost => true,
+            Flown::Broken => entry.tries >= TRIES,
+            Flown::Grounded => {
+                entry.tries -= 1;
+                false
+            }
+        };
+        if is_over || entry.until <= now {
             return After::Over;
         }
         entry.not_before = now + PAUSE;
@@ -265,6 +278,20 @@ mod tests {
     }
 
     #[test]
+    fn a_letter_without_a_connection_has_not_been_tried() {
+        let mut outbox = Outbox::default();
+        outbox.post(at(0), letter(Lane::Qbft, b"a"));
+        for round in 0..10 {
+            let (flight, _) = outbox.next(at(round * 1000)).unwrap();
+            assert_eq!(outbox.done(at(round * 1000), flight, Flown::Grounded), After::Again);
+        }
+        let (first, _) = outbox.next(at(20_000)).unwrap();
+        assert_eq!(outbox.done(at(20_000), first, Flown::Broken), After::Again);
+        let (second, _) = outbox.next(at(21_000)).unwrap();
+        assert_eq!(outbox.done(at(60_000), second, Flown::Grounded), After::Over);
+    }
+
+    #[test]
     fn the_same_letter_waits_once() {
         let mut outbox = Outbox::default();
         assert_eq!(outbox.post(at(0), letter(Lane::Qbft, b"a")), Posted::Waits);
@@ -327,7 +354,8 @@ mod tests {
                     }
                     _ if !flying.is_empty() => {
                         let (flight, _) = flying.remove(usize::from(*byte) % flying.len());
-                        let how = [Flown::Sent, Flown::Broken, Flown::Lost][usize::from(byte >> 3) % 3];
+                        let how = [Flown::Sent, Flown::Broken, Flown::Lost, Flown::Grounded]
+                            [usize::from(byte >> 3) % 4];
                         outbox.done(now, flight, how);
                     }
                     _ => drop(outbox.expire(now)),

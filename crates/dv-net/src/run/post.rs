@@ -121,15 +121,11 @@ async fn fly(network: Network, peer: PeerId, flight: Flight, letter: Letter) -> 
     }
     let how = match result {
         Ok(()) => Flown::Sent,
-        Err(error) if is_worth_trying_again(&error) => Flown::Broken,
+        Err(SendError::Open(OpenError::NotConnected(_))) => Flown::Grounded,
+        Err(error) if error.is_broken() => Flown::Broken,
         Err(_) => Flown::Lost,
     };
     Landed { flight, letter, how, took: began.elapsed() }
-}
-
-/// A connection that was gone is one that broke a moment before.
-fn is_worth_trying_again(error: &SendError) -> bool {
-    error.is_broken() || matches!(error, SendError::Open(OpenError::NotConnected(_)))
 }
 
 /// Sends what is in the box of a peer, until the host ends.
