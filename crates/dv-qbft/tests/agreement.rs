@@ -354,23 +354,23 @@ fn one_to_three_nodes_agree() {
 
 #[test]
 fn four_nodes_agree() {
-    check(4, 1000);
+    check(4, 2000);
 }
 
 #[test]
 fn five_and_six_nodes_agree() {
-    check(5, 200);
-    check(6, 200);
+    check(5, 400);
+    check(6, 400);
 }
 
 #[test]
 fn seven_nodes_agree() {
-    check(7, 150);
+    check(7, 300);
 }
 
 #[test]
 fn ten_nodes_agree() {
-    check(10, 60);
+    check(10, 120);
 }
 
 /// Nodes that refuse a value now and then do not let another be decided beside it.

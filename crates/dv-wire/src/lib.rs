@@ -11,12 +11,12 @@
 //! priority_result   what it comes to
 //! sync       barriers of a ceremony          broadcast  reliable broadcast, and the hashes that are signed
 //! frost      rounds of FROST                 pedersen   bundles of Pedersen
-//! node_sig   signatures of the new lock           unsigned   what consensus decides, and its root
-//! sniffed    consensus as a node saw it
+//! unsigned   what consensus decides          sniffed    consensus as a node saw it
+//! node_sig   signatures of the new lock
 //!
 //! peer       ids of nodes                    version    versions that nodes report
-//! canonical  bytes as all write them before they hash them
-//! root       what is signed of a message     bounds     how large messages of a ceremony can be
+//! canonical  bytes as all write them         root       what is signed of a message
+//! bounds     how large messages of a ceremony can be
 //! address    where nodes listen              relay      what the URL of a relay answers
 //! ```
 //!
