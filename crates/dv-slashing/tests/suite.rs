@@ -93,7 +93,7 @@ fn run(case: &Case, signer: Signer, named: fn(Bytes48) -> Bytes48, counts: &mut 
         let text = serde_json::to_vec(&step.interchange).expect("JSON");
         let mut history = Interchange::parse(&text).expect("a history");
         history.entries.iter_mut().for_each(|entry| entry.key = named(entry.key));
-        let imported = store.import(&history, Strangers::Refuse);
+        let imported = store.import(&history, Strangers::Refuse, WALL);
         assert_eq!(imported.is_ok(), step.should_succeed, "{}: {imported:?}", case.name);
         assert!(imported.is_ok() || matches!(imported, Err(ImportError::OtherChain { .. })));
         for asked in step.blocks.iter().chain(&step.attestations) {
