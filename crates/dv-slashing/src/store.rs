@@ -34,6 +34,7 @@ use std::sync::OnceLock;
 
 use coxswain_dv_eth::Root;
 use coxswain_dv_eth::bytes::{Bytes32, Bytes48};
+use coxswain_dv_types::cluster::Lock;
 use redb::{Database, ReadableDatabase as _, ReadableTable, ReadableTableMetadata as _, WriteTransaction};
 
 pub use check::MAX_REQUESTS;
@@ -60,6 +61,20 @@ pub struct KeyPair {
     pub group: Bytes48,
     /// The public key of this node's share.
     pub share: Bytes48,
+}
+
+impl KeyPair {
+    /// The validators of a lock, with the shares of the node at this position (0 is the first); none where the lock has
+    /// no such node, or something else where keys should be.
+    #[must_use]
+    pub fn of_node(lock: &Lock, node: usize) -> Option<Vec<KeyPair>> {
+        let key = |bytes: &[u8]| <[u8; 48]>::try_from(bytes).ok().map(Bytes48::from);
+        let each = lock.validators.iter().map(|validator| {
+            let share = validator.public_shares.get(node)?;
+            Some(KeyPair { group: key(&validator.public_key)?, share: key(share)? })
+        });
+        each.collect()
+    }
 }
 
 /// What a store is opened for.
