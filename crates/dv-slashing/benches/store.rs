@@ -105,7 +105,7 @@ fn main() {
     let read = timed("reading the interchange", || {
         coxswain_dv_slashing::interchange::Interchange::parse(exported.as_bytes()).expect("a history")
     });
-    timed("importing it", || store.import(&read, Strangers::Refuse).expect("imported"));
+    timed("importing it", || store.import(&read, Strangers::Refuse, WALL).expect("imported"));
     let before = Wall { slot: 0, epoch: first };
     let pruned = timed("pruning a part of it", || store.prune(before).expect("pruned"));
     println!("{} rows pruned", pruned.attestations);

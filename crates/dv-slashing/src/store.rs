@@ -34,6 +34,7 @@ use std::sync::OnceLock;
 
 use coxswain_dv_eth::Root;
 use coxswain_dv_eth::bytes::{Bytes32, Bytes48};
+use coxswain_dv_types::cluster::Lock;
 use redb::{Database, ReadableDatabase as _, ReadableTable, ReadableTableMetadata as _, WriteTransaction};
 
 pub use check::MAX_REQUESTS;
@@ -60,6 +61,20 @@ pub struct KeyPair {
     pub group: Bytes48,
     /// The public key of this node's share.
     pub share: Bytes48,
+}
+
+impl KeyPair {
+    /// The validators of a lock, with the shares of the node at this position (0 is the first); none where the lock has
+    /// no such node, or something else where keys should be.
+    #[must_use]
+    pub fn of_node(lock: &Lock, node: usize) -> Option<Vec<KeyPair>> {
+        let key = |bytes: &[u8]| <[u8; 48]>::try_from(bytes).ok().map(Bytes48::from);
+        let each = lock.validators.iter().map(|validator| {
+            let share = validator.public_shares.get(node)?;
+            Some(KeyPair { group: key(&validator.public_key)?, share: key(share)? })
+        });
+        each.collect()
+    }
 }
 
 /// What a store is opened for.
@@ -95,31 +110,49 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; also for a store that was handed over, see [`Self::inspect`].
     pub fn open(path: &Path, settings: &Settings) -> Result<Store, StoreError> {
-        let store = Store::inspect(path, settings)?;
-        store.refuse_handed_over()?;
-        Ok(store)
-    }
-
-    /// Opens a store as [`Self::open`] does, also one that was handed over: it can be read, and signs nothing.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn inspect(path: &Path, settings: &Settings) -> Result<Store, StoreError> {
         let dir = files::prepare(path, settings.disk)?;
         let hold = files::hold(path)?;
+        let counter = Counter::open(path)?;
         if !files::exists(path)? {
+            // One that is gone is not begun anew.
+            if counter.count() > 0 {
+                return Err(StoreError::Gone { path: path.to_owned() });
+            }
             let (database, part) = files::create_part(path)?;
             found(&database, settings).map_err(failed("making", path))?;
             database.close().map_err(|error| failed("making", path)(error.into()))?;
             files::reveal(&part, path, &dir)?;
         }
+        let store = Store::enter(path, settings, hold, counter)?;
+        store.refuse_handed_over()?;
+        Ok(store)
+    }
+
+    /// Opens a store that is there, also one that was handed over: it can be read, and signs nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn inspect(path: &Path, settings: &Settings) -> Result<Store, StoreError> {
+        if !files::exists(path)? {
+            return Err(StoreError::Gone { path: path.to_owned() });
+        }
+        files::prepare(path, settings.disk)?;
+        let hold = files::hold(path)?;
+        Store::enter(path, settings, hold, Counter::open(path)?)
+    }
+
+    fn enter(
+        path: &Path,
+        settings: &Settings,
+        hold: files::Hold,
+        counter: Counter,
+    ) -> Result<Store, StoreError> {
         let database = files::open(path)?;
         let handed_over = OnceLock::new();
         let found = recognise(path, &database, settings)?;
         if let Some(to) = found.handed_over {
             let _ = handed_over.set(to);
         }
-        let counter = Counter::open(path)?;
         if found.commits < counter.count() {
             let (commits, known) = (found.commits, counter.count());
             return Err(StoreError::Older { path: path.to_owned(), commits, known });

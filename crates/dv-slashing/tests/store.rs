@@ -197,7 +197,8 @@ fn history(
 fn a_share_is_another_name_of_its_group() {
     let dir = directory();
     let store = Store::open(&file(&dir), &settings([1])).expect("a store");
-    let imported = store.import(&history(share(1), &[(7, Some(1))], &[(3, 4, None)]), Strangers::Refuse);
+    let imported =
+        store.import(&history(share(1), &[(7, Some(1))], &[(3, 4, None)]), Strangers::Refuse, WALL);
     let imported = imported.expect("imported");
     assert_eq!((imported.keys, imported.blocks, imported.attestations), (1, 1, 1));
     assert_eq!((imported.highest_slot, imported.highest_target), (Some(7), Some(4)));
@@ -210,7 +211,7 @@ fn a_share_is_another_name_of_its_group() {
     reshared.keys[0].share = share(2);
     let store = Store::open(&file(&dir), &reshared).expect("a store");
     assert_eq!(ask(&store, block(1, 7, 2)), Verdict::Refused(Refusal::DoubleBlock { slot: 7 }));
-    store.import(&history(share(1), &[(9, None)], &[]), Strangers::Refuse).expect("by its former name");
+    store.import(&history(share(1), &[(9, None)], &[]), Strangers::Refuse, WALL).expect("by its former name");
     assert_eq!(ask(&store, block(1, 8, 1)), Verdict::Refused(Refusal::OldBlock { lowest: 9 }));
     assert_eq!(store.summary().expect("read")[0].shares, [share(1), share(2)]);
     // A share that is another group's already is a wrong lock.
@@ -225,14 +226,14 @@ fn strangers_are_named() {
     let (_dir, store) = fresh();
     let mut two = history(group(1), &[], &[]);
     two.entries.extend(history(share(9), &[(4, None)], &[]).entries);
-    let error = store.import(&two, Strangers::Refuse).expect_err("a stranger");
+    let error = store.import(&two, Strangers::Refuse, WALL).expect_err("a stranger");
     assert!(error.to_string().contains("has 1 keys") && error.to_string().contains("0x8989"), "{error}");
-    let imported = store.import(&two, Strangers::Skip).expect("the other one");
+    let imported = store.import(&two, Strangers::Skip, WALL).expect("the other one");
     assert_eq!(imported.strangers, [share(9)]);
     assert_eq!(imported.without_records, [group(1)]);
     let mut foreign = two;
     foreign.genesis_validators_root = [9; 32];
-    let error = store.import(&foreign, Strangers::Skip).expect_err("another chain");
+    let error = store.import(&foreign, Strangers::Skip, WALL).expect_err("another chain");
     assert!(error.to_string().contains("of the chain"), "{error}");
 }
 
@@ -244,7 +245,7 @@ fn what_two_histories_tell_differently_is_not_signed_again() {
     ask(&store, block(1, 8, 1));
     ask(&store, attestation(1, 3, 4, 1));
     let other = history(group(1), &[(7, Some(2)), (8, Some(1))], &[(2, 4, Some(1))]);
-    store.import(&other, Strangers::Refuse).expect("imported");
+    store.import(&other, Strangers::Refuse, WALL).expect("imported");
     for root in [1, 2] {
         assert_eq!(ask(&store, block(1, 7, root)), Verdict::Refused(Refusal::DoubleBlock { slot: 7 }));
         let double = Verdict::Refused(Refusal::DoubleVote { target: 4 });
@@ -258,7 +259,7 @@ fn what_two_histories_tell_differently_is_not_signed_again() {
 fn a_floor_covers_the_sources_of_its_rows() {
     let (_dir, store) = fresh();
     ask(&store, attestation(1, 7, 8, 1));
-    store.import(&history(group(1), &[], &[(0, 8, None)]), Strangers::Refuse).expect("imported");
+    store.import(&history(group(1), &[], &[(0, 8, None)]), Strangers::Refuse, WALL).expect("imported");
     let surrounds = Verdict::Refused(Refusal::OldSource { lowest: 7 });
     assert_eq!(ask(&store, attestation(1, 6, 13, 1)), surrounds);
     assert_eq!(ask(&store, attestation(1, 7, 13, 1)), Verdict::Recorded);
@@ -427,6 +428,51 @@ fn a_damaged_file_never_forgets() {
         let refused = places.len() - unharmed;
         assert!(refused > 5 && unharmed > 5, "{refused} refused, {unharmed} unharmed of {}", whole.len());
     }
+}
+
+#[test]
+fn a_store_that_is_gone_is_not_begun_anew() {
+    let (dir, store) = fresh();
+    drop(store);
+    fs::remove_file(file(&dir)).expect("removed");
+    refused(Store::open(&file(&dir), &settings([1])), "is not there");
+    refused(Store::inspect(&file(&dir), &settings([1])), "is not there");
+    assert!(!file(&dir).exists());
+}
+
+#[test]
+fn threads_wait_for_each_other() {
+    let (_dir, store) = fresh();
+    let recorded = std::thread::scope(|scope| {
+        let each = |root| {
+            let store = &store;
+            scope.spawn(move || {
+                (1..=40).filter(|slot| ask(store, block(1, *slot, root)) == Verdict::Recorded).count()
+            })
+        };
+        let threads: Vec<_> = (1..=4).map(each).collect();
+        threads.into_iter().map(|thread| thread.join().expect("ended")).sum::<usize>()
+    });
+    assert_eq!(recorded, 40);
+}
+
+#[test]
+fn a_history_of_the_future_is_refused() {
+    let (_dir, store) = fresh();
+    let refused = |blocks: &[_], attestations: &[_], expected: &str| {
+        let error = store.import(&history(share(1), blocks, attestations), Strangers::Refuse, WALL);
+        assert!(error.expect_err(expected).to_string().ends_with(expected), "{expected}");
+    };
+    refused(&[(3_202, None)], &[], "has signed a block of slot 3202, and the clock says 3200");
+    refused(&[], &[(3, 102, None)], "an attestation from epoch 3 to 102, and the clock says 100");
+    refused(
+        &[(3_201, None)],
+        &[(102, 3, None)],
+        "an attestation from epoch 102 to 3, and the clock says 100",
+    );
+    assert_eq!(store.floor(Signer::Share, &group(1)).expect("read"), Some(Floor::OPEN));
+    let last = history(share(1), &[(3_201, None)], &[(100, 101, None)]);
+    store.import(&last, Strangers::Refuse, WALL).expect("imported");
 }
 
 #[test]

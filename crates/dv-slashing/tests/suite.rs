@@ -17,6 +17,7 @@ use coxswain_dv_slashing::interchange::Interchange;
 use coxswain_dv_slashing::machine::Disk;
 use coxswain_dv_slashing::protect::{Refusal, Request, Signer, Verdict, Wall, What};
 use coxswain_dv_slashing::store::{ImportError, KeyPair, Settings, Store, Strangers};
+use coxswain_dv_types::cluster::Lock;
 use serde::Deserialize;
 
 /// Later than all in the suite.
@@ -93,7 +94,7 @@ fn run(case: &Case, signer: Signer, named: fn(Bytes48) -> Bytes48, counts: &mut 
         let text = serde_json::to_vec(&step.interchange).expect("JSON");
         let mut history = Interchange::parse(&text).expect("a history");
         history.entries.iter_mut().for_each(|entry| entry.key = named(entry.key));
-        let imported = store.import(&history, Strangers::Refuse);
+        let imported = store.import(&history, Strangers::Refuse, WALL);
         assert_eq!(imported.is_ok(), step.should_succeed, "{}: {imported:?}", case.name);
         assert!(imported.is_ok() || matches!(imported, Err(ImportError::OtherChain { .. })));
         for asked in step.blocks.iter().chain(&step.attestations) {
@@ -118,6 +119,29 @@ fn verdict(case: &Case, store: &Store, signer: Signer, asked: &Asked, counts: &m
         // After its own block at slot 30, the store signs at slot 29, where nothing was signed.
         _ => counts.own += 1,
     }
+}
+
+/// The keys of a node, as a lock of others names them.
+#[test]
+fn keys_of_a_lock() {
+    let Some(folder) = support::vectors("charon/runs/create-v1.11-n4") else { return };
+    let find = |folder: &std::path::Path| -> Vec<std::path::PathBuf> {
+        let entries =
+            std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+        entries.collect()
+    };
+    let all = find(&folder).into_iter().flat_map(|path| if path.is_dir() { find(&path) } else { vec![path] });
+    let path = all.filter(|path| path.ends_with("cluster-lock.json")).min().expect("a lock");
+    let lock = Lock::parse(&std::fs::read(path).expect("a file")).expect("a lock");
+    let nodes = lock.validators[0].public_shares.len();
+    let mut names = BTreeSet::new();
+    for node in 0..nodes {
+        let pairs = KeyPair::of_node(&lock, node).expect("a node");
+        assert_eq!(pairs.len(), lock.validators.len());
+        names.extend(pairs.iter().flat_map(|pair| [pair.group, pair.share]));
+    }
+    assert_eq!(names.len(), lock.validators.len() * (1 + nodes));
+    assert_eq!(KeyPair::of_node(&lock, nodes), None);
 }
 
 #[test]

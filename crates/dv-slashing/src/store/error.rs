@@ -69,6 +69,12 @@ pub enum StoreError {
         /// What is wrong.
         source: Damage,
     },
+    /// It is not there.
+    #[error("the slashing store {} is not there", path.display())]
+    Gone {
+        /// The store.
+        path: PathBuf,
+    },
     /// It was put in the place of a later one.
     #[error("the slashing store {} has {commits} commits, and had {known} before", path.display())]
     Older {
@@ -158,6 +164,9 @@ impl StoreError {
             StoreError::Format { .. } => "use the version that wrote it, or a later one",
             StoreError::Damaged { .. } => {
                 "keep the file for the search for the cause; import an interchange into a new store, or start a new one with a watermark"
+            }
+            StoreError::Gone { .. } => {
+                "put the file back; if it is lost, import an interchange into a new store elsewhere, or start a new one with a watermark"
             }
             StoreError::Older { .. } => {
                 "put the latest file back; if it is lost, import an interchange into a new store, or start a new one with a watermark"

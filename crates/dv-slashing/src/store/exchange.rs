@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use coxswain_dv_eth::bytes::{Bytes32, Bytes48};
-use coxswain_dv_eth::protect::Signer;
+use coxswain_dv_eth::protect::{Signer, Wall};
 use redb::{ReadTransaction, ReadableDatabase as _};
 
 use super::tables::{self, ATTESTATIONS, BLOCKS, FLOORS, LEDGERS, Ledger, attestation_of, number};
 use super::watermark::Known;
 use super::{KeyPair, Store, StoreError};
 use crate::interchange::{Entry, Interchange};
-use crate::verdict::{Floor, SignedAttestation, SignedBlock, merge_roots};
+use crate::verdict::{CLOCK_TOLERANCE, Floor, SignedAttestation, SignedBlock, merge_roots};
 
 /// What becomes of keys that the store does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +61,16 @@ pub enum ImportError {
         /// One of them.
         first: Bytes48,
     },
+    /// A record is of the future: nothing would be signed any more until then.
+    #[error("the interchange says that {key} has signed {record}, and the clock says {now}")]
+    Future {
+        /// The key.
+        key: Bytes48,
+        /// What.
+        record: String,
+        /// The slot or epoch of the clock.
+        now: u64,
+    },
     /// The store does not take it.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -68,18 +78,25 @@ pub enum ImportError {
 
 impl Store {
     /// Adds a history: all of it, or nothing. Nothing up to its highest numbers is signed any more for its keys, except
-    /// the very messages whose roots it has.
+    /// the very messages whose roots it has. Records later than the clock's `wall` are refused, as is what is about to be
+    /// signed.
     ///
     /// What a group has signed, its share must not contradict, and the other way round. So floors rise in both ledgers;
     /// rows of a share go to the share's only.
     ///
     /// # Errors
     /// [`ImportError`].
-    pub fn import(&self, history: &Interchange, strangers: Strangers) -> Result<Imported, ImportError> {
+    pub fn import(
+        &self,
+        history: &Interchange,
+        strangers: Strangers,
+        wall: Wall,
+    ) -> Result<Imported, ImportError> {
         if history.genesis_validators_root != self.chain {
             let found = Bytes32::from(history.genesis_validators_root);
             return Err(ImportError::OtherChain { found, expected: Bytes32::from(self.chain) });
         }
+        history.entries.iter().try_for_each(|entry| refuse_future(entry, wall))?;
         let doing = "importing into";
         let transaction = self.writing(doing)?;
         let mut known = Vec::new();
@@ -134,6 +151,23 @@ impl Store {
     pub fn groups(&self) -> Vec<KeyPair> {
         self.groups.keys().map(|group| KeyPair { group: *group, share: *group }).collect()
     }
+}
+
+/// A floor never gets lower, so one that is too high by mistake silences a validator for ever.
+fn refuse_future(entry: &Entry, wall: Wall) -> Result<(), ImportError> {
+    let key = entry.key;
+    let last_slot = wall.slot.saturating_add(CLOCK_TOLERANCE);
+    if let Some(block) = entry.blocks.iter().find(|block| block.slot > last_slot) {
+        let record = format!("a block of slot {}", block.slot);
+        return Err(ImportError::Future { key, record, now: wall.slot });
+    }
+    let last_epoch = wall.epoch.saturating_add(CLOCK_TOLERANCE);
+    let is_late = |vote: &&SignedAttestation| vote.source.max(vote.target) > last_epoch;
+    if let Some(vote) = entry.attestations.iter().find(is_late) {
+        let record = format!("an attestation from epoch {} to {}", vote.source, vote.target);
+        return Err(ImportError::Future { key, record, now: wall.epoch });
+    }
+    Ok(())
 }
 
 /// Adds an entry to a ledger.

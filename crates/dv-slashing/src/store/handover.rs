@@ -12,6 +12,7 @@ use std::path::Path;
 
 use redb::{ReadableTable as _, WriteTransaction};
 
+use super::counter::Counter;
 use super::tables::{ATTESTATIONS, BLOCKS, FLOORS, GROUPS, HANDED_OVER_NAME, LEDGERS, Ledger, META, SHARES};
 use super::{Settings, Store, StoreError, files, found, register, write};
 use crate::verdict::Floor;
@@ -38,7 +39,8 @@ impl Store {
         }
         let dir = files::prepare(to, settings.disk)?;
         let _hold = files::hold(to)?;
-        if files::exists(to)? {
+        // The count of another store would refuse this one, when it is too late.
+        if files::exists(to)? || Counter::open(to)?.count() > 0 {
             return Err(StoreError::Exists { path: to.to_owned() });
         }
         // From here on nobody else records in this store.
