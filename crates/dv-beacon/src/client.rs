@@ -346,6 +346,10 @@ async fn exchange(node: &Node, call: &Call, ask: &Ask) -> Result<Answer, Refused
         let answer =
             read.map_err(|why| Refused { error: node.malformed(&why), is_of_encoding: reply.is_ssz() })?;
         node.succeeded();
+        if reply.status == 202 && matches!(call, Call::SubmitProposal(_)) {
+            let node = node.address.to_string();
+            tracing::warn!(node, "a beacon node sent a block on although it does not think it is valid");
+        }
         return Ok(answer);
     }
     match call {

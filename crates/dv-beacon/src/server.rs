@@ -31,7 +31,7 @@ use axum::Router;
 use coxswain_dv_eth::client::{Answer, Problem, Request};
 use futures::future::BoxFuture;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -44,6 +44,8 @@ use crate::measure::{Histogram, REQUEST_BOUNDS};
 
 /// How long answers may take that are on their way when the server stops.
 const GOODBYE: Duration = Duration::from_secs(2);
+/// Eight blocks of the largest kind; a cluster of a thousand validators needs a tenth of it.
+const MAX_HELD_BYTES: usize = 512 << 20;
 /// Paths of requests that are passed on, as metrics tell them apart: clients could name any number of them.
 const MAX_LABELS: usize = 256;
 /// What is kept of the name of a client.
@@ -68,6 +70,8 @@ pub struct Settings {
     pub timeout: Duration,
     /// For how long the root of the head is taken as it is: members of a sync committee ask for it all at once.
     pub head_life: Duration,
+    /// Bytes of bodies of requests that are held at a time; more is refused with 503.
+    pub max_held_bytes: usize,
 }
 
 impl Settings {
@@ -81,6 +85,7 @@ impl Settings {
             version: version.into(),
             timeout: Duration::from_secs(10),
             head_life: Duration::from_millis(100),
+            max_held_bytes: MAX_HELD_BYTES,
         }
     }
 }
@@ -137,6 +142,8 @@ struct Shared {
     version: String,
     timeout: Duration,
     head: Head,
+    /// Bytes of bodies that may still be held.
+    held: Arc<Semaphore>,
     metrics: Arc<Mutex<Metrics>>,
     stopped: watch::Receiver<bool>,
 }
@@ -165,6 +172,7 @@ pub async fn start(
         version: settings.version,
         timeout: settings.timeout,
         head: Head::new(settings.head_life),
+        held: Arc::new(Semaphore::new(settings.max_held_bytes)),
         metrics: Arc::clone(&metrics),
         stopped: stopped.clone(),
     };

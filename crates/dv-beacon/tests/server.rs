@@ -639,6 +639,27 @@ async fn bodies_have_limits() {
     }
 }
 
+#[tokio::test]
+async fn all_bodies_together_have_a_limit() {
+    let node = Arc::new(Scripted {
+        rule: Box::new(|_| std::future::ready(Ok(Answer::Done)).boxed()),
+        asked: Mutex::default(),
+    });
+    let backends = backends(&[&nobody().await], &[]);
+    let length = exit().to_string().len();
+    let settings = Settings { max_held_bytes: length, ..settings() };
+    let server = server::start(settings, node.clone(), backends).await.expect("it starts");
+    let api = Api { server, node, client: reqwest::Client::builder().no_proxy().build().expect("a client") };
+    let path = "/eth/v1/beacon/pool/voluntary_exits";
+    let kind = [("content-type", "application/json")];
+    for _ in 0..3 {
+        let got = api.send("POST", path, &kind, format!("{} ", exit())).await;
+        got.is_problem(503);
+        // A place is given back.
+        api.post(path, &[], &exit()).await.is_empty_success();
+    }
+}
+
 // ----------------------------------------------------------------------------------------------------------- passed on
 
 #[tokio::test]

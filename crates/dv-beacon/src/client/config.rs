@@ -50,7 +50,7 @@ impl Backends {
     /// The chain, from one node whole; what was read in the last five minutes is taken from memory.
     ///
     /// # Errors
-    /// No node gave it. Before genesis is known a node answers 404, which is [`Failure::NotYet`].
+    /// No node gave it. Before genesis is known a node answers 404, which passes.
     pub async fn config(&self) -> Result<Arc<Config>, CallError> {
         if let Some((read, config)) = &*self.config_mut()
             && read.elapsed() < LIFE

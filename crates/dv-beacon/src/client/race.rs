@@ -89,8 +89,19 @@ where
         .map(|node| {
             let (limit, asked) = (plan.timeout, run(Arc::clone(node)));
             let node = Arc::clone(node);
-            let asked =
-                async move { timeout(limit, asked).await.unwrap_or_else(|_| Err(node.too_slow(limit))) };
+            let is_for_all = plan.is_for_all;
+            let asked = async move {
+                let answer = timeout(limit, asked).await.unwrap_or_else(|_| Err(node.too_slow(limit)));
+                if let Err(error) = &answer {
+                    // Another node may answer, and then nobody hears of this one.
+                    if is_for_all {
+                        tracing::warn!(error = error.text, "a beacon node has not taken a block");
+                    } else {
+                        tracing::debug!(error = error.text, "a beacon node gave no answer");
+                    }
+                }
+                answer
+            };
             if plan.is_detached { detached(asked) } else { Box::pin(asked) as BoxFuture<'static, _> }
         })
         .collect();

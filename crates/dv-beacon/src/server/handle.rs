@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use coxswain_dv_eth::beacon::{CallError, Failure};
 use coxswain_dv_eth::client::Problem;
 use futures::StreamExt as _;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::timeout;
 
 use super::accept::{sent, wanted};
@@ -96,14 +96,14 @@ async fn serve(
             _ => Err(Problem::new(404, "this endpoint is retired; use its latest version")),
         };
     }
-    let body = whole(body, route.max_body_bytes()).await?;
+    let body = whole(shared, body, route.max_body_bytes()).await?;
     let wanted = wanted(text(&head.headers, header::ACCEPT.as_str()));
     let incoming = Incoming {
         parts,
         query: head.uri.query().unwrap_or_default(),
         version: text(&head.headers, "eth-consensus-version"),
         sent,
-        body: &body,
+        body: &body.bytes,
     };
     match parse(route.endpoint, &incoming)? {
         Parsed::Reply(reply) => Ok(reply),
@@ -126,18 +126,32 @@ fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name)?.to_str().ok()
 }
 
+/// A body, and its place among those that are held.
+struct Whole {
+    bytes: Bytes,
+    place: Option<OwnedSemaphorePermit>,
+}
+
 /// A whole body, up to a limit.
-async fn whole(body: Body, limit: usize) -> Result<Bytes, Problem> {
+async fn whole(shared: &Shared, body: Body, limit: usize) -> Result<Whole, Problem> {
+    let full = || Problem::new(503, "too many large requests are being read; send it again");
     let mut chunks = body.into_data_stream();
     let mut read = BytesMut::new();
+    let mut place: Option<OwnedSemaphorePermit> = None;
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|_| Problem::new(400, "the body broke off"))?;
         if read.len() + chunk.len() > limit {
             return Err(Problem::new(413, format!("the body is larger than {limit} bytes")));
         }
+        let bytes = u32::try_from(chunk.len()).map_err(|_| full())?;
+        let more = Arc::clone(&shared.held).try_acquire_many_owned(bytes).map_err(|_| full())?;
+        match &mut place {
+            Some(place) => place.merge(more),
+            None => place = Some(more),
+        }
         read.extend_from_slice(&chunk);
     }
-    Ok(read.freeze())
+    Ok(Whole { bytes: read.freeze(), place })
 }
 
 /// Reads a body that nobody looks at.
@@ -168,7 +182,7 @@ fn written(reply: Reply) -> Response<Body> {
 async fn pass_on(shared: &Shared, request: Request) -> Response<Body> {
     *lock(&shared.metrics).requests.entry(("proxy", "")).or_default() += 1;
     let forwarded = timeout(shared.timeout, async {
-        let request = forward(request).await?;
+        let (request, _place) = forward(shared, request).await?;
         let passed_on = if head::is_asked_for(&request) {
             shared.head.ask(&shared.backends, request, shared.timeout).await
         } else {
@@ -187,7 +201,7 @@ async fn pass_on(shared: &Shared, request: Request) -> Response<Body> {
 async fn follow(shared: &Shared, request: Request) -> Response<Body> {
     *lock(&shared.metrics).requests.entry(("events", "")).or_default() += 1;
     let opened = async {
-        let request = forward(request).await?;
+        let (request, _place) = forward(shared, request).await?;
         let patience = shared.timeout.saturating_mul(OPENING);
         let opened = shared.backends.forward_events(request, patience).await;
         opened.map_err(|error| out_of_reach(&error))
@@ -205,12 +219,17 @@ async fn follow(shared: &Shared, request: Request) -> Response<Body> {
     }
 }
 
-async fn forward(request: Request) -> Result<Forward, Problem> {
+/// A request to be passed on, and the place of its body.
+async fn forward(
+    shared: &Shared,
+    request: Request,
+) -> Result<(Forward, Option<OwnedSemaphorePermit>), Problem> {
     let (head, body) = request.into_parts();
     let path_and_query =
         head.uri.path_and_query().map_or_else(|| head.uri.path().to_owned(), ToString::to_string);
-    let body = whole(body, MAX_FORWARDED_BYTES).await?;
-    Ok(Forward { method: head.method, path_and_query, headers: head.headers, body })
+    let body = whole(shared, body, MAX_FORWARDED_BYTES).await?;
+    let forward = Forward { method: head.method, path_and_query, headers: head.headers, body: body.bytes };
+    Ok((forward, body.place))
 }
 
 fn out_of_reach(error: &CallError) -> Problem {
