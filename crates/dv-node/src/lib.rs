@@ -19,6 +19,8 @@ mod adapters;
 mod compute;
 mod driver;
 mod judge;
+mod wires;
 
 pub use adapters::Keeper;
 pub use driver::{Beacon, Handle, Judge, Parts, Peers, Stopped, Watch, start};
+pub use wires::{Wires, bring};
