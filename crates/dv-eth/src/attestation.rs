@@ -1,6 +1,6 @@
 //! Attestations and their aggregates, before and after Electra.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use ssz_derive::{Decode, Encode};
 use ssz_types::typenum::{U64, U2048, U131072};
 use ssz_types::{BitList, BitVector};
@@ -9,6 +9,7 @@ use tree_hash_derive::TreeHash;
 
 use crate::Root;
 use crate::bytes::{Bytes32, Bytes96};
+use crate::codec::{self, CodecError};
 use crate::fork::Fork;
 
 /// A point that the chain counts on.
@@ -90,8 +91,9 @@ pub struct SingleAttestation {
 }
 
 /// An attestation of any fork.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Encode)]
 #[serde(untagged)]
+#[ssz(enum_behaviour = "transparent")]
 pub enum Attestation {
     /// Before Electra.
     Phase0(AttestationPhase0),
@@ -100,6 +102,30 @@ pub enum Attestation {
 }
 
 impl Attestation {
+    /// Reads SSZ of a fork.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn from_ssz(fork: Fork, bytes: &[u8]) -> Result<Attestation, CodecError> {
+        Ok(if fork.has_electra_attestations() {
+            Attestation::Electra(codec::read_ssz("attestation", bytes)?)
+        } else {
+            Attestation::Phase0(codec::read_ssz("attestation", bytes)?)
+        })
+    }
+
+    /// Reads the JSON of the Beacon API, as it is at a fork.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn deserialize<'de, D: Deserializer<'de>>(fork: Fork, from: D) -> Result<Attestation, D::Error> {
+        Ok(if fork.has_electra_attestations() {
+            Attestation::Electra(Deserialize::deserialize(from)?)
+        } else {
+            Attestation::Phase0(Deserialize::deserialize(from)?)
+        })
+    }
+
     /// What it says.
     #[must_use]
     pub fn data(&self) -> &AttestationData {

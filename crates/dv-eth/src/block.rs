@@ -8,12 +8,12 @@ use tree_hash::TreeHash as _;
 use tree_hash_derive::TreeHash;
 
 use crate::Root;
-use crate::body::{BodyAltair, BodyBellatrix, BodyCapella, BodyDeneb, BodyElectra, BodyPhase0};
-use crate::bytes::{Bytes32, Bytes48};
-use crate::operations::Signed;
-use crate::payload::{
-    HeaderBellatrix, HeaderCapella, HeaderDeneb, PayloadBellatrix, PayloadCapella, PayloadDeneb,
+use crate::body::{
+    BlindedBodyBellatrix, BlindedBodyCapella, BlindedBodyDeneb, BlindedBodyElectra, BodyAltair,
+    BodyBellatrix, BodyCapella, BodyDeneb, BodyElectra, BodyPhase0,
 };
+use crate::bytes::{Bytes32, Bytes48, Bytes96};
+use crate::operations::Signed;
 
 /// The header of a block.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize, Encode, Decode, TreeHash)]
@@ -62,46 +62,91 @@ pub type BlockPhase0 = Block<BodyPhase0>;
 /// A block of Altair.
 pub type BlockAltair = Block<BodyAltair>;
 /// A block of Bellatrix.
-pub type BlockBellatrix = Block<BodyBellatrix<PayloadBellatrix>>;
+pub type BlockBellatrix = Block<BodyBellatrix>;
 /// A block of Capella.
-pub type BlockCapella = Block<BodyCapella<PayloadCapella>>;
+pub type BlockCapella = Block<BodyCapella>;
 /// A block of Deneb.
-pub type BlockDeneb = Block<BodyDeneb<PayloadDeneb>>;
+pub type BlockDeneb = Block<BodyDeneb>;
 /// A block of Electra and Fulu.
-pub type BlockElectra = Block<BodyElectra<PayloadDeneb>>;
+pub type BlockElectra = Block<BodyElectra>;
 /// A blinded block of Bellatrix.
-pub type BlindedBellatrix = Block<BodyBellatrix<HeaderBellatrix>>;
+pub type BlindedBellatrix = Block<BlindedBodyBellatrix>;
 /// A blinded block of Capella.
-pub type BlindedCapella = Block<BodyCapella<HeaderCapella>>;
+pub type BlindedCapella = Block<BlindedBodyCapella>;
 /// A blinded block of Deneb.
-pub type BlindedDeneb = Block<BodyDeneb<HeaderDeneb>>;
+pub type BlindedDeneb = Block<BlindedBodyDeneb>;
 /// A blinded block of Electra and Fulu.
-pub type BlindedElectra = Block<BodyElectra<HeaderDeneb>>;
+pub type BlindedElectra = Block<BlindedBodyElectra>;
 
 /// A blob.
 pub type Blob = FixedVector<u8, U131072>;
+/// Blobs of a block.
+pub type Blobs = VariableList<Blob, U4096>;
 /// Proofs of blobs, one each.
 pub type BlobProofs = VariableList<Bytes48, U4096>;
 /// Proofs of cells of blobs: 128 of each blob.
 pub type CellProofs = VariableList<Bytes48, U524288>;
 
-/// A block with what its blobs need; `B` is a block or a signed one, `K` the proofs.
+/// A block with what its blobs need; `K` are the proofs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, Encode, Decode)]
 #[serde(bound(deserialize = "B: serde::Deserialize<'de>, K: serde::Deserialize<'de>"))]
 pub struct Contents<B: ssz::Encode + ssz::Decode, K: ssz::Encode + ssz::Decode> {
     /// The block.
-    #[serde(alias = "signed_block")]
     pub block: B,
     /// Proofs of the blobs.
     pub kzg_proofs: K,
     /// The blobs.
-    #[serde(with = "ssz_types::serde_utils::list_of_hex_fixed_vec")]
-    pub blobs: VariableList<Blob, U4096>,
+    #[serde(with = "crate::hexadecimal::many")]
+    pub blobs: Blobs,
+}
+
+/// A signed block with what its blobs need; `B` is the block that is signed, `K` are the proofs.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, Encode, Decode)]
+#[serde(bound(deserialize = "B: serde::Deserialize<'de>, K: serde::Deserialize<'de>"))]
+pub struct SignedContents<B: ssz::Encode + ssz::Decode + tree_hash::TreeHash, K: ssz::Encode + ssz::Decode> {
+    /// The block.
+    #[serde(rename = "signed_block")]
+    pub block: Signed<B>,
+    /// Proofs of the blobs.
+    pub kzg_proofs: K,
+    /// The blobs.
+    #[serde(with = "crate::hexadecimal::many")]
+    pub blobs: Blobs,
+}
+
+impl<B, K> Contents<B, K>
+where
+    B: ssz::Encode + ssz::Decode + tree_hash::TreeHash,
+    K: ssz::Encode + ssz::Decode,
+{
+    /// With a signature of the block.
+    #[must_use]
+    pub fn signed(self, signature: Bytes96) -> SignedContents<B, K> {
+        let block = Signed { message: self.block, signature };
+        SignedContents { block, kzg_proofs: self.kzg_proofs, blobs: self.blobs }
+    }
+}
+
+impl<B, K> SignedContents<B, K>
+where
+    B: ssz::Encode + ssz::Decode + tree_hash::TreeHash,
+    K: ssz::Encode + ssz::Decode,
+{
+    /// What was signed, and the signature.
+    #[must_use]
+    pub fn into_parts(self) -> (Contents<B, K>, Bytes96) {
+        let Signed { message, signature } = self.block;
+        (Contents { block: message, kzg_proofs: self.kzg_proofs, blobs: self.blobs }, signature)
+    }
 }
 
 /// Contents from Deneb to Electra.
 pub type ContentsOf<B> = Contents<B, BlobProofs>;
 /// Contents from Fulu on.
 pub type ContentsFulu<B> = Contents<B, CellProofs>;
+/// Signed contents from Deneb to Electra.
+pub type SignedContentsOf<B> = SignedContents<B, BlobProofs>;
+/// Signed contents from Fulu on.
+pub type SignedContentsFulu<B> = SignedContents<B, CellProofs>;
 /// A signed block.
 pub type SignedBlock<B> = Signed<Block<B>>;

@@ -12,7 +12,10 @@ use crate::operations::{
     AttesterSlashing, BlsToExecutionChange, Deposit, Eth1Data, IndexedAttestationElectra,
     IndexedAttestationPhase0, ProposerSlashing, Signed, VoluntaryExit,
 };
-use crate::payload::ExecutionRequests;
+use crate::payload::{
+    ExecutionRequests, HeaderBellatrix, HeaderCapella, HeaderDeneb, PayloadBellatrix, PayloadCapella,
+    PayloadDeneb,
+};
 use crate::sync::SyncAggregate;
 
 /// Commitments of blobs.
@@ -22,12 +25,12 @@ pub type Commitments = VariableList<Bytes48, U4096>;
 macro_rules! body {
     (
         $(#[$doc:meta])*
-        $name:ident $(<$payload:ident>)?, $attestation:ty: $attestations:ty, $indexed:ty: $slashings:ty,
+        $name:ident, $attestation:ty: $attestations:ty, $indexed:ty: $slashings:ty,
         { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }
     ) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, Encode, Decode, TreeHash)]
-        pub struct $name $(<$payload: ssz::Encode + ssz::Decode + tree_hash::TreeHash>)? {
+        pub struct $name {
             /// The proposer's signature over the epoch.
             pub randao_reveal: Bytes96,
             /// What is known of deposits.
@@ -49,6 +52,41 @@ macro_rules! body {
     };
 }
 
+/// Two bodies of one fork: around the payload, and blinded, around its header. Their roots are the same; their JSON
+/// names the two differently.
+macro_rules! with_payload {
+    (
+        $(#[$doc:meta])*
+        $name:ident: $payload:ty,
+        $(#[$blinded_doc:meta])*
+        $blinded:ident: $header:ty,
+        $attestation:ty: $attestations:ty, $indexed:ty: $slashings:ty,
+        { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }
+    ) => {
+        body! {
+            $(#[$doc])*
+            $name, $attestation: $attestations, $indexed: $slashings, {
+                /// Votes of the sync committee.
+                sync_aggregate: SyncAggregate,
+                /// Of the execution layer.
+                execution_payload: $payload,
+                $($(#[$field_doc])* $field: $type,)*
+            }
+        }
+        body! {
+            $(#[$blinded_doc])*
+            $blinded, $attestation: $attestations, $indexed: $slashings, {
+                /// Votes of the sync committee.
+                sync_aggregate: SyncAggregate,
+                /// Of the execution layer: the header.
+                #[serde(rename = "execution_payload_header")]
+                execution_payload: $header,
+                $($(#[$field_doc])* $field: $type,)*
+            }
+        }
+    };
+}
+
 /// Changes of withdrawal credentials.
 type Changes = VariableList<Signed<BlsToExecutionChange>, U16>;
 
@@ -65,38 +103,31 @@ body! {
     }
 }
 
-body! {
-    /// The body of a block of Bellatrix, around a payload or its header.
-    BodyBellatrix<P>, AttestationPhase0: U128, IndexedAttestationPhase0: U2, {
-        /// Votes of the sync committee.
-        sync_aggregate: SyncAggregate,
-        /// Of the execution layer.
-        #[serde(alias = "execution_payload_header")]
-        execution_payload: P,
-    }
+with_payload! {
+    /// The body of a block of Bellatrix.
+    BodyBellatrix: PayloadBellatrix,
+    /// The body of a blinded block of Bellatrix.
+    BlindedBodyBellatrix: HeaderBellatrix,
+    AttestationPhase0: U128, IndexedAttestationPhase0: U2, {}
 }
 
-body! {
+with_payload! {
     /// The body of a block of Capella.
-    BodyCapella<P>, AttestationPhase0: U128, IndexedAttestationPhase0: U2, {
-        /// Votes of the sync committee.
-        sync_aggregate: SyncAggregate,
-        /// Of the execution layer.
-        #[serde(alias = "execution_payload_header")]
-        execution_payload: P,
+    BodyCapella: PayloadCapella,
+    /// The body of a blinded block of Capella.
+    BlindedBodyCapella: HeaderCapella,
+    AttestationPhase0: U128, IndexedAttestationPhase0: U2, {
         /// Changes of withdrawal credentials.
         bls_to_execution_changes: Changes,
     }
 }
 
-body! {
+with_payload! {
     /// The body of a block of Deneb.
-    BodyDeneb<P>, AttestationPhase0: U128, IndexedAttestationPhase0: U2, {
-        /// Votes of the sync committee.
-        sync_aggregate: SyncAggregate,
-        /// Of the execution layer.
-        #[serde(alias = "execution_payload_header")]
-        execution_payload: P,
+    BodyDeneb: PayloadDeneb,
+    /// The body of a blinded block of Deneb.
+    BlindedBodyDeneb: HeaderDeneb,
+    AttestationPhase0: U128, IndexedAttestationPhase0: U2, {
         /// Changes of withdrawal credentials.
         bls_to_execution_changes: Changes,
         /// Commitments of blobs.
@@ -104,14 +135,12 @@ body! {
     }
 }
 
-body! {
+with_payload! {
     /// The body of a block from Electra on.
-    BodyElectra<P>, AttestationElectra: U8, IndexedAttestationElectra: U1, {
-        /// Votes of the sync committee.
-        sync_aggregate: SyncAggregate,
-        /// Of the execution layer.
-        #[serde(alias = "execution_payload_header")]
-        execution_payload: P,
+    BodyElectra: PayloadDeneb,
+    /// The body of a blinded block from Electra on.
+    BlindedBodyElectra: HeaderDeneb,
+    AttestationElectra: U8, IndexedAttestationElectra: U1, {
         /// Changes of withdrawal credentials.
         bls_to_execution_changes: Changes,
         /// Commitments of blobs.

@@ -2,10 +2,12 @@
 
 use std::fmt;
 
-use serde::de::Error as _;
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use ssz::{Decode, DecodeError, Encode};
 use tree_hash::{Hash256, PackedEncoding, TreeHash, TreeHashType};
+
+use crate::hexadecimal;
 
 /// `N` bytes; in JSON `0x` and lower hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,7 +38,7 @@ impl<const N: usize> From<[u8; N]> for Bytes<N> {
 
 impl<const N: usize> fmt::Display for Bytes<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "0x{}", hex::encode(self.0))
+        f.write_str(&hexadecimal::write(&self.0))
     }
 }
 
@@ -59,8 +61,7 @@ impl<const N: usize> std::str::FromStr for Bytes<N> {
 
     fn from_str(text: &str) -> Result<Self, BytesError> {
         let mut bytes = [0; N];
-        let digits = text.strip_prefix("0x").ok_or(BytesError { bytes: N })?;
-        hex::decode_to_slice(digits, &mut bytes).map_err(|_| BytesError { bytes: N })?;
+        hexadecimal::read_exactly(text, &mut bytes).ok_or(BytesError { bytes: N })?;
         Ok(Bytes(bytes))
     }
 }
@@ -73,8 +74,22 @@ impl<const N: usize> Serialize for Bytes<N> {
 
 impl<'de, const N: usize> Deserialize<'de> for Bytes<N> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        text.parse().map_err(D::Error::custom)
+        deserializer.deserialize_str(Text::<N>)
+    }
+}
+
+/// Reads the text where it lies: blocks have many.
+struct Text<const N: usize>;
+
+impl<const N: usize> Visitor<'_> for Text<N> {
+    type Value = Bytes<N>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{N} bytes in hexadecimal digits after `0x`")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Bytes<N>, E> {
+        text.parse().map_err(E::custom)
     }
 }
 

@@ -83,6 +83,9 @@ const ROWS: [Row; 13] = [
 /// A part of the slot that is given on top, for what is under way.
 const MARGIN: u32 = 12;
 
+/// Peers' clocks and schedules may be ahead of ours by no more; without a limit peers fill memory with the future.
+const MAX_EPOCHS_AHEAD: u64 = 2;
+
 impl DutyType {
     /// All of them, by number.
     pub fn all() -> impl Iterator<Item = DutyType> {
@@ -114,7 +117,7 @@ impl DutyType {
     /// How long after the start of its slot it begins.
     #[must_use]
     pub fn offset(self, slot: Duration) -> Duration {
-        slot * self.row().starts_at_third / 3
+        slot.saturating_mul(self.row().starts_at_third) / 3
     }
 
     /// Whether several subcommittees of one validator are told apart.
@@ -151,10 +154,18 @@ impl Duty {
     pub fn deadline(&self, clock: &Clock) -> Option<Time> {
         let after = match self.kind.row().until {
             Until::SlotPart(part) => clock.slot / part,
-            Until::Epochs(count) => clock.epoch() * count,
+            Until::Epochs(count) => clock.epoch().saturating_mul(count),
             Until::Never => return None,
         };
         Some(clock.start_of(self.slot) + after + clock.slot / MARGIN)
+    }
+
+    /// Whether it is no more than two epochs ahead: others are not heard when peers name them. Those of the past end by
+    /// their deadlines.
+    #[must_use]
+    pub fn is_near(&self, clock: &Clock, now: Time) -> bool {
+        let current = clock.epoch_of(clock.slot_at(now).unwrap_or(0));
+        clock.epoch_of(self.slot) <= current.saturating_add(MAX_EPOCHS_AHEAD)
     }
 
     /// When it begins.
