@@ -33,6 +33,7 @@ pub mod codec;
 pub mod domain;
 pub mod duty;
 pub mod fork;
+mod hexadecimal;
 pub mod operations;
 pub mod payload;
 pub mod proposal;
