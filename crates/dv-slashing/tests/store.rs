@@ -271,6 +271,22 @@ fn a_floor_covers_the_sources_of_its_rows() {
     assert_eq!(exported, history(group(1), &[], &[(20, 30, None)]));
 }
 
+/// The ledgers have floors of their own after pruning.
+#[test]
+fn what_is_exported_covers_both_ledgers() {
+    let (_dir, store) = fresh();
+    let votes = [attestation(1, 1, 10, 1), attestation(1, 2, 12, 1)];
+    store.check_and_record(Signer::Share, &votes, WALL).expect("recorded");
+    store.check_and_record(Signer::Group, &[attestation(1, 7, 9, 1)], WALL).expect("recorded");
+    store.prune(Wall { slot: 0, epoch: 0 }).expect("pruned");
+    store.raise(&[group(1)], Floor { targets_to: Some(2), ..Floor::OPEN }).expect("raised");
+    assert_eq!(store.prune(Wall { slot: 0, epoch: 9 }).expect("pruned"), Pruned::default());
+    let pruned = store.prune(Wall { slot: 0, epoch: 11 }).expect("pruned");
+    assert_eq!(pruned, Pruned { blocks: 0, attestations: 2 });
+    let exported = store.export_for(&store.groups()).expect("exported");
+    assert_eq!(exported, history(group(1), &[], &[(7, 10, None), (2, 12, Some(1))]));
+}
+
 #[test]
 fn what_is_exported_refuses_what_the_store_refuses() {
     let (_dir, store) = fresh();

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use coxswain_dv_eth::bytes::{Bytes32, Bytes48};
 use coxswain_dv_eth::protect::{Signer, Wall};
-use redb::{ReadTransaction, ReadableDatabase as _};
+use redb::{ReadTransaction, ReadableDatabase as _, ReadableTable as _};
 
-use super::tables::{self, ATTESTATIONS, BLOCKS, FLOORS, LEDGERS, Ledger, attestation_of, number};
+use super::tables::{self, ATTESTATIONS, BLOCKS, FLOORS, LEDGERS, Ledger, attestation_of};
 use super::watermark::Known;
 use super::{KeyPair, Store, StoreError};
 use crate::interchange::{Entry, Interchange};
@@ -132,14 +132,11 @@ impl Store {
     /// [`StoreError`].
     pub fn export_for(&self, keys: &[KeyPair]) -> Result<Interchange, StoreError> {
         let read = || -> Result<Vec<Entry>, redb::Error> {
-            let transaction = self.database.begin_read()?;
-            let mut entries = Vec::new();
-            for pair in keys {
-                if let Some(group) = self.groups.get(&pair.group) {
-                    entries.push(history(&transaction, *group, pair.share)?);
-                }
-            }
-            Ok(entries)
+            let gathered = gather(&self.database.begin_read()?)?;
+            let known = keys.iter().filter_map(|pair| Some((pair.share, self.groups.get(&pair.group)?)));
+            Ok(known
+                .map(|(name, group)| gathered.get(group).cloned().unwrap_or_default().under(name))
+                .collect())
         };
         let entries = read().map_err(self.failed("exporting from"))?;
         Ok(Interchange { genesis_validators_root: self.chain, entries })
@@ -209,58 +206,74 @@ fn report<'e>(entries: impl Iterator<Item = &'e Entry>) -> Imported {
     imported
 }
 
-/// The history of a group in both ledgers, under a name.
-fn history(transaction: &ReadTransaction, group: u32, name: Bytes48) -> Result<Entry, redb::Error> {
-    let floors = transaction.open_table(FLOORS)?;
-    let block_table = transaction.open_table(BLOCKS)?;
-    let attestation_table = transaction.open_table(ATTESTATIONS)?;
-    let mut floor = Floor::OPEN;
-    for signer in LEDGERS {
-        floor = floor.join(tables::floor(&floors, number(signer), group)?.unwrap_or(Floor::OPEN));
+/// The history of a group in both ledgers.
+#[derive(Debug, Clone)]
+struct Gathered {
+    floor: Floor,
+    blocks: BTreeMap<u64, SignedBlock>,
+    attestations: BTreeMap<u64, SignedAttestation>,
+}
+
+impl Default for Gathered {
+    fn default() -> Self {
+        Gathered { floor: Floor::OPEN, blocks: BTreeMap::new(), attestations: BTreeMap::new() }
     }
-    let mut blocks: BTreeMap<u64, SignedBlock> = BTreeMap::new();
-    let mut attestations: BTreeMap<u64, SignedAttestation> = BTreeMap::new();
-    for ledger in LEDGERS.map(number) {
-        let above = |covered: Option<u64>| {
-            let first = covered.map_or(0, |covered| covered.saturating_add(1));
-            (ledger, group, first)..=(ledger, group, u64::MAX)
-        };
-        for entry in block_table.range(above(floor.blocks_to))? {
-            let (place, root) = entry?;
-            add_block(&mut blocks, SignedBlock { slot: place.value().2, root: root.value().copied() });
+}
+
+/// All histories, by the numbers of the groups.
+fn gather(transaction: &ReadTransaction) -> Result<BTreeMap<u32, Gathered>, redb::Error> {
+    let mut found: BTreeMap<u32, Gathered> = BTreeMap::new();
+    for entry in transaction.open_table(FLOORS)?.iter()? {
+        let (place, row) = entry?;
+        let gathered = found.entry(place.value().1).or_default();
+        gathered.floor = gathered.floor.join(tables::floor_of(row.value()));
+    }
+    for entry in transaction.open_table(BLOCKS)?.iter()? {
+        let (place, root) = entry?;
+        let (_, slot, group) = place.value();
+        found.entry(group).or_default().add_block(SignedBlock { slot, root: root.value().copied() });
+    }
+    for entry in transaction.open_table(ATTESTATIONS)?.iter()? {
+        let (place, row) = entry?;
+        let (_, target, group) = place.value();
+        found.entry(group).or_default().add_attestation(attestation_of(target, row.value()));
+    }
+    Ok(found)
+}
+
+impl Gathered {
+    fn add_block(&mut self, block: SignedBlock) {
+        if self.floor.blocks_to >= Some(block.slot) {
+            return;
         }
-        for entry in attestation_table.range(above(floor.targets_to))? {
-            let (place, row) = entry?;
-            add_attestation(&mut attestations, attestation_of(place.value().2, row.value()));
+        let stored = self.blocks.entry(block.slot).or_insert(block);
+        stored.root = merge_roots(stored.root, block.root);
+    }
+
+    fn add_attestation(&mut self, attestation: SignedAttestation) {
+        // The floor may be the other ledger's, and not cover the source.
+        if self.floor.targets_to >= Some(attestation.target) {
+            self.floor = self.floor.with_attestation(&attestation);
+            return;
+        }
+        let stored = self.attestations.entry(attestation.target).or_insert(attestation);
+        if *stored != attestation {
+            let source = stored.source.max(attestation.source);
+            *stored = SignedAttestation { source, root: None, ..attestation };
         }
     }
-    let (block, attestation) = covering(&floor);
-    Ok(Entry {
-        key: name,
-        blocks: block.into_iter().chain(blocks.into_values()).collect(),
-        attestations: attestation.into_iter().chain(attestations.into_values()).collect(),
-    })
-}
 
-fn add_block(blocks: &mut BTreeMap<u64, SignedBlock>, block: SignedBlock) {
-    let stored = blocks.entry(block.slot).or_insert(block);
-    stored.root = merge_roots(stored.root, block.root);
-}
-
-fn add_attestation(attestations: &mut BTreeMap<u64, SignedAttestation>, attestation: SignedAttestation) {
-    let stored = attestations.entry(attestation.target).or_insert(attestation);
-    if *stored != attestation {
-        let source = stored.source.max(attestation.source);
-        *stored = SignedAttestation { source, root: None, ..attestation };
+    /// As others read it. The record that covers what the floor covers is the first one.
+    fn under(self, name: Bytes48) -> Entry {
+        let block = self.floor.blocks_to.map(|slot| SignedBlock { slot, root: None });
+        let source = self.floor.sources_below;
+        // A record whose source is after its target is refused by some programs; a higher target covers more.
+        let covering = |target: u64| SignedAttestation { source, target: target.max(source), root: None };
+        let attestation = self.floor.targets_to.map(covering);
+        Entry {
+            key: name,
+            blocks: block.into_iter().chain(self.blocks.into_values()).collect(),
+            attestations: attestation.into_iter().chain(self.attestations.into_values()).collect(),
+        }
     }
-}
-
-/// Records that cover what a floor covers.
-fn covering(floor: &Floor) -> (Option<SignedBlock>, Option<SignedAttestation>) {
-    let block = floor.blocks_to.map(|slot| SignedBlock { slot, root: None });
-    let source = floor.sources_below;
-    // A record whose source is after its target is refused by some programs; a higher target covers more.
-    let attestation =
-        floor.targets_to.map(|target| SignedAttestation { source, target: target.max(source), root: None });
-    (block, attestation)
 }

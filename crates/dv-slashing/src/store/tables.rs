@@ -14,14 +14,14 @@ pub(super) const GROUPS: TableDefinition<'_, &[u8; 48], u32> = TableDefinition::
 pub(super) const SHARES: TableDefinition<'_, &[u8; 48], u32> = TableDefinition::new("shares");
 /// Ledger, group → floor. Without one the group has not started.
 pub(super) const FLOORS: TableDefinition<'_, (u8, u32), FloorRow> = TableDefinition::new("floors");
-/// Ledger, group, slot → signing root.
+/// Ledger, slot, group → signing root.
 pub(super) const BLOCKS: TableDefinition<'_, Place, BlockRow> = TableDefinition::new("blocks");
-/// Ledger, group, target → source, signing root.
+/// Ledger, target, group → source, signing root. All that is signed in an epoch is side by side: one call writes few pages.
 pub(super) const ATTESTATIONS: TableDefinition<'_, Place, AttestationRow> =
     TableDefinition::new("attestations");
 
 pub(super) type FloorRow = (Option<u64>, u64, Option<u64>);
-pub(super) type Place = (u8, u32, u64);
+pub(super) type Place = (u8, u64, u32);
 pub(super) type BlockRow = Option<&'static [u8; 32]>;
 pub(super) type AttestationRow = (u64, Option<&'static [u8; 32]>);
 
@@ -77,9 +77,10 @@ impl<'t> Ledger<'t> {
         let first =
             before.and_then(|before| before.targets_to).map_or(0, |covered| covered.saturating_add(1));
         if let Some(last) = floor.targets_to.filter(|last| first <= *last) {
-            for entry in self.attestations.range((self.ledger, group, first)..=(self.ledger, group, last))? {
-                let (place, row) = entry?;
-                floor = floor.with_attestation(&attestation_of(place.value().2, row.value()));
+            let mut from = Some(first);
+            while let Some(row) = self.next_of(group, from)?.filter(|row| row.target <= last) {
+                floor = floor.with_attestation(&row);
+                from = row.target.checked_add(1);
             }
         }
         let row = (floor.blocks_to, floor.sources_below, floor.targets_to);
@@ -88,12 +89,12 @@ impl<'t> Ledger<'t> {
     }
 
     pub(super) fn block(&self, group: u32, slot: u64) -> Result<Option<SignedBlock>, redb::Error> {
-        let found = self.blocks.get((self.ledger, group, slot))?;
+        let found = self.blocks.get((self.ledger, slot, group))?;
         Ok(found.map(|row| SignedBlock { slot, root: row.value().copied() }))
     }
 
     pub(super) fn put_block(&mut self, group: u32, block: &SignedBlock) -> Result<(), redb::Error> {
-        self.blocks.insert((self.ledger, group, block.slot), block.root.as_ref())?;
+        self.blocks.insert((self.ledger, block.slot, group), block.root.as_ref())?;
         Ok(())
     }
 
@@ -102,20 +103,38 @@ impl<'t> Ledger<'t> {
         group: u32,
         target: u64,
     ) -> Result<Option<SignedAttestation>, redb::Error> {
-        let found = self.attestations.get((self.ledger, group, target))?;
+        let found = self.attestations.get((self.ledger, target, group))?;
         Ok(found.map(|row| attestation_of(target, row.value())))
     }
 
     /// The verdict on an attestation among those with other targets.
     pub(super) fn among(&self, group: u32, vote: &Vote, floor: &Floor) -> Result<Verdict, redb::Error> {
-        let range = (self.ledger, group, vote.first_target(floor))..=(self.ledger, group, u64::MAX);
-        for entry in self.attestations.range(range)? {
-            let (place, row) = entry?;
-            if let Some(refusal) = vote.against(&attestation_of(place.value().2, row.value())) {
+        let mut from = Some(vote.first_target(floor));
+        while let Some(row) = self.next_of(group, from)? {
+            if let Some(refusal) = vote.against(&row) {
                 return Ok(Verdict::Refused(refusal));
             }
+            from = row.target.checked_add(1);
         }
         Ok(Verdict::Recorded)
+    }
+
+    /// The first attestation of a group with a target from this one on. It is looked for target by target, where any
+    /// group has one: as many looks as there are epochs that are kept.
+    fn next_of(&self, group: u32, from: Option<u64>) -> Result<Option<SignedAttestation>, redb::Error> {
+        let mut from = from;
+        while let Some(first) = from {
+            let range = (self.ledger, first, group)..=(self.ledger, u64::MAX, u32::MAX);
+            let Some(entry) = self.attestations.range(range)?.next() else { return Ok(None) };
+            let (place, row) = entry?;
+            let (_, target, found) = place.value();
+            if found == group {
+                return Ok(Some(attestation_of(target, row.value())));
+            }
+            // Where the one that was found comes after this group's place, the group has none for its target.
+            from = if target == first || found > group { target.checked_add(1) } else { Some(target) };
+        }
+        Ok(None)
     }
 
     pub(super) fn put_attestation(
@@ -124,7 +143,7 @@ impl<'t> Ledger<'t> {
         attestation: &SignedAttestation,
     ) -> Result<(), redb::Error> {
         let row = (attestation.source, attestation.root.as_ref());
-        self.attestations.insert((self.ledger, group, attestation.target), row)?;
+        self.attestations.insert((self.ledger, attestation.target, group), row)?;
         Ok(())
     }
 
@@ -173,10 +192,11 @@ pub(super) fn floor(
     ledger: u8,
     group: u32,
 ) -> Result<Option<Floor>, redb::Error> {
-    Ok(floors.get((ledger, group))?.map(|row| {
-        let (blocks_to, sources_below, targets_to) = row.value();
-        Floor { blocks_to, sources_below, targets_to }
-    }))
+    Ok(floors.get((ledger, group))?.map(|row| floor_of(row.value())))
+}
+
+pub(super) fn floor_of((blocks_to, sources_below, targets_to): FloorRow) -> Floor {
+    Floor { blocks_to, sources_below, targets_to }
 }
 
 pub(super) fn attestation_of(target: u64, (source, root): (u64, Option<&Root>)) -> SignedAttestation {

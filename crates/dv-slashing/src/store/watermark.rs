@@ -22,7 +22,7 @@ pub struct KeySummary {
 }
 
 /// What there is of a group in one ledger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LedgerSummary {
     /// Its floor; none where it has not started.
     pub floor: Option<Floor>,
@@ -125,13 +125,16 @@ impl Store {
                 let (share, owner) = entry?;
                 shares.entry(owner.value()).or_default().push(Bytes48::from(*share.value()));
             }
-            let mut summary = Vec::new();
-            for (group, number) in &self.groups {
-                let [share, of_group] = LEDGERS.map(|signer| summarise(&transaction, signer, *number));
-                let shares = shares.remove(number).unwrap_or_default();
-                summary.push(KeySummary { group: *group, shares, ledgers: [share?, of_group?] });
-            }
-            Ok(summary)
+            let [mut of_share, mut of_group] = [
+                summarise(&transaction, number(Signer::Share))?,
+                summarise(&transaction, number(Signer::Group))?,
+            ];
+            let each = self.groups.iter().map(|(group, id)| KeySummary {
+                group: *group,
+                shares: shares.remove(id).unwrap_or_default(),
+                ledgers: [of_share.remove(id).unwrap_or_default(), of_group.remove(id).unwrap_or_default()],
+            });
+            Ok(each.collect())
         };
         read().map_err(self.failed("reading"))
     }
@@ -151,29 +154,25 @@ impl Store {
     }
 }
 
-fn summarise(
-    transaction: &ReadTransaction,
-    signer: Signer,
-    group: u32,
-) -> Result<LedgerSummary, redb::Error> {
-    let ledger = number(signer);
-    let range = (ledger, group, 0)..=(ledger, group, u64::MAX);
-    let mut summary = LedgerSummary {
-        floor: tables::floor(&transaction.open_table(FLOORS)?, ledger, group)?,
-        blocks: 0,
-        last_slot: None,
-        attestations: 0,
-        last_target: None,
-    };
-    for entry in transaction.open_table(BLOCKS)?.range(range.clone())? {
-        summary.last_slot = Some(entry?.0.value().2);
-        summary.blocks += 1;
+/// What there is in a ledger, by the numbers of the groups.
+fn summarise(transaction: &ReadTransaction, ledger: u8) -> Result<BTreeMap<u32, LedgerSummary>, redb::Error> {
+    let mut found: BTreeMap<u32, LedgerSummary> = BTreeMap::new();
+    for entry in transaction.open_table(FLOORS)?.range((ledger, 0)..=(ledger, u32::MAX))? {
+        let (place, row) = entry?;
+        found.entry(place.value().1).or_default().floor = Some(tables::floor_of(row.value()));
     }
-    for entry in transaction.open_table(ATTESTATIONS)?.range(range)? {
-        summary.last_target = Some(entry?.0.value().2);
-        summary.attestations += 1;
+    let all = (ledger, 0, 0)..=(ledger, u64::MAX, u32::MAX);
+    for entry in transaction.open_table(BLOCKS)?.range(all.clone())? {
+        let (_, slot, group) = entry?.0.value();
+        let summary = found.entry(group).or_default();
+        (summary.blocks, summary.last_slot) = (summary.blocks + 1, Some(slot));
     }
-    Ok(summary)
+    for entry in transaction.open_table(ATTESTATIONS)?.range(all)? {
+        let (_, target, group) = entry?.0.value();
+        let summary = found.entry(group).or_default();
+        (summary.attestations, summary.last_target) = (summary.attestations + 1, Some(target));
+    }
+    Ok(found)
 }
 
 /// A public key that the store knows.
