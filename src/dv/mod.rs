@@ -29,6 +29,7 @@ pub mod keystores;
 pub mod obol_api;
 pub mod relay;
 pub mod relays;
+pub mod run;
 pub mod serve;
 pub mod staging;
 pub mod verify;

@@ -28,6 +28,7 @@ mod enr;
 mod inspect;
 mod publish;
 mod relay;
+mod run;
 mod servers;
 mod serving;
 mod settings;
@@ -79,6 +80,7 @@ pub static COMMANDS: &[Row] = &[
     Row::of::<enr::Enr>(),
     Row::of::<inspect::Inspect>(),
     Row::of::<relay::Relay>(),
+    Row::of::<run::RunCommand>(),
     Row::of::<verify::Verify>(),
     Row::of::<version::Version>(),
 ];

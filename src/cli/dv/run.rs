@@ -1,0 +1,541 @@
+//! `run`: a node of a distributed validator.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use coxswain_dv_beacon::client::{Address, Backends, Settings as BeaconSettings};
+use coxswain_dv_beacon::server;
+use coxswain_dv_core::{Builder, Majority, Note};
+use coxswain_dv_eth::Bytes;
+use coxswain_dv_eth::bytes::Bytes32;
+use coxswain_dv_eth::time::Time;
+use coxswain_dv_node::Watch;
+use coxswain_dv_qbft::debugger::Record;
+use coxswain_dv_slashing::lease::{Applicant, Lease, LeaseError};
+use coxswain_dv_slashing::machine::{Disk, Machine};
+use coxswain_dv_types::cluster::Lock;
+use coxswain_dv_types::network::Networks;
+use coxswain_dv_wire::version::Version;
+
+use super::super::error::CliError;
+use super::super::{Cx, Exit, Run as Command};
+use super::logging::{LogArgs, LokiArgs};
+use super::network::TestnetArgs;
+use super::p2p::{self, P2pArgs, multiaddr};
+use super::serving::stop_signal;
+use super::{servers, settings};
+use crate::dv::combine::read_lock;
+use crate::dv::key;
+use crate::dv::relays::Resolver;
+use crate::dv::run::{self, DIRECTORY, Run, RunError, Start};
+
+/// What we report.
+const VERSION: &str = "v1.11.0";
+/// Longest name of a node.
+const MAX_NICKNAME: usize = 32;
+/// Bytes of a graffiti, and of one to which the node adds what it is.
+const GRAFFITI: usize = 32;
+
+/// When keys without a history begin to sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum SlashingStart {
+    /// When the epoch after this one is over
+    AfterEpoch,
+    /// At once
+    Now,
+}
+
+/// Run this node of the cluster
+#[derive(Debug, clap::Parser)]
+#[command(
+    name = "run",
+    mut_arg("p2p_relays", |arg| arg.default_values(p2p::RELAYS)),
+    after_help = "Examples:\n  coxswain dv run --beacon-node-endpoints http://127.0.0.1:5052\n\n\
+        The validator client of this node uses http://127.0.0.1:3600 as its beacon node, with the keys of validator_keys. \
+        Everything that is signed is kept in the directory `coxswain` beside the node's key: never run a node with a copy of \
+        it, or without it."
+)]
+pub struct RunCommand {
+    /// Take a threshold of half of the nodes or less: two parts of them can then sign different things, and the
+    /// validators are slashed
+    #[arg(long)]
+    allow_low_threshold: bool,
+    /// Beacon nodes, as URLs
+    #[arg(long, value_name = "URL")]
+    beacon_node_endpoints: Vec<String>,
+    /// Headers of requests to beacon nodes, as NAME=VALUE
+    #[arg(long, value_name = "NAME=VALUE")]
+    beacon_node_headers: Vec<String>,
+    /// How long a submission to a beacon node may take
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = super::forms::parse_duration)]
+    beacon_node_submit_timeout: Duration,
+    /// How long a question to a beacon node may take
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = super::forms::parse_duration)]
+    beacon_node_timeout: Duration,
+    /// Take blocks of builders
+    #[arg(long)]
+    builder_api: bool,
+    /// The consensus protocol that this node prefers; there is one, qbft
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    consensus_protocol: String,
+    /// Where to answer those who look for faults, as IP:PORT
+    #[arg(long, value_name = "IP:PORT", default_value = "", hide_default_value = true)]
+    debug_address: String,
+    /// An endpoint of the execution layer, for operators whose signatures a contract checks
+    #[arg(long, value_name = "URL", default_value = "", hide_default_value = true)]
+    execution_client_rpc_endpoint: String,
+    /// Beacon nodes for when the others fail
+    #[arg(long, value_name = "URL")]
+    fallback_beacon_node_endpoints: Vec<String>,
+    /// Which features are on: alpha, beta or stable
+    #[arg(long, value_name = "SET", default_value = "stable")]
+    feature_set: String,
+    /// Features that are off
+    #[arg(long, value_name = "NAME")]
+    feature_set_disable: Vec<String>,
+    /// Features that are on
+    #[arg(long, value_name = "NAME")]
+    feature_set_enable: Vec<String>,
+    /// Fetch newer fee recipients from the API
+    #[arg(long)]
+    fetch_feerecipient_updates: bool,
+    /// What blocks say: one text for all validators, or one for each
+    #[arg(long, value_name = "TEXT")]
+    graffiti: Vec<String>,
+    /// Do not add what made the block
+    #[arg(long)]
+    graffiti_disable_client_append: bool,
+    /// Passed over: traces go to --otlp-address
+    #[arg(long, value_name = "IP:PORT", default_value = "", hide_default_value = true)]
+    jaeger_address: String,
+    /// Passed over
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    jaeger_service: String,
+    /// The lock of the cluster
+    #[arg(long, value_name = "FILE", default_value = ".charon/cluster-lock.json")]
+    lock_file: PathBuf,
+    /// Logs.
+    #[command(flatten)]
+    log: LogArgs,
+    /// Logs to Loki.
+    #[command(flatten)]
+    loki: LokiArgs,
+    /// Passed over: the lock is what counts
+    #[arg(long, value_name = "FILE", default_value = ".charon/cluster-manifest.pb")]
+    manifest_file: PathBuf,
+    /// Where to answer /metrics, /livez and /readyz
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:3620")]
+    monitoring_address: String,
+    /// What others call this node
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    nickname: String,
+    /// Do not check the hashes and signatures of the lock
+    #[arg(long)]
+    no_verify: bool,
+    /// Where traces go
+    #[arg(long, value_name = "URL", default_value = "", hide_default_value = true)]
+    otlp_address: String,
+    /// Headers for it, as NAME=VALUE
+    #[arg(long, value_name = "NAME=VALUE")]
+    otlp_headers: Vec<String>,
+    /// Without TLS
+    #[arg(long)]
+    otlp_insecure: bool,
+    /// The name of this service in traces
+    #[arg(long, value_name = "NAME", default_value = "charon")]
+    otlp_service_name: String,
+    /// Newer registrations with builders
+    #[arg(long, value_name = "FILE", default_value = ".charon/builder_registrations_overrides.json")]
+    overrides_file: PathBuf,
+    /// The network between nodes.
+    #[command(flatten)]
+    p2p: P2pArgs,
+    /// The key of this node
+    #[arg(long, value_name = "FILE", default_value = ".charon/charon-enr-private-key")]
+    private_key_file: PathBuf,
+    /// Always on here: one key runs once
+    #[arg(long)]
+    private_key_file_lock: bool,
+    /// Where processes of this machine are listed
+    #[arg(long, value_name = "DIR", default_value = "", hide_default_value = true)]
+    proc_directory: String,
+    /// The API
+    #[arg(long, value_name = "URL", default_value = "https://api.obol.tech/v1")]
+    publish_address: String,
+    /// How long a request to it may take
+    #[arg(long, value_name = "TIME", default_value = "5m0s", value_parser = super::forms::parse_duration)]
+    publish_timeout: Duration,
+    /// A simulated beacon node inside; use coxswain simnet chain
+    #[arg(long)]
+    simnet_beacon_mock: bool,
+    /// Answers of it that make no sense
+    #[arg(long)]
+    simnet_beacon_mock_fuzz: bool,
+    /// How long its slots are
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = super::forms::parse_duration)]
+    simnet_slot_duration: Duration,
+    /// Keys of the simulated validator client
+    #[arg(long, value_name = "DIR", default_value = ".charon/validator_keys")]
+    simnet_validator_keys_dir: PathBuf,
+    /// A simulated validator client inside; use coxswain simnet validator
+    #[arg(long)]
+    simnet_validator_mock: bool,
+    /// When keys without a history here begin to sign; import one with what signed before, or wait
+    #[arg(long, value_name = "WHEN", default_value = "after-epoch")]
+    slashing_start: SlashingStart,
+    /// Blocks that are never submitted, to try builders
+    #[arg(long)]
+    synthetic_block_proposals: bool,
+    /// The host whose node had this key, where none runs there any more, nor will by itself
+    #[arg(long, value_name = "HOST", default_value = "", hide_default_value = true)]
+    take_over_from: String,
+    /// A network of one's own.
+    #[command(flatten)]
+    testnet: TestnetArgs,
+    /// Capella fork version of a network of your own, 4 bytes in hex
+    #[arg(long, value_name = "HEX", default_value = "", hide_default_value = true)]
+    testnet_capella_hard_fork: String,
+    /// Where the validator client asks, as IP:PORT
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:3600")]
+    validator_api_address: String,
+    /// A certificate for it
+    #[arg(long, value_name = "FILE", default_value = "", hide_default_value = true)]
+    vc_tls_cert_file: String,
+    /// The certificate's key
+    #[arg(long, value_name = "FILE", default_value = "", hide_default_value = true)]
+    vc_tls_key_file: String,
+}
+
+impl Command for RunCommand {
+    fn run(self, cx: &Cx) -> Result<Exit, CliError> {
+        self.check_flags()?;
+        self.log.start(cx)?;
+        let networks = self.networks()?;
+        let lock = self.lock(cx, &networks)?;
+        let path = cx.root.join(&self.private_key_file);
+        let key = key::load(&path)?;
+        cx.block_on(async {
+            // Before anything else: whoever starts this may end it at any moment.
+            let stopped = stop_signal()?;
+            let lease = self.lease(&path, &lock).await?;
+            let run = self.settings(&path, lock, key).await?;
+            serve(run, lease, stopped).await
+        })?;
+        Ok(Exit::Done)
+    }
+}
+
+impl RunCommand {
+    fn check_flags(&self) -> Result<(), CliError> {
+        if self.simnet_beacon_mock || self.simnet_beacon_mock_fuzz {
+            return Err(settings::not_yet(
+                "simnet-beacon-mock",
+                "run `coxswain simnet chain` and name it as the beacon node",
+            ));
+        }
+        if self.simnet_validator_mock {
+            return Err(settings::not_yet(
+                "simnet-validator-mock",
+                "run `coxswain simnet validator` beside this node",
+            ));
+        }
+        if self.synthetic_block_proposals {
+            return Err(settings::not_yet("synthetic-block-proposals", "leave it away"));
+        }
+        if !self.otlp_address.is_empty() {
+            return Err(settings::not_yet("otlp-address", "leave it away"));
+        }
+        if self.fetch_feerecipient_updates {
+            return Err(settings::not_yet("fetch-feerecipient-updates", "leave it away"));
+        }
+        self.loki.refuse()?;
+        if !matches!(self.consensus_protocol.as_str(), "" | "qbft") {
+            let why = format!("`{}` is not known", self.consensus_protocol);
+            return Err(CliError::other("reading --consensus-protocol", why, "leave it away: there is qbft"));
+        }
+        if self.nickname.len() > MAX_NICKNAME {
+            let why = format!("it has {} bytes, and may have {MAX_NICKNAME}", self.nickname.len());
+            return Err(CliError::other("reading --nickname", why, "give a shorter one"));
+        }
+        if self.vc_tls_cert_file.is_empty() != self.vc_tls_key_file.is_empty() {
+            let why = "TLS needs the certificate and its key";
+            return Err(CliError::other("reading --vc-tls-cert-file", why, "give both files or none"));
+        }
+        Ok(())
+    }
+
+    fn networks(&self) -> Result<Networks, CliError> {
+        // The Capella version comes from the beacon node's schedule, as all others.
+        settings::networks(&self.testnet)
+    }
+
+    fn lock(&self, cx: &Cx, networks: &Networks) -> Result<Lock, CliError> {
+        let path = cx.root.join(&self.lock_file);
+        let what = || format!("checking the cluster lock {}", path.display());
+        let again = "bring the file back from your backup, or from another operator";
+        let (lock, checked) = read_lock(&path, networks).map_err(|error| {
+            let next = "name the file with --lock-file; a key ceremony makes it: coxswain dv dkg";
+            CliError::other(what(), super::combine::in_full(&error), next)
+        })?;
+        let settled = match checked {
+            Err(problem) => Err(problem.to_string()),
+            Ok(questions) if questions.is_empty() => Ok(()),
+            Ok(questions) => {
+                let contracts = servers::contracts(cx, &self.execution_client_rpc_endpoint)?;
+                cx.block_on(async { contracts.settle(&questions).await.map_err(|error| error.to_string()) })
+            }
+        };
+        match settled {
+            Ok(()) => {}
+            Err(why) if self.no_verify => {
+                tracing::warn!(%why, "the cluster lock is not as it should be, and is used: --no-verify");
+            }
+            Err(why) => return Err(CliError::other(what(), why, again)),
+        }
+        Ok(lock)
+    }
+
+    /// Takes the key. A node that was just stopped, or killed, is waited for.
+    async fn lease(&self, path: &Path, lock: &Lock) -> Result<Lease, CliError> {
+        loop {
+            let applicant = Applicant {
+                command: "coxswain dv run".to_owned(),
+                cluster_lock_hash: hex::encode(&*lock.lock_hash),
+                machine: Machine::this(),
+                disk: Disk::Local,
+                takes_over_from: (!self.take_over_from.is_empty()).then(|| self.take_over_from.clone()),
+            };
+            match Lease::take(path, applicant, jiff::Timestamp::now()) {
+                Ok(lease) => return Ok(lease),
+                Err(error) => match error.wait() {
+                    Some(wait) if wait <= LONGEST_WAIT => {
+                        tracing::info!(
+                            seconds = wait.as_secs() + 1,
+                            "the key was in use a moment ago; waiting"
+                        );
+                        tokio::time::sleep(wait).await;
+                    }
+                    _ => return Err(refused_key(&error)),
+                },
+            }
+        }
+    }
+
+    async fn settings(
+        &self,
+        path: &Path,
+        lock: Lock,
+        key: coxswain_dv_crypto::k1::IdentityKey,
+    ) -> Result<Run, CliError> {
+        let tcp = self.p2p.tcp().await?;
+        let hash = hex::encode(&*lock.lock_hash);
+        let resolve = Arc::new(Resolver::new(&hash, &lock.definition.uuid));
+        let dir = path.parent().unwrap_or(Path::new("."));
+        Ok(Run {
+            key,
+            store: dir.join(DIRECTORY).join(coxswain_dv_slashing::store::FILE),
+            start: match self.slashing_start {
+                SlashingStart::AfterEpoch => Start::AfterAnEpoch,
+                SlashingStart::Now => Start::Now,
+            },
+            majority: if self.allow_low_threshold { Majority::Waived } else { Majority::Required },
+            backends: self.backends()?,
+            server: self.server().await?,
+            builder: if self.builder_api { Builder::On } else { Builder::Off },
+            graffiti: self.graffiti(lock.validators.len())?,
+            version: Version::parse(VERSION)
+                .map_err(|error| CliError::other("reading our version", error, "report this"))?,
+            nickname: self.nickname.clone(),
+            relays: self.p2p.relays()?,
+            resolve,
+            listen: tcp.iter().map(multiaddr).collect(),
+            external: self.p2p.external(&tcp)?,
+            lock,
+        })
+    }
+
+    fn backends(&self) -> Result<Backends, CliError> {
+        let flag = "beacon-node-endpoints";
+        let given = |list: &[String], flag: &str| {
+            Address::parse_all(list.iter().map(String::as_str).filter(|text| !text.is_empty())).map_err(
+                |error| {
+                    CliError::other(format!("reading --{flag}"), error, "give URLs, with commas between them")
+                },
+            )
+        };
+        let mut settings = BeaconSettings::new(given(&self.beacon_node_endpoints, flag)?);
+        settings.fallbacks = given(&self.fallback_beacon_node_endpoints, "fallback-beacon-node-endpoints")?;
+        settings.query_timeout = self.beacon_node_timeout;
+        settings.submit_timeout = self.beacon_node_submit_timeout;
+        for header in self.beacon_node_headers.iter().filter(|header| !header.is_empty()) {
+            // What stands there may be a token: it is not repeated.
+            let (name, value) = header.split_once('=').ok_or_else(|| {
+                CliError::other("reading --beacon-node-headers", "one has no `=`", "write NAME=VALUE")
+            })?;
+            settings.headers.push((name.to_owned(), value.to_owned()));
+        }
+        Backends::new(&settings)
+            .map_err(|error| CliError::other(format!("reading --{flag}"), error, "see --help"))
+    }
+
+    async fn server(&self) -> Result<server::Settings, CliError> {
+        let address: SocketAddr = p2p::socket("validator-api-address", &self.validator_api_address).await?;
+        let version = format!(
+            "coxswain/v{}-charon/{VERSION}/{}-{}",
+            env!("CARGO_PKG_VERSION"),
+            std::env::consts::ARCH,
+            std::env::consts::OS
+        );
+        let mut server = server::Settings::new(address, version);
+        if !self.vc_tls_cert_file.is_empty() {
+            let read = |path: &str| {
+                std::fs::read(path).map_err(|error| {
+                    CliError::other(
+                        format!("reading {path}"),
+                        error,
+                        "check the file, its owner and its mode",
+                    )
+                })
+            };
+            server.tls = Some(server::Tls {
+                certificates: read(&self.vc_tls_cert_file)?,
+                key: zeroize::Zeroizing::new(read(&self.vc_tls_key_file)?),
+            });
+        }
+        Ok(server)
+    }
+
+    fn graffiti(&self, validators: usize) -> Result<Vec<Bytes32>, CliError> {
+        let suffix = if self.graffiti_disable_client_append { "" } else { " CX" };
+        let given: Vec<&String> = self.graffiti.iter().filter(|text| !text.is_empty()).collect();
+        if given.is_empty() {
+            return Ok(vec![padded(&format!("coxswain/v{}", env!("CARGO_PKG_VERSION")))]);
+        }
+        if given.len() != 1 && given.len() != validators {
+            let why = format!("there are {} texts and {validators} validators", given.len());
+            return Err(CliError::other(
+                "reading --graffiti",
+                why,
+                "give one text, or one for each validator",
+            ));
+        }
+        let one = |text: &&String| {
+            let most = GRAFFITI - suffix.len();
+            if text.len() > most {
+                let why = format!("`{text}` has {} bytes, and may have {most}", text.len());
+                return Err(CliError::other("reading --graffiti", why, "give a shorter one"));
+            }
+            Ok(padded(&format!("{text}{suffix}")))
+        };
+        given.iter().map(one).collect()
+    }
+}
+
+/// Longest time that a key is waited for: a node that was just stopped counts for five seconds.
+const LONGEST_WAIT: Duration = Duration::from_secs(6);
+
+fn padded(text: &str) -> Bytes32 {
+    let mut bytes = [0; GRAFFITI];
+    for (to, from) in bytes.iter_mut().zip(text.bytes()) {
+        *to = from;
+    }
+    Bytes(bytes)
+}
+
+/// What happens goes to the log.
+struct Logged;
+
+impl Watch for Logged {
+    fn note(&mut self, _now: Time, note: &Note) {
+        match note {
+            Note::Duty { duty, step, key, error: Some(error), .. } => {
+                tracing::warn!(%duty, step = step.name(), key = key.map(|key| key.to_string()), error, "a duty goes wrong");
+            }
+            Note::Slashable { key, duty, signer, why } => {
+                tracing::error!(%duty, %key, ?signer, why, "something that could be slashed is not signed");
+            }
+            Note::Trouble { what } => tracing::warn!("{what}"),
+            Note::Refused { from, channel, why } => {
+                tracing::debug!(from, ?channel, why, "a message is refused")
+            }
+            Note::Undecided { duty } => tracing::warn!(%duty, "the cluster did not agree in time"),
+            Note::Decided { duty, round, leader, took } => {
+                let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+                tracing::debug!(%duty, round, leader, millis, "the cluster agreed");
+            }
+            Note::Resolved { epoch, active } => tracing::info!(epoch, active, "duties are known"),
+            Note::Agreed { slot, agreed } => tracing::info!(slot, ?agreed, "the cluster agreed how it works"),
+            Note::Slot { .. } | Note::Duty { .. } => {}
+        }
+    }
+
+    fn record(&mut self, _record: Record) {}
+}
+
+async fn serve(run: Run, mut lease: Lease, stopped: impl Future<Output = ()>) -> Result<(), CliError> {
+    tokio::pin!(stopped);
+    let starting = run::start(run, Box::new(Logged));
+    let mut running = tokio::select! {
+        running = starting => running.map_err(explained)?,
+        () = &mut stopped => return Ok(()),
+    };
+    tracing::info!(validator_api = %running.server.address(), "the node runs");
+    let lost = loop {
+        tokio::select! {
+            () = &mut stopped => {
+                tracing::info!("the node ends: it was told to");
+                break None;
+            }
+            () = running.ended() => {
+                let why = "its machine has ended by itself";
+                break Some(CliError::other("running the node", why, "start it again, and report this with the log"));
+            }
+            () = tokio::time::sleep(coxswain_dv_types::keylock::REFRESH) => {
+                match lease.renew(jiff::Timestamp::now()) {
+                    Err(error @ LeaseError::Lost { .. }) => break Some(refused_key(&error)),
+                    Err(error) => tracing::warn!(%error, "the claim to the key was not renewed"),
+                    Ok(()) => {}
+                }
+            }
+        }
+    };
+    running.stop().await;
+    if let Err(error) = lease.free() {
+        tracing::warn!(%error, "the key was not given back");
+    }
+    lost.map_or(Ok(()), Err)
+}
+
+fn refused_key(error: &LeaseError) -> CliError {
+    CliError::other("taking the node's key", in_full(error), error.next())
+}
+
+fn in_full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(why) = cause {
+        text += &format!(": {why}");
+        cause = why.source();
+    }
+    text
+}
+
+fn explained(error: RunError) -> CliError {
+    let next = match &error {
+        RunError::Lock { .. } | RunError::Operators(_) | RunError::Key(_) => {
+            "bring the lock back from your backup, or from another operator"
+        }
+        RunError::Stranger => "name the key of this node with --private-key-file: its record is in the lock",
+        RunError::Cluster(_) => {
+            "a cluster like this is not safe; --allow-low-threshold takes a low threshold as it is, for tests"
+        }
+        RunError::Chain { .. } => "name beacon nodes of the cluster's network",
+        RunError::Store(error) => error.next(),
+        RunError::Network(_) => "check --p2p-tcp-address, and whether another program listens there",
+        RunError::Server(_) => "check --validator-api-address, and whether another program listens there",
+        RunError::Thread(_) => "check the limits of this process",
+    };
+    CliError::other("starting the node", in_full(&error), next)
+}

@@ -1,0 +1,348 @@
+//! A node of a distributed validator that runs: its parts are put together, and end together.
+//!
+//! ```text
+//! lock, key ─→ beacon nodes (chain) ─→ store of what was signed ─→ network ─→ machine ─→ validator API
+//! ```
+//!
+//! Before genesis, and while no beacon node answers, it waits. Nothing is signed before the store is open, and the store
+//! is open as long as anything runs that could sign.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use coxswain_dv_beacon::client::{Backends, Config, News, Waiting};
+use coxswain_dv_beacon::server;
+use coxswain_dv_core::{Builder, Cluster, ClusterError, Majority, Node, Validator};
+use coxswain_dv_crypto::bls::{BlsError, PublicKey};
+use coxswain_dv_crypto::k1::{IdentityKey, IdentityPublic};
+use coxswain_dv_eth::Bytes;
+use coxswain_dv_eth::bytes::{Bytes20, Bytes32, Bytes48};
+use coxswain_dv_eth::signed::SignedRegistration;
+use coxswain_dv_eth::time::Time;
+use coxswain_dv_net::{Multiaddr, PeerId, RelaySource, Resolve, peer_id};
+use coxswain_dv_node::{Handle, Keeper, Parts, Watch, Wires, bring};
+use coxswain_dv_slashing::machine::Disk;
+use coxswain_dv_slashing::store::{KeyPair, Settings as StoreSettings, Store, StoreError};
+use coxswain_dv_types::cluster::Lock;
+use coxswain_dv_wire::peerinfo::{DV_CLIENT, PeerInfo};
+use coxswain_dv_wire::priority_result::{Preferences, ProposalType};
+use coxswain_dv_wire::version::Version;
+use coxswain_dv_wire::well_known::Timestamp;
+
+/// The directory of what this program keeps beside charon's files.
+pub const DIRECTORY: &str = "coxswain";
+
+/// From when on keys without a history sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// After the next full epoch: what another program signed until now is not contradicted.
+    AfterAnEpoch,
+    /// At once: the operator says that they have signed nothing.
+    Now,
+}
+
+/// A node as an operator sets it up. The lock was verified.
+pub struct Run {
+    /// The cluster.
+    pub lock: Lock,
+    /// The key of this node.
+    pub key: IdentityKey,
+    /// Where the store of what was signed is.
+    pub store: PathBuf,
+    /// From when on keys without a history sign.
+    pub start: Start,
+    /// Whether a threshold of half of the nodes or less is taken.
+    pub majority: Majority,
+    /// Beacon nodes.
+    pub backends: Backends,
+    /// The validator API.
+    pub server: server::Settings,
+    /// Whether blocks of builders are taken.
+    pub builder: Builder,
+    /// What proposers say: one for all, or one for each validator.
+    pub graffiti: Vec<Bytes32>,
+    /// The version that is reported.
+    pub version: Version,
+    /// What our operator calls us.
+    pub nickname: String,
+    /// Where peers are found.
+    pub relays: Vec<RelaySource>,
+    /// How URLs of relays are asked.
+    pub resolve: Arc<dyn Resolve>,
+    /// Where we listen.
+    pub listen: Vec<Multiaddr>,
+    /// Where we say that we are, besides.
+    pub external: Vec<Multiaddr>,
+}
+
+/// Why a node does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The lock.
+    #[error("the cluster lock has no usable {what}")]
+    Lock {
+        /// Which part.
+        what: &'static str,
+    },
+    /// A record of an operator.
+    #[error("reading the operators of the cluster lock")]
+    Operators(#[source] coxswain_dv_types::cluster::Refused),
+    /// A key of the lock.
+    #[error("reading a public key of the cluster lock")]
+    Key(#[from] BlsError),
+    /// The key is of no operator.
+    #[error("this node's key is of none of the operators of the cluster lock")]
+    Stranger,
+    /// The cluster.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// The chain is another one.
+    #[error("the beacon nodes are of the network {found}, and the cluster is of {expected}")]
+    Chain {
+        /// Their genesis fork version.
+        found: String,
+        /// The lock's.
+        expected: String,
+    },
+    /// The store.
+    #[error("opening the store of what was signed")]
+    Store(#[from] StoreError),
+    /// The network.
+    #[error(transparent)]
+    Network(#[from] coxswain_dv_net::StartError),
+    /// The validator API.
+    #[error(transparent)]
+    Server(#[from] server::StartError),
+    /// A thread.
+    #[error("starting a thread")]
+    Thread(#[source] std::io::Error),
+}
+
+fn now() -> Time {
+    Time(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+/// What a node has while it runs.
+pub struct Running {
+    /// The way to the machine.
+    pub handle: Handle,
+    /// The validator API.
+    pub server: server::Server,
+    /// The network.
+    pub network: coxswain_dv_net::run::Node,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+    driver: tokio::task::JoinHandle<()>,
+}
+
+impl Running {
+    /// Ends when the machine does, which it does not by itself.
+    pub async fn ended(&mut self) {
+        // A panic of the machine ends the node, too.
+        let _ = (&mut self.driver).await;
+    }
+
+    /// Ends everything, the store last.
+    pub async fn stop(self) {
+        self.server.stop().await;
+        self.handle.stop();
+        if !self.driver.is_finished() {
+            let _ = self.driver.await;
+        }
+        for task in self.tasks {
+            task.abort();
+        }
+        self.network.stop().await;
+    }
+}
+
+/// The validators of a lock.
+fn validators(lock: &Lock) -> Result<Vec<Validator>, RunError> {
+    let key = |bytes: &[u8]| -> Result<(Bytes48, PublicKey), RunError> {
+        let point = PublicKey::from_bytes(bytes)?;
+        Ok((Bytes(point.to_bytes()), point))
+    };
+    let validator = |one: &coxswain_dv_types::cluster::DistributedValidator| {
+        let (bytes, group) = key(&one.public_key)?;
+        let shares = one.public_shares.iter().map(|share| key(share)).collect::<Result<_, _>>()?;
+        Ok(Validator { key: bytes, group, shares })
+    };
+    lock.validators.iter().map(validator).collect()
+}
+
+fn fee_recipients(lock: &Lock, keys: &[Bytes48]) -> BTreeMap<Bytes48, Bytes20> {
+    let addresses = lock.definition.validators.iter();
+    let pairs = keys.iter().zip(addresses);
+    pairs.filter_map(|(key, one)| Some((*key, one.fee_recipient.to_lowercase().parse().ok()?))).collect()
+}
+
+/// Registrations that the lock has; one that lacks something is none.
+fn registrations(lock: &Lock) -> Vec<SignedRegistration> {
+    let one = |validator: &coxswain_dv_types::cluster::DistributedValidator| {
+        let stored = &validator.registration;
+        let message = coxswain_dv_types::registration::Registration {
+            fee_recipient: coxswain_dv_crypto::k1::Address(stored.fee_recipient.as_ref().try_into().ok()?),
+            gas_limit: stored.gas_limit,
+            timestamp: stored.timestamp,
+            pubkey: stored.pubkey.as_ref().try_into().ok()?,
+        };
+        Some(SignedRegistration { message, signature: stored.signature.as_ref().try_into().ok()? })
+    };
+    lock.validators.iter().filter_map(one).collect()
+}
+
+/// Opens the store. Keys without a history start where nothing that was signed elsewhere is contradicted.
+fn open_store(path: &Path, config: &Config, pairs: Vec<KeyPair>, start: Start) -> Result<Store, StoreError> {
+    let store = Store::open(
+        path,
+        &StoreSettings {
+            genesis_validators_root: config.chain.genesis_validators_root,
+            keys: pairs,
+            disk: Disk::Local,
+        },
+    )?;
+    let new = store.not_started()?;
+    if new.is_empty() {
+        return Ok(store);
+    }
+    let clock = config.chain.clock;
+    match (clock.slot_at(now()), start) {
+        // Nobody can have signed before the chain began.
+        (None, _) | (_, Start::Now) => {
+            store.start_new(&new)?;
+        }
+        (Some(slot), Start::AfterAnEpoch) => {
+            let silent = clock.epoch_of(slot).saturating_add(1);
+            let last = clock.first_of(silent.saturating_add(1)).saturating_sub(1);
+            store.start_at(last, silent)?;
+            tracing::warn!(
+                keys = new.len(),
+                until_epoch = silent,
+                "these keys have no history here: nothing is signed with them before the epoch after this one is over, \
+                 so that nothing contradicts what another program signed; --slashing-start=now where it signed nothing"
+            );
+        }
+    }
+    Ok(store)
+}
+
+/// Starts a node and waits until it serves.
+///
+/// # Errors
+/// [`RunError`].
+pub async fn start(run: Run, watch: Box<dyn Watch>) -> Result<Running, RunError> {
+    let records = run.lock.definition.nodes().map_err(RunError::Operators)?;
+    let nodes: Vec<IdentityPublic> = records.iter().map(|record| *record.public()).collect();
+    let me = nodes.iter().position(|node| *node == run.key.public()).ok_or(RunError::Stranger)?;
+    let validators = validators(&run.lock)?;
+    let keys: Vec<Bytes48> = validators.iter().map(|validator| validator.key).collect();
+    let threshold = usize::try_from(run.lock.definition.threshold).unwrap_or(usize::MAX);
+    let cluster = Cluster::new(nodes.len(), threshold, me, validators, run.majority)?;
+    let pairs = keys.iter().filter_map(|key| Some(KeyPair { group: *key, share: cluster.my_share_of(key)? }));
+    let pairs: Vec<KeyPair> = pairs.collect();
+    let config = run.backends.wait_for_genesis(tell).await;
+    check_chain(&run.lock, &config)?;
+    let store = open_store(&run.store, &config, pairs, run.start)?;
+    let peers: Vec<PeerId> = nodes.iter().map(peer_id).collect();
+    let (network, inbox) = coxswain_dv_net::run::start(network(&run, &peers))?;
+    let boot = now();
+    let clock = config.chain.clock;
+    let ways: &[ProposalType] = match run.builder {
+        Builder::On => &[ProposalType::Builder],
+        Builder::Off => &[],
+    };
+    let node = Node::new(coxswain_dv_core::Settings {
+        cluster,
+        chain: config.chain.clone(),
+        peers: nodes,
+        key: run.key.clone(),
+        boot,
+        builder: run.builder,
+        graffiti: graffiti(&run.graffiti, &keys),
+        fee_recipients: fee_recipients(&run.lock, &keys),
+        registrations: registrations(&run.lock),
+        preferences: Preferences::of_node(run.version.minor(), ways),
+    });
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let (handle, driver) = coxswain_dv_node::start(Parts {
+        node,
+        beacon: Arc::new(run.backends.clone()),
+        judge: Box::new(Keeper(store)),
+        peers: Arc::new(Wires::new(network.clone(), peers.clone(), clock)),
+        watch,
+        threads,
+    })
+    .map_err(RunError::Thread)?;
+    let tasks = vec![
+        tokio::spawn(bring(inbox, peers, handle.clone())),
+        tokio::spawn(listen_to_chain(run.backends.clone(), handle.clone())),
+    ];
+    let server = server::start(run.server, Arc::new(handle.clone()), run.backends).await?;
+    Ok(Running { handle, server, network, tasks, driver })
+}
+
+/// What is waited for, once each time it changes.
+fn tell(waiting: Waiting) {
+    match waiting {
+        Waiting::Answer(error) => tracing::warn!(%error, "no beacon node answers yet; waiting"),
+        Waiting::Genesis(left) => tracing::info!(seconds = left.as_secs(), "waiting for genesis"),
+        Waiting::Synced(syncing) => {
+            tracing::info!(
+                distance = syncing.sync_distance,
+                "waiting for a beacon node that has read the chain"
+            );
+        }
+    }
+}
+
+fn check_chain(lock: &Lock, config: &Config) -> Result<(), RunError> {
+    let expected = hex::encode(&*lock.definition.fork_version);
+    let found = hex::encode(config.chain.forks.version(coxswain_dv_eth::fork::Fork::Phase0).0);
+    if expected == found { Ok(()) } else { Err(RunError::Chain { found, expected }) }
+}
+
+fn graffiti(given: &[Bytes32], keys: &[Bytes48]) -> BTreeMap<Bytes48, Bytes32> {
+    match given {
+        [] => BTreeMap::new(),
+        [one] => keys.iter().map(|key| (*key, *one)).collect(),
+        each => keys.iter().copied().zip(each.iter().copied()).collect(),
+    }
+}
+
+fn network(run: &Run, peers: &[PeerId]) -> coxswain_dv_net::run::Settings {
+    let host = coxswain_dv_net::Settings {
+        key: run.key.clone(),
+        agent: format!("coxswain/{}", env!("CARGO_PKG_VERSION")),
+        peers: peers.to_vec(),
+        relays: run.relays.clone(),
+        resolve: Arc::clone(&run.resolve),
+        listen: run.listen.clone(),
+        external: run.external.clone(),
+        protocols: Vec::new(),
+    };
+    let info = PeerInfo {
+        charon_version: run.version.to_string(),
+        lock_hash: run.lock.lock_hash.to_vec(),
+        git_hash: "unknown".to_owned(),
+        started_at: Timestamp::from_unix_nanos(jiff::Timestamp::now().as_nanosecond()),
+        builder_api_enabled: run.builder == Builder::On,
+        nickname: run.nickname.clone(),
+        dv_client: DV_CLIENT.to_owned(),
+        ..PeerInfo::default()
+    };
+    coxswain_dv_net::run::Settings { host, info }
+}
+
+/// Brings what beacon nodes tell of their chain to the machine.
+async fn listen_to_chain(backends: Backends, handle: Handle) {
+    let mut events = backends.events();
+    loop {
+        let event = events.next().await;
+        if let News::Chain(event) = event.news
+            && handle.chain(event).await.is_err()
+        {
+            return;
+        }
+    }
+}
