@@ -112,9 +112,7 @@ impl Store {
         }
         for signer in LEDGERS {
             let mut ledger = Ledger::open(&transaction, signer).map_err(self.failed(doing))?;
-            for (found, entry) in &known {
-                take(&mut ledger, signer, *found, entry).map_err(self.failed(doing))?;
-            }
+            take(&mut ledger, signer, &known).map_err(self.failed(doing))?;
         }
         self.commit(doing, transaction)?;
         let mut imported = report(known.iter().map(|(_, entry)| *entry));
@@ -167,25 +165,32 @@ fn refuse_future(entry: &Entry, wall: Wall) -> Result<(), ImportError> {
     Ok(())
 }
 
-/// Adds an entry to a ledger.
-fn take(ledger: &mut Ledger<'_>, signer: Signer, found: Known, entry: &Entry) -> Result<(), redb::Error> {
-    let group = found.number;
-    let before = ledger.floor(group)?.unwrap_or(Floor::OPEN);
-    let mut floor = before;
-    let has_rows = signer == Signer::Share || found.signer == Signer::Group;
-    for block in &entry.blocks {
-        floor = floor.with_block(block);
-        if has_rows {
-            ledger.merge_block(group, &before, block)?;
+/// Adds entries to a ledger: first the floors, which look at the rows that were there, then the rows, in their order in
+/// the table, which is several times as fast.
+fn take(ledger: &mut Ledger<'_>, signer: Signer, entries: &[(Known, &Entry)]) -> Result<(), redb::Error> {
+    let mut blocks = Vec::new();
+    let mut attestations = Vec::new();
+    for (found, entry) in entries {
+        let group = found.number;
+        let before = ledger.floor(group)?.unwrap_or(Floor::OPEN);
+        let floor = entry.blocks.iter().fold(before, |floor, block| floor.with_block(block));
+        let floor = entry.attestations.iter().fold(floor, |floor, vote| floor.with_attestation(vote));
+        ledger.raise_floor(group, floor)?;
+        if signer == Signer::Share || found.signer == Signer::Group {
+            blocks.extend(entry.blocks.iter().map(|block| (group, before, block)));
+            attestations.extend(entry.attestations.iter().map(|vote| (group, before, vote)));
         }
     }
-    for attestation in &entry.attestations {
-        floor = floor.with_attestation(attestation);
-        if has_rows {
-            ledger.merge_attestation(group, &before, attestation)?;
-        }
+    // Stable: of two records for one place the first is there first.
+    blocks.sort_by_key(|(group, _, block)| (block.slot, *group));
+    attestations.sort_by_key(|(group, _, vote)| (vote.target, *group));
+    for (group, before, block) in blocks {
+        ledger.merge_block(group, &before, block)?;
     }
-    ledger.raise_floor(group, floor)
+    for (group, before, attestation) in attestations {
+        ledger.merge_attestation(group, &before, attestation)?;
+    }
+    Ok(())
 }
 
 fn report<'e>(entries: impl Iterator<Item = &'e Entry>) -> Imported {
