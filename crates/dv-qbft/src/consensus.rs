@@ -33,7 +33,7 @@ use crate::machine::{self, Config, Instance, Mode};
 use crate::message::{Draft, Nodes};
 use crate::seal::{Envelope, Sealed, SealedMessage, meant_roots, seal};
 use crate::timer::{Profile, RoundTimer, TimerFlags};
-use crate::value::Value;
+use crate::value::Values;
 use entry::{Due, Entry, Running, Stage};
 pub use event::{Decision, Effect, Event, FailError, StartError};
 
@@ -170,14 +170,15 @@ impl Consensus {
         if self.entries.get(&duty).is_some_and(|entry| entry.is_proposed) {
             return Err(StartError::Twice);
         }
-        let value = Value::new(value).map_err(StartError::Value)?;
+        let none = Values::default();
+        let known = self.entries.get(&duty).map_or(&none, |entry| &entry.values);
+        let value = known.resolve(&value.type_url, &value.value).map_err(StartError::Value)?;
         if value.root() == Root::default() {
             return Err(StartError::Empty);
         }
         let input = machine::Event::Input(value.root());
         let entry = self.entry(duty, deadline);
         entry.is_proposed = true;
-        let value = Arc::new(value);
         // What this node has decided already it does not need to know any more.
         let is_over = matches!(&entry.stage, Stage::Running(running) if running.instance.is_decided());
         if !is_over {

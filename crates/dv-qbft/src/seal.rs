@@ -30,6 +30,10 @@ const MSG: u64 = 1;
 const JUSTIFICATION: u64 = 2;
 const VALUES: u64 = 3;
 
+/// Numbers of fields of `google.protobuf.Any`.
+const ANY_TYPE: u64 = 1;
+const ANY_VALUE: u64 = 2;
+
 /// A message and the values that it means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
@@ -67,6 +71,25 @@ impl Envelope {
 fn any_len(any: &Any) -> usize {
     let part = |length: usize| if length == 0 { 0 } else { bytes_len(length) };
     part(any.type_url.len()).saturating_add(part(any.value.len()))
+}
+
+/// Type and value of an `Any`, without a copy: a megabyte that is known already comes along with every message.
+pub(crate) fn any_parts(bytes: &[u8]) -> Result<(&str, &[u8]), WireError> {
+    let wrong = |why| WireError::Value { message: Any::NAME, why };
+    let (mut type_url, mut value) = (&[][..], &[][..]);
+    let mut fields = Fields::of(bytes);
+    for field in fields.by_ref().filter(|field| field.is_bytes()) {
+        match field.number {
+            ANY_TYPE => type_url = field.payload,
+            ANY_VALUE => value = field.payload,
+            _ => {}
+        }
+    }
+    if fields.is_broken() {
+        return Err(wrong("its bytes end inside a field"));
+    }
+    let type_url = std::str::from_utf8(type_url).map_err(|_| wrong("its type is no text"))?;
+    Ok((type_url, value))
 }
 
 /// Roots that a message and what justifies it mean, each once, in this order.

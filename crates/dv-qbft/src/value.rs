@@ -93,17 +93,19 @@ pub(crate) struct Values {
 }
 
 impl Values {
-    /// The value of these bytes, the known one where there is one.
-    pub(crate) fn resolve(&self, any: Any) -> Result<Arc<Value>, WireError> {
-        if let Some(known) = self.find(&any, &any.value) {
+    /// The value of a type and of bytes, the known one where there is one: then nothing is copied or hashed.
+    pub(crate) fn resolve(&self, type_url: &str, bytes: &[u8]) -> Result<Arc<Value>, WireError> {
+        if let Some(known) = self.find(type_url, bytes) {
             return Ok(known);
         }
+        let any = Any { type_url: type_url.to_owned(), value: bytes.to_vec() };
         let bytes = canonical_value(&any)?;
-        Ok(self.find(&any, &bytes).unwrap_or_else(|| Arc::new(Value::canonical(any, bytes))))
+        let known = self.find(type_url, &bytes);
+        Ok(known.unwrap_or_else(|| Arc::new(Value::canonical(any, bytes))))
     }
 
-    fn find(&self, any: &Any, bytes: &[u8]) -> Option<Arc<Value>> {
-        let known = self.by_bytes.get(bytes).filter(|known| known.0.any.type_url == any.type_url);
+    fn find(&self, type_url: &str, bytes: &[u8]) -> Option<Arc<Value>> {
+        let known = self.by_bytes.get(bytes).filter(|known| known.0.any.type_url == type_url);
         known.map(|known| Arc::clone(&known.0))
     }
 
@@ -146,13 +148,13 @@ mod tests {
         let unsorted = Any { value: [second, first].concat(), ..sorted.clone() };
         assert_ne!(unsorted, sorted);
         let mut values = Values::default();
-        let one = values.resolve(unsorted.clone()).expect("a value");
+        let one = values.resolve(&unsorted.type_url, &unsorted.value).expect("a value");
         assert_eq!(one.any(), &sorted);
         values.insert(&one);
         for form in [sorted.clone(), unsorted] {
-            assert!(Arc::ptr_eq(&values.resolve(form).expect("a value"), &one));
+            assert!(Arc::ptr_eq(&values.resolve(&form.type_url, &form.value).expect("a value"), &one));
         }
-        assert!(values.resolve(Any { type_url: "other".into(), ..sorted }).is_err());
+        assert!(values.resolve("other", &sorted.value).is_err());
         values.keep_only(&BTreeSet::new());
         assert!(!values.knows(&one) && values.get(&one.root()).is_none());
     }

@@ -271,14 +271,12 @@ fn a_peer_makes_a_node_hold_no_more_than_its_share() {
     for number in 0..5 {
         let big = value(&vec![number; size]);
         let bytes = vote(Kind::Prepare, 1, i64::from(number) + 1, &big);
-        for _ in 0..2 {
+        // What is known already costs nothing again.
+        for _ in 0..if number == 0 { 2 } else { 1 } {
             refused.extend(refusals(&node.step(now(), Event::Received { from: 1, bytes: bytes.clone() })));
         }
     }
-    assert!(
-        matches!(refused.as_slice(), [Refusal::TooManyBytes { .. }, Refusal::TooManyBytes { .. }]),
-        "{refused:?}"
-    );
+    assert!(matches!(refused.as_slice(), [Refusal::TooManyBytes { .. }]), "{refused:?}");
     // The deadline gives all back.
     let end = DUTY.deadline(&CLOCK).expect("a deadline");
     node.step(end, Event::Wake);

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use coxswain_dv_eth::duty::Duty;
 use coxswain_dv_eth::time::Time;
-use coxswain_dv_wire::message::decode;
 use coxswain_dv_wire::qbft::QbftMsg;
-use coxswain_dv_wire::well_known::Any;
 
 use super::entry::{Due, Entry, Stage};
 use super::{
@@ -17,7 +15,7 @@ use crate::machine;
 use crate::message::Kind;
 use crate::refusal::Refusal;
 use crate::seal::{self, Envelope, Parts, SealedMessage, meant_roots, most_values};
-use crate::value::Value;
+use crate::value::{Value, Values};
 
 /// Messages of one source and duty whose signatures are remembered: as many as an instance keeps.
 const MAX_VERIFIED: usize = machine::MAX_BUFFERED;
@@ -128,14 +126,11 @@ impl Consensus {
         parts: &[&[u8]],
         message: &SealedMessage,
     ) -> Result<Vec<Arc<Value>>, Refusal> {
-        let known = self.entries.get(duty).map(|entry| &entry.values);
+        let none = Values::default();
+        let known = self.entries.get(duty).map_or(&none, |entry| &entry.values);
         let resolve = |(position, bytes): (usize, &&[u8])| {
-            let wrong = |source| Refusal::Value { position, source };
-            let any: Any = decode(bytes, bytes.len()).map_err(wrong)?;
-            match known {
-                Some(known) => known.resolve(any).map_err(wrong),
-                None => Value::new(any).map(Arc::new).map_err(wrong),
-            }
+            let value = seal::any_parts(bytes).and_then(|(type_url, value)| known.resolve(type_url, value));
+            value.map_err(|source| Refusal::Value { position, source })
         };
         let came: Vec<Arc<Value>> = parts.iter().enumerate().map(resolve).collect::<Result<_, _>>()?;
         let find = |root| {
