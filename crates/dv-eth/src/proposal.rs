@@ -272,6 +272,12 @@ impl Proposal {
         each!(self, block => block.root(), contents => contents.block.root(), Proposal)
     }
 
+    /// Its randomness: in a cluster the group's, which no node knows alone.
+    #[must_use]
+    pub fn randao(&self) -> Bytes96 {
+        each!(self, block => block.body.randao_reveal, contents => contents.block.body.randao_reveal, Proposal)
+    }
+
     /// What the proposer says.
     #[must_use]
     pub fn graffiti(&self) -> Bytes32 {
