@@ -2,13 +2,11 @@
 //!
 //! Slots are an hour long and the chain began one and a half hours ago, so that it is slot 1 throughout.
 
-#[path = "support/http.rs"]
-mod http;
-mod support;
-
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::http::{self, Answer, send};
+use crate::world::{publics, secret};
 use coxswain_dv_eth::Root;
 use coxswain_dv_eth::attestation::{AttestationData, SingleAttestation};
 use coxswain_dv_eth::bytes::{Bytes32, Bytes96};
@@ -27,9 +25,7 @@ use coxswain_dv_eth::time::Time;
 use coxswain_dv_types::registration::Registration;
 use coxswain_simnet::chain::{Builder, Kind};
 use coxswain_simnet::{Settings, Simnet};
-use http::{Answer, send};
 use serde_json::{Value, json};
-use support::{publics, secret};
 use tokio::net::TcpListener;
 use tree_hash::TreeHash as _;
 
