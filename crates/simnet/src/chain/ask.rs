@@ -15,6 +15,7 @@ use coxswain_dv_eth::sync::SyncCommitteeContribution;
 use coxswain_dv_eth::time::Time;
 use tree_hash::TreeHash as _;
 
+use super::ledger::Duty;
 use super::pool::Committee;
 use super::produce::Parts;
 use super::report::Kind;
@@ -283,7 +284,7 @@ impl Chain {
                 root
             }
         };
-        self.receive(asked, slot, Kind::Randao, proposer);
+        self.receive(asked, Duty::new(slot, Kind::Randao, proposer));
         let made = self.made.get(&(slot, root)).expect("what was asked for is kept as long as who asked");
         let blinded = made.blinded.as_ref().filter(|_| form == Form::Blinded);
         let execution_value = if blinded.is_some() { VALUES.0 } else { VALUES.1 };

@@ -6,8 +6,9 @@
 //! block      signed blocks of any fork            produce   blocks that are to be signed
 //! pool       votes, and aggregates of them        finality  justified and finalized epochs
 //! ask        what validator clients ask           submit    what they hand in: signatures, then rules
-//! watch      what somebody is slashed for         report    what was to be done, and what was
-//! document   what the Beacon API shows            fault     what goes wrong on purpose
+//! watch      what somebody is slashed for         ledger    what was to be done, and what came
+//! report     counts of that                       fault     what goes wrong on purpose
+//! document   what the Beacon API shows
 //! ```
 //!
 //! Time comes in as an argument. Signatures are verified apart from the chain (see [`submit::Job`]), so that a server
@@ -24,6 +25,7 @@ mod document;
 mod duties;
 mod fault;
 mod finality;
+mod ledger;
 mod pool;
 mod produce;
 mod report;
@@ -50,11 +52,11 @@ use ssz_types::BitVector;
 use duties::{EpochDuties, Salts, SyncCommittee};
 use fault::Faults;
 use finality::Finality;
+use ledger::{Duty, KEPT_SLOTS, Ledger};
 use pool::{NO_SIGNATURE, Pool};
 use produce::{Made, Parts};
-use report::Ledger;
 use seed::Seed;
-use tree::{KEPT_SLOTS, Tree};
+use tree::Tree;
 use watch::Watch;
 
 pub use ask::{BlockId, Produced, ProposalRequest};
@@ -291,21 +293,21 @@ impl Chain {
         let Some(duties) = self.duties.get(&self.spec.clock.epoch_of(slot)) else { return };
         for committee in duties.committees(slot) {
             for validator in committee {
-                self.ledger.expect(slot, Kind::Attester, *validator);
+                self.ledger.expect(Duty::new(slot, Kind::Attester, *validator));
                 if submit::aggregators_modulo(committee.len() as u64) == 1 {
-                    self.ledger.expect(slot, Kind::Aggregator, *validator);
+                    self.ledger.expect(Duty::new(slot, Kind::Aggregator, *validator));
                 }
             }
         }
         if let Some(proposer) = duties.proposer(slot) {
-            self.ledger.expect(slot, Kind::Proposer, proposer);
-            self.ledger.expect(slot, Kind::Randao, proposer);
+            self.ledger.expect(Duty::new(slot, Kind::Proposer, proposer));
+            self.ledger.expect(Duty::new(slot, Kind::Randao, proposer));
         }
         // Between two periods the old members are asked and the new ones count, so only who is both is expected.
         let (period, next) = (self.period_of(slot), self.period_of(slot.saturating_add(1)));
         let (Some(now), Some(then)) = (self.sync.get(&period), self.sync.get(&next)) else { return };
         for member in now.members().filter(|member| !then.seats_of(*member).is_empty()) {
-            self.ledger.expect(slot, Kind::SyncMessage, member);
+            self.ledger.expect(Duty::new(slot, Kind::SyncMessage, member));
         }
     }
 

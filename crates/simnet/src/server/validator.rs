@@ -22,6 +22,9 @@ use crate::chain::{Job, Produced, ProposalRequest, Submission, Vote};
 /// What a builder's block is worth in hundredths of a local one where a client says nothing.
 const USUAL_BOOST: u64 = 100;
 
+/// Things of one submission: one of each validator that a chain may have, four subcommittees at most.
+const MAX_ITEMS: usize = 4 * crate::chain::MAX_VALIDATORS;
+
 pub(super) fn routes() -> Router<Node> {
     Router::new()
         .route("/eth/v1/validator/duties/attester/{epoch}", post(attester_duties))
@@ -154,6 +157,10 @@ async fn propose(
 
 /// Verifies apart from the chain, then takes in.
 async fn submit(node: &Node, submission: Submission) -> Answer {
+    if submission.len() > MAX_ITEMS {
+        let what = format!("{} things at once; at most {MAX_ITEMS} are taken", submission.len());
+        return Err(Problem::new(413, what).into());
+    }
     let asked = node.asked();
     let job = node.with(|chain, asked| {
         if chain.syncing(asked).is_syncing {
