@@ -120,7 +120,7 @@ impl Chain {
 
     /// Adds a block. It becomes the head where it builds on it, or on its parent while the head came too late for its
     /// own slot, as proposer boost has it.
-    fn import(&mut self, entry: Entry) {
+    pub(crate) fn import(&mut self, entry: Entry) {
         let (root, slot, parent) = (entry.root, entry.slot, entry.parent);
         let exits = self.exits_of(&entry.block);
         self.exits_to_include.retain(|exit| !exits.contains(&exit.message.validator_index));
