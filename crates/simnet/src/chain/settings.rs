@@ -51,7 +51,7 @@ pub struct SyncCommittees {
 pub struct Settings {
     /// Where all randomness comes from.
     pub seed: u64,
-    /// When slot 0 starts; clients know whole seconds only.
+    /// When slot 0 starts, in whole seconds: clients know no others.
     pub genesis: Time,
     /// How long a slot is; clients that read `SECONDS_PER_SLOT` need whole seconds.
     pub slot: Duration,
@@ -171,6 +171,13 @@ impl Settings {
     /// The first thing that is wrong.
     pub(super) fn check(&self) -> Result<(), SettingsError> {
         let slot = self.slot.as_millis();
+        // Clients are told whole seconds.
+        range(
+            "what genesis has beyond whole seconds, in nanoseconds,",
+            self.genesis.0.subsec_nanos().into(),
+            0,
+            0,
+        )?;
         let day = Duration::from_secs(86_400).as_millis();
         range("the slot in milliseconds", slot, SHORTEST_SLOT.as_millis(), day)?;
         let most = MAX_SLOTS_PER_EPOCH.into();

@@ -29,7 +29,7 @@ pub(super) fn routes() -> Router<Node> {
     Router::new()
         .route("/eth/v1/validator/duties/attester/{epoch}", post(attester_duties))
         .route("/eth/v1/validator/duties/proposer/{epoch}", get(proposer_duties))
-        .route("/eth/v2/validator/duties/proposer/{epoch}", get(proposer_duties))
+        .route("/eth/v2/validator/duties/proposer/{epoch}", get(proposer_duties_v2))
         .route("/eth/v1/validator/duties/sync/{epoch}", post(sync_duties))
         .route("/eth/v1/validator/attestation_data", get(attestation_data))
         .route("/eth/v2/validator/aggregate_attestation", get(aggregate))
@@ -78,6 +78,14 @@ async fn proposer_duties(State(node): State<Node>, Path(epoch): Path<String>) ->
     let epoch = reply::parse("the epoch", &epoch)?;
     let found = node.with(|chain, asked| chain.proposer_duties(asked, epoch))?;
     of_duties(Some(found.dependent_root), &found.duties)
+}
+
+async fn proposer_duties_v2(State(node): State<Node>, Path(epoch): Path<String>) -> Answer {
+    let epoch = reply::parse("the epoch", &epoch)?;
+    let (root, found) = node.with(|chain, asked| {
+        chain.proposer_duties(asked, epoch).map(|found| (chain.proposer_dependent_root(epoch), found))
+    })?;
+    of_duties(Some(root), &found.duties)
 }
 
 async fn sync_duties(State(node): State<Node>, Path(epoch): Path<String>, body: Bytes) -> Answer {
