@@ -6,7 +6,7 @@ use coxswain_dv_crypto::bls::SecretKey;
 
 use super::*;
 
-fn settings(n: u8) -> Settings {
+pub(super) fn settings(n: u8) -> Settings {
     let key = |index: u8| {
         let mut secret = [0; 32];
         secret[31] = index + 1;

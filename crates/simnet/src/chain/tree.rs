@@ -130,3 +130,6 @@ impl Tree {
             .find(|entry| entry.block.state_root() == *state)
     }
 }
+
+#[cfg(test)]
+mod tests;
