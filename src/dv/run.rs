@@ -182,12 +182,12 @@ fn registrations(lock: &Lock) -> Vec<SignedRegistration> {
     let one = |validator: &coxswain_dv_types::cluster::DistributedValidator| {
         let stored = &validator.registration;
         let message = coxswain_dv_types::registration::Registration {
-            fee_recipient: coxswain_dv_crypto::k1::Address(stored.fee_recipient.as_ref().try_into().ok()?),
+            fee_recipient: coxswain_dv_crypto::k1::Address((*stored.fee_recipient).try_into().ok()?),
             gas_limit: stored.gas_limit,
             timestamp: stored.timestamp,
-            pubkey: stored.pubkey.as_ref().try_into().ok()?,
+            pubkey: (*stored.pubkey).try_into().ok()?,
         };
-        Some(SignedRegistration { message, signature: stored.signature.as_ref().try_into().ok()? })
+        Some(SignedRegistration { message, signature: (*stored.signature).try_into().ok()? })
     };
     lock.validators.iter().filter_map(one).collect()
 }

@@ -277,14 +277,14 @@ impl RunCommand {
         let again = "bring the file back from your backup, or from another operator";
         let (lock, checked) = read_lock(&path, networks).map_err(|error| {
             let next = "name the file with --lock-file; a key ceremony makes it: coxswain dv dkg";
-            CliError::other(what(), super::combine::in_full(&error), next)
+            CliError::other(what(), in_full(&error), next)
         })?;
         let settled = match checked {
             Err(problem) => Err(problem.to_string()),
             Ok(questions) if questions.is_empty() => Ok(()),
             Ok(questions) => {
                 let contracts = servers::contracts(cx, &self.execution_client_rpc_endpoint)?;
-                cx.block_on(async { contracts.settle(&questions).await.map_err(|error| error.to_string()) })
+                cx.block_on(async { Ok(contracts.settle(&questions).await.map_err(|error| error.to_string())) })?
             }
         };
         match settled {

@@ -1,9 +1,8 @@
 //! A chain as its validators see it: duties, blocks, votes, finality, counts.
 
-mod support;
-
 use std::collections::BTreeMap;
 
+use crate::world::{SLOT, World, publics, secret};
 use coxswain_dv_crypto::bls::{PublicKey, Signature, verify_aggregate};
 use coxswain_dv_eth::attestation::Attestation;
 use coxswain_dv_eth::client::ValidatorId;
@@ -11,7 +10,7 @@ use coxswain_dv_eth::domain::{ATTESTER, SYNC_COMMITTEE, Signable};
 use coxswain_dv_eth::fork::Fork;
 use coxswain_dv_eth::proposal::{Form, Proposal, SignedProposal};
 use coxswain_simnet::chain::{BlockId, Builder, Counts, Kind, Report, Submission, all_up_to, forks};
-use support::{SLOT, World, publics, secret};
+use serde_json::json;
 
 fn report(world: &World) -> Report {
     world.chain.report(world.asked(), None, None)
@@ -128,8 +127,9 @@ fn attesters(world: &World, attestation: &Attestation) -> Vec<u64> {
     let rows = world.chain.committees_document(world.epoch(slot)).expect("committees");
     let rows = rows.as_array().expect("a list");
     let members = |index: usize| -> Vec<u64> {
-        let row =
-            rows.iter().find(|row| row["slot"] == slot.to_string() && row["index"] == index.to_string());
+        let row = rows
+            .iter()
+            .find(|row| row["slot"] == json!(slot.to_string()) && row["index"] == json!(index.to_string()));
         let list = row.expect("a committee")["validators"].as_array().expect("a list");
         list.iter().map(|index| index.as_str().expect("text").parse().expect("a number")).collect()
     };
@@ -284,4 +284,35 @@ fn before_genesis_there_is_nothing_to_sign() {
     assert!(!syncing.is_syncing);
     let report = report(&world);
     assert!(report.duties.is_empty() && report.validators.is_empty());
+}
+
+/// With validators that the chain plays a chain goes on by itself; only the others are counted.
+#[test]
+fn a_chain_goes_on_by_itself() {
+    let mut world = World::with(2, |settings| {
+        settings.others = 10;
+        settings.slots_per_epoch = 4;
+        settings.sync.members = 12;
+        settings.sync.seats = 24;
+    });
+    let mut n_ours = 0;
+    for slot in 0..30 {
+        world.go(slot);
+        if slot > 0 && world.proposer(slot) < 2 {
+            n_ours += 1;
+            world.propose(slot);
+        }
+    }
+    // Each of the twelve has proposed twice or three times.
+    assert!((4..=6).contains(&n_ours), "{n_ours}");
+    let head = world.chain.block(BlockId::Head).expect("a head");
+    assert_eq!((head.slot, head.sync_votes.len()), (29, 10));
+    assert!(!head.votes.is_empty());
+    let report = report(&world);
+    assert_eq!((report.n_fatal, report.n_refused, report.validators.len()), (0, 0, 2));
+    assert_eq!(report.duties[&Kind::Proposer].expected, n_ours);
+    assert_eq!(report.duties[&Kind::Attester].missed, report.duties[&Kind::Attester].expected);
+    assert!(report.duties[&Kind::SyncMessage].expected <= 2 * 29);
+    // Ten of twelve are more than two thirds.
+    assert_eq!((report.justified_epoch, report.finalized_epoch), (6, 5));
 }
