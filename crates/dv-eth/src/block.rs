@@ -96,7 +96,7 @@ pub struct Contents<B: ssz::Encode + ssz::Decode, K: ssz::Encode + ssz::Decode> 
     /// Proofs of the blobs.
     pub kzg_proofs: K,
     /// The blobs.
-    #[serde(with = "ssz_types::serde_utils::list_of_hex_fixed_vec")]
+    #[serde(with = "crate::hexadecimal::many")]
     pub blobs: Blobs,
 }
 
@@ -110,7 +110,7 @@ pub struct SignedContents<B: ssz::Encode + ssz::Decode + tree_hash::TreeHash, K:
     /// Proofs of the blobs.
     pub kzg_proofs: K,
     /// The blobs.
-    #[serde(with = "ssz_types::serde_utils::list_of_hex_fixed_vec")]
+    #[serde(with = "crate::hexadecimal::many")]
     pub blobs: Blobs,
 }
 

@@ -7,6 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use ssz::{Decode, DecodeError, Encode};
 use tree_hash::{Hash256, PackedEncoding, TreeHash, TreeHashType};
 
+use crate::hexadecimal;
+
 /// `N` bytes; in JSON `0x` and lower hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Bytes<const N: usize>(pub [u8; N]);
@@ -36,7 +38,7 @@ impl<const N: usize> From<[u8; N]> for Bytes<N> {
 
 impl<const N: usize> fmt::Display for Bytes<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "0x{}", hex::encode(self.0))
+        f.write_str(&hexadecimal::write(&self.0))
     }
 }
 
@@ -59,8 +61,7 @@ impl<const N: usize> std::str::FromStr for Bytes<N> {
 
     fn from_str(text: &str) -> Result<Self, BytesError> {
         let mut bytes = [0; N];
-        let digits = text.strip_prefix("0x").ok_or(BytesError { bytes: N })?;
-        hex::decode_to_slice(digits, &mut bytes).map_err(|_| BytesError { bytes: N })?;
+        hexadecimal::read_exactly(text, &mut bytes).ok_or(BytesError { bytes: N })?;
         Ok(Bytes(bytes))
     }
 }

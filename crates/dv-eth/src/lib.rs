@@ -4,13 +4,14 @@
 //! time      moments and the chain's clock     duty     what nodes do at a slot, and until when
 //! fork      names and versions of forks       domain   what signatures are bound to
 //! bytes     bytes of fixed length             api      documents of the Beacon API
-//! codec     how bytes and texts are read
+//! codec     how bytes and texts are read        spec     a chain as beacon nodes say it
 //!
 //! attestation  sync  operations  block  body  payload    containers of every fork: SSZ, JSON and roots
 //! proposal     blocks of any fork, whole, blinded, signed
 //! unsigned     what a cluster agrees on, as it goes over the wire
 //! signed       what validators sign, as it goes over the wire
 //! selection    who aggregates
+//! validity     what nodes may agree to
 //! ```
 //!
 //! Containers are those of the mainnet preset, from phase 0 to Fulu.
@@ -32,15 +33,18 @@ pub mod codec;
 pub mod domain;
 pub mod duty;
 pub mod fork;
+mod hexadecimal;
 pub mod operations;
 pub mod payload;
 pub mod proposal;
 pub mod protect;
 pub mod selection;
 pub mod signed;
+pub mod spec;
 pub mod sync;
 pub mod time;
 pub mod unsigned;
+pub mod validity;
 
 pub use bytes::Bytes;
 pub use coxswain_dv_types::Root;

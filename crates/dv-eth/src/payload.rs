@@ -112,7 +112,7 @@ macro_rules! payload {
             #[serde(with = "serde_utils::quoted_u64")]
             pub timestamp: u64,
             /// What its maker says.
-            #[serde(with = "ssz_types::serde_utils::hex_var_list")]
+            #[serde(with = "crate::hexadecimal::one")]
             pub extra_data: ExtraData,
             /// In Wei.
             #[serde(with = "serde_utils::quoted_u256")]
@@ -128,7 +128,7 @@ payload! {
     /// The payload of Bellatrix.
     PayloadBellatrix {
         /// What it does.
-        #[serde(with = "ssz_types::serde_utils::list_of_hex_var_list")]
+        #[serde(with = "crate::hexadecimal::many")]
         transactions: Transactions,
     }
 }
@@ -137,7 +137,7 @@ payload! {
     /// The payload of Capella.
     PayloadCapella {
         /// What it does.
-        #[serde(with = "ssz_types::serde_utils::list_of_hex_var_list")]
+        #[serde(with = "crate::hexadecimal::many")]
         transactions: Transactions,
         /// What is withdrawn.
         withdrawals: VariableList<Withdrawal, U16>,
@@ -148,7 +148,7 @@ payload! {
     /// The payload from Deneb on.
     PayloadDeneb {
         /// What it does.
-        #[serde(with = "ssz_types::serde_utils::list_of_hex_var_list")]
+        #[serde(with = "crate::hexadecimal::many")]
         transactions: Transactions,
         /// What is withdrawn.
         withdrawals: VariableList<Withdrawal, U16>,

@@ -3,6 +3,7 @@
 #[path = "../../../dv-types/tests/support/vectors.rs"]
 mod vectors;
 
+mod dumps;
 mod duties;
 mod proposals;
 mod wire;

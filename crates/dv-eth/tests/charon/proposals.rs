@@ -57,6 +57,12 @@ fn check_signed(signed: &SignedProposal) -> Vec<u8> {
     encoded
 }
 
+/// Roots that the containers of the Python package `eth-consensus-specs` 1.7.0a13 have.
+#[track_caller]
+fn check_root(root: coxswain_dv_eth::Root, expected: &str) {
+    assert_eq!(hex::encode(root), expected);
+}
+
 #[test]
 fn proposals_of_charon() {
     let Some(text) = golden("TestJSONSerialisation_VersionedProposal.json.golden") else { return };
@@ -67,6 +73,7 @@ fn proposals_of_charon() {
     let compact = lower_addresses(&compact(&text));
     assert!(String::from_utf8(read.versioned_json()).expect("UTF-8") == compact);
     assert_eq!((read.fork(), read.form()), (Fork::Fulu, Form::Full));
+    check_root(read.root(), "f7251cae23410c7454437e8e52dc16d1b4fbec965288923a0daad08659c2be86");
     let recipient = read.fee_recipient().expect("a payload").to_string();
     assert_eq!(recipient, "0xE70A05B098fDb7cfb4907e4064CCC53165a38257".to_ascii_lowercase());
 }
@@ -80,6 +87,7 @@ fn signed_proposals_of_charon() {
     assert!(check_signed(&read) == ssz);
     let compact = lower_addresses(&compact(&text));
     assert!(String::from_utf8(read.versioned_json()).expect("UTF-8") == compact);
+    check_root(read.root(), "cd3d0d0abc5d9ba7a85b8c3388a6d4ebe2ee6367e20bf3c77a8d4977c657c0e1");
 }
 
 /// Blinded blocks and old forks: files that charon once wrote, under a header that it uses no more.
@@ -97,10 +105,16 @@ fn blocks_of_old_types() {
     });
 
     let samples = [
-        ("VersionedBeaconBlock", Fork::Altair, Form::Full, false),
-        ("VersionedSignedBlindedBeaconBlock", Fork::Deneb, Form::Blinded, true),
+        (
+            ("VersionedBeaconBlock", Fork::Altair, Form::Full, false),
+            "8017bbdd58e803f567bc572224feaad3e74d0e828dc1442456d296a47435242c",
+        ),
+        (
+            ("VersionedSignedBlindedBeaconBlock", Fork::Deneb, Form::Blinded, true),
+            "886e0f9eac32f3cb18ccc93bfb98677e7c3584f20b950e70a578f68a5118ba52",
+        ),
     ];
-    for (name, fork, form, is_signed) in samples {
+    for ((name, fork, form, is_signed), root) in samples {
         let text = golden(&format!("TestJSONSerialisation_{name}.json.golden")).expect("beside it");
         let ssz = golden(&format!("TestSSZSerialisation_{name}.ssz.golden")).expect("beside it");
         let json: Json = serde_json::from_slice(&text).expect("JSON");
@@ -109,10 +123,12 @@ fn blocks_of_old_types() {
         let written = if is_signed {
             let signed = SignedProposal::from_json(fork, form, &block).expect(name);
             check_signed(&signed);
+            check_root(signed.root(), root);
             signed.to_ssz()
         } else {
             let proposal = Proposal::from_json(fork, form, &block).expect(name);
             check_proposal(&proposal);
+            check_root(proposal.root(), root);
             proposal.to_ssz()
         };
         assert_eq!(written, ssz[12..], "{name}");

@@ -10,7 +10,7 @@ use coxswain_dv_eth::beacon::{Duties, Syncing};
 use coxswain_dv_eth::bytes::{Bytes20, Bytes32, Bytes48, Bytes96};
 use coxswain_dv_eth::client::Problem;
 use coxswain_dv_eth::domain::{RANDAO, Signable};
-use coxswain_dv_eth::proposal::Proposal;
+use coxswain_dv_eth::proposal::{Form, Proposal};
 use coxswain_dv_eth::sync::SyncCommitteeContribution;
 use coxswain_dv_eth::time::Time;
 use tree_hash::TreeHash as _;
@@ -271,21 +271,21 @@ impl Chain {
         let proposer =
             proposer.ok_or_else(|| Problem::new(400, format!("nobody proposes at slot {slot}")))?;
         let on = self.head_of(asked, slot.saturating_sub(1)).clone();
-        let is_blinded = request.builder_boost > 0 && self.is_built_for(proposer);
+        let form = Form::from(request.builder_boost > 0 && self.is_built_for(proposer));
         // Nodes of a cluster ask for the same: they get the same.
-        let key = (slot, on.root, request.randao, request.graffiti, is_blinded);
+        let key = (slot, on.root, request.randao, request.graffiti, form == Form::Blinded);
         let root = match self.made_for.get(&key) {
             Some(root) => *root,
             None => {
                 self.check_randao(asked, slot, proposer, &request.randao)?;
-                let root = self.make(request, proposer, &on, is_blinded)?;
+                let root = self.make(request, proposer, &on, form)?;
                 self.made_for.insert(key, root);
                 root
             }
         };
         self.receive(asked, slot, Kind::Randao, proposer);
         let made = self.made.get(&(slot, root)).expect("what was asked for is kept as long as who asked");
-        let blinded = made.blinded.as_ref().filter(|_| is_blinded);
+        let blinded = made.blinded.as_ref().filter(|_| form == Form::Blinded);
         let execution_value = if blinded.is_some() { VALUES.0 } else { VALUES.1 };
         let proposal = blinded.unwrap_or(&made.whole).clone();
         Ok(Produced { proposal, execution_value, consensus_value: VALUES.1 })
@@ -297,15 +297,17 @@ impl Chain {
         request: &ProposalRequest,
         proposer: u64,
         on: &Entry,
-        is_blinded: bool,
+        form: Form,
     ) -> Result<Root, Problem> {
         let slot = request.slot;
         if self.made.range((slot, [0; 32])..=(slot, [0xff; 32])).count() >= MAX_MADE {
             return Err(Problem::new(503, format!("{MAX_MADE} blocks of slot {slot} were made already")));
         }
         let parts = self.parts(slot, proposer, on, request.randao);
-        let fee_recipient =
-            if is_blinded { self.builder_pays(proposer, parts.fee_recipient) } else { parts.fee_recipient };
+        let fee_recipient = match form {
+            Form::Blinded => self.builder_pays(proposer, parts.fee_recipient),
+            Form::Full => parts.fee_recipient,
+        };
         let made = Parts { graffiti: request.graffiti, fee_recipient, ..parts }.make();
         let root = made.root();
         self.made.insert((slot, root), made);

@@ -227,6 +227,13 @@ pub struct Report {
     pub findings: Vec<Finding>,
 }
 
+/// What the chain says of a duty that was done.
+#[derive(Debug, Clone, Copy)]
+struct Judged {
+    is_wrong: bool,
+    is_included: bool,
+}
+
 /// Sums that become counts.
 #[derive(Debug, Clone, Copy, Default)]
 struct Tally {
@@ -235,7 +242,7 @@ struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, row: &Row, is_wrong: bool, is_included: bool) {
+    fn add(&mut self, row: &Row, judged: Judged) {
         let counts = &mut self.counts;
         counts.expected += u64::from(row.is_expected);
         counts.again += row.n_again;
@@ -247,8 +254,8 @@ impl Tally {
         counts.received += 1;
         counts.late += u64::from(row.is_late);
         counts.on_time += u64::from(!row.is_late);
-        counts.wrong += u64::from(is_wrong);
-        counts.included += u64::from(is_included);
+        counts.wrong += u64::from(judged.is_wrong);
+        counts.included += u64::from(judged.is_included);
         let millis = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
         counts.max_delay_ms = counts.max_delay_ms.max(millis);
         self.delays += delay;
@@ -292,7 +299,7 @@ impl Ledger {
                     | Kind::Exit
                     | Kind::Registration => false,
                 };
-                tallies.entry((*validator, *kind)).or_default().add(row, is_wrong, is_included);
+                tallies.entry((*validator, *kind)).or_default().add(row, Judged { is_wrong, is_included });
             }
         }
         let mut counts = BTreeMap::<u64, BTreeMap<Kind, Counts>>::new();

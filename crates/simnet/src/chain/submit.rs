@@ -190,7 +190,9 @@ impl Chain {
         match submission {
             Submission::Attestations(list) => list.into_iter().for_each(|one| then(self, One::Vote(one))),
             Submission::Proposal(block) => then(self, One::Block(block)),
-            Submission::Aggregates(list) => list.into_iter().for_each(|one| then(self, One::Aggregate(one))),
+            Submission::Aggregates(list) => {
+                list.into_iter().for_each(|one| then(self, One::Aggregate(Box::new(one))))
+            }
             Submission::SyncMessages(list) => list.into_iter().for_each(|one| then(self, One::Sync(one))),
             Submission::Contributions(list) => {
                 list.into_iter().for_each(|one| then(self, One::Contribution(one)));
@@ -324,7 +326,7 @@ impl Chain {
 enum One {
     Vote(Vote),
     Block(Box<SignedProposal>),
-    Aggregate(SignedAggregate),
+    Aggregate(Box<SignedAggregate>),
     Sync(SyncCommitteeMessage),
     Contribution(SignedContributionAndProof),
     Exit(Signed<VoluntaryExit>),

@@ -76,9 +76,14 @@ impl Tally {
 
     /// Counts a failure of one; what went well is counted when it is submitted.
     pub fn only_failure<T, E: std::fmt::Display>(&mut self, result: Result<T, E>) -> Option<T> {
+        self.count_failure(1, result)
+    }
+
+    /// Counts a failure of so many; what went well is counted later.
+    pub fn count_failure<T, E: std::fmt::Display>(&mut self, many: usize, result: Result<T, E>) -> Option<T> {
         match result {
             Ok(value) => Some(value),
-            Err(error) => self.count(1, Err::<T, E>(error)),
+            Err(error) => self.count(many, Err::<T, E>(error)),
         }
     }
 

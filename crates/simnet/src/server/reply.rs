@@ -198,20 +198,21 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(accept: &'static str, expected: bool) {
+    fn check(accept: &'static str, expected: &str) {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static(accept));
-        assert_eq!(prefers_ssz(&headers), expected, "{accept}");
+        let found = if prefers_ssz(&headers) { "SSZ" } else { "JSON" };
+        assert_eq!(found, expected, "{accept}");
     }
 
     #[test]
     fn what_clients_accept_is_understood() {
-        check("application/octet-stream;q=1,application/json;q=0.9", true);
-        check("application/octet-stream", true);
-        check("application/octet-stream;q=1.0,application/json;q=0.9, */*;q=0.1", true);
-        check("application/json", false);
-        check("*/*", false);
-        check("application/json;q=1, application/octet-stream;q=0.5", false);
+        check("application/octet-stream;q=1,application/json;q=0.9", "SSZ");
+        check("application/octet-stream", "SSZ");
+        check("application/octet-stream;q=1.0,application/json;q=0.9, */*;q=0.1", "SSZ");
+        check("application/json", "JSON");
+        check("*/*", "JSON");
+        check("application/json;q=1, application/octet-stream;q=0.5", "JSON");
         assert!(!prefers_ssz(&HeaderMap::new()));
     }
 }

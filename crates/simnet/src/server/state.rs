@@ -130,7 +130,9 @@ async fn committees(State(node): State<Node>, Path(id): Path<String>, parameters
         )
     })?;
     let is_asked = |row: &&Value| {
-        let has = |name: &str, value: Option<u64>| value.is_none_or(|value| row[name] == value.to_string());
+        let has = |name: &str, value: Option<u64>| {
+            value.is_none_or(|value| row[name].as_str().and_then(|text| text.parse().ok()) == Some(value))
+        };
         has("index", index) && has("slot", slot)
     };
     let rows: Vec<&Value> = rows.as_array().into_iter().flatten().filter(is_asked).collect();

@@ -1,12 +1,10 @@
 //! What goes wrong on purpose.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::world::{SLOT, World};
 use coxswain_dv_eth::client::Problem;
 use coxswain_simnet::chain::{Asked, BlockId, Fault, Kind, Submission};
-use support::{SLOT, World};
 
 #[track_caller]
 fn set(world: &mut World, json: &str) {

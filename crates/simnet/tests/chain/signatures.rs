@@ -1,7 +1,6 @@
 //! Every signature that is handed in is verified: under the right key, domain, fork and chain.
 
-mod support;
-
+use crate::world::{SLOT, World, publics};
 use coxswain_dv_eth::Root;
 use coxswain_dv_eth::bytes::{Bytes32, Bytes96};
 use coxswain_dv_eth::domain::{
@@ -12,7 +11,6 @@ use coxswain_dv_eth::operations::{Signed, VoluntaryExit};
 use coxswain_dv_eth::signed::{SignedAggregate, SignedRegistration};
 use coxswain_dv_types::registration::Registration;
 use coxswain_simnet::chain::{Kind, ProposalRequest, Severity, Submission, Vote};
-use support::{SLOT, World, publics};
 use tree_hash::TreeHash as _;
 
 /// How a signature is wrong.
@@ -41,7 +39,8 @@ fn world() -> World {
     let mut world = World::with(4, |settings| {
         settings.forks = forks([0x10, 0, 9, 0x10], 0x10, [0, 0, 0, 0, 0, 0, 1]);
         settings.slots_per_epoch = 2;
-        settings.sync.members = 4;
+        // One under which somebody is selected to aggregate.
+        settings.seed = 2;
     });
     (0..3).for_each(|slot| world.live(slot));
     world

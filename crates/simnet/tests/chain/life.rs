@@ -1,9 +1,8 @@
 //! A chain as its validators see it: duties, blocks, votes, finality, counts.
 
-mod support;
-
 use std::collections::BTreeMap;
 
+use crate::world::{SLOT, World, publics, secret};
 use coxswain_dv_crypto::bls::{PublicKey, Signature, verify_aggregate};
 use coxswain_dv_eth::attestation::Attestation;
 use coxswain_dv_eth::client::ValidatorId;
@@ -11,7 +10,7 @@ use coxswain_dv_eth::domain::{ATTESTER, SYNC_COMMITTEE, Signable};
 use coxswain_dv_eth::fork::Fork;
 use coxswain_dv_eth::proposal::{Form, Proposal, SignedProposal};
 use coxswain_simnet::chain::{BlockId, Builder, Counts, Kind, Report, Submission, all_up_to, forks};
-use support::{SLOT, World, publics, secret};
+use serde_json::json;
 
 fn report(world: &World) -> Report {
     world.chain.report(world.asked(), None, None)
@@ -128,8 +127,9 @@ fn attesters(world: &World, attestation: &Attestation) -> Vec<u64> {
     let rows = world.chain.committees_document(world.epoch(slot)).expect("committees");
     let rows = rows.as_array().expect("a list");
     let members = |index: usize| -> Vec<u64> {
-        let row =
-            rows.iter().find(|row| row["slot"] == slot.to_string() && row["index"] == index.to_string());
+        let row = rows
+            .iter()
+            .find(|row| row["slot"] == json!(slot.to_string()) && row["index"] == json!(index.to_string()));
         let list = row.expect("a committee")["validators"].as_array().expect("a list");
         list.iter().map(|index| index.as_str().expect("text").parse().expect("a number")).collect()
     };

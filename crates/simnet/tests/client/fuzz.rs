@@ -1,6 +1,6 @@
 //! Fuzz targets of what a validator client reads from a node by hand; containers are those of another crate.
 
-#[path = "../../../tests/support/mutate.rs"]
+#[path = "../../../../tests/support/mutate.rs"]
 mod mutate;
 
 use coxswain_simnet::client::events::Lines;

@@ -1,7 +1,6 @@
 //! What has a good signature and is wrong all the same.
 
-mod support;
-
+use crate::world::{SLOT, World};
 use coxswain_dv_eth::attestation::{AttestationData, Checkpoint};
 use coxswain_dv_eth::bytes::Bytes32;
 use coxswain_dv_eth::domain::{EXIT, PROPOSER, SYNC_COMMITTEE};
@@ -9,7 +8,6 @@ use coxswain_dv_eth::operations::{Signed, VoluntaryExit};
 use coxswain_dv_eth::proposal::Proposal;
 use coxswain_dv_eth::sync::SyncCommitteeMessage;
 use coxswain_simnet::chain::{Receipt, Severity, Submission, Vote};
-use support::{SLOT, World};
 use tree_hash::TreeHash as _;
 
 /// A validator votes for changed data, which is refused. Nobody is slashed.

@@ -1,7 +1,5 @@
 //! A chain and the keys of its validators.
 
-#![allow(dead_code, reason = "each test takes what it needs")]
-
 use std::time::Duration;
 
 use coxswain_dv_crypto::bls::{SecretKey, Signature};

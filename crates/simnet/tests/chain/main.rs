@@ -1,0 +1,9 @@
+//! The simulated chain, from inside and over sockets.
+
+mod faults;
+mod http;
+mod life;
+mod rules;
+mod server;
+mod signatures;
+mod world;
