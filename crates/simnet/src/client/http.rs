@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use coxswain_dv_eth::api::ErrorBody;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
 use url::Url;
 
@@ -235,12 +236,11 @@ impl Http {
 
 /// What a node said: the message of its error document, or the beginning of what it sent.
 fn message(body: &[u8]) -> String {
-    #[derive(serde::Deserialize)]
-    struct Document {
-        message: String,
-    }
-    let text = match serde_json::from_slice::<Document>(body) {
-        Ok(document) => document.message,
+    let text = match serde_json::from_slice::<ErrorBody>(body) {
+        Ok(document) => {
+            let failures = document.failures.iter().map(|one| format!("; {}: {}", one.index, one.message));
+            document.message + &failures.collect::<String>()
+        }
         Err(_) => String::from_utf8_lossy(body).into_owned(),
     };
     text.chars().filter(|c| !c.is_control()).take(MAX_EXCERPT_CHARS).collect()
@@ -253,6 +253,8 @@ mod tests {
     #[test]
     fn errors_repeat_a_little_of_what_was_said() {
         assert_eq!(message(br#"{"code":500,"message":"not\nyet"}"#), "notyet");
+        let several = br#"{"code":400,"message":"some","failures":[{"index":1,"message":"old"}]}"#;
+        assert_eq!(message(several), "some; 1: old");
         assert_eq!(message(&[b'x'; 1000]).len(), MAX_EXCERPT_CHARS);
         assert_eq!(message(b"<html>"), "<html>");
     }

@@ -6,8 +6,9 @@ mod mutate;
 use coxswain_simnet::client::events::Lines;
 use mutate::mutate;
 
-const SAMPLE: &[u8] = b"event: head\ndata: {\"slot\":\"7\",\"block\":\"0x00\"}\n\n: keep alive\r\n\
-    event: block\ndata: {\"slot\":\"8\"}\n\nevent:chain_reorg\r\ndata:{}\r\n\r\n";
+const SAMPLE: &[u8] = b"event: head\ndata: {\"slot\":\"7\",\"block\":\"0x\
+    0000000000000000000000000000000000000000000000000000000000000000\"}\n\n: keep alive\r\n\
+    event: block\ndata: {\"slot\":\"8\"}\n\nevent:chain_reorg\r\ndata:{\"slot\":\"8\",\"depth\":\"2\"}\r\n\r\n";
 const WORDS: &[&str] = &["\n", "event: head\n", "data: ", "\"slot\":\"1\"", "chain_reorg", "\r\n"];
 
 /// No panic, and it makes no difference where a stream is cut.

@@ -11,10 +11,9 @@ use coxswain_dv_eth::api::{
 use coxswain_dv_eth::beacon::{Duties, Validator, ValidatorFields};
 use coxswain_dv_eth::bytes::{Bytes32, Bytes48, Bytes96};
 use coxswain_dv_eth::fork::FAR_FUTURE;
+use coxswain_dv_eth::selection::{is_sync_aggregator, subcommittees};
 use coxswain_dv_eth::time::{Clock, Time};
-use coxswain_simnet::client::plan::{
-    AttestAt, Builders, Chore, Effect, Event, Job, Plan, Rhythm, Setup, subcommittees,
-};
+use coxswain_simnet::client::plan::{AttestAt, Builders, Chore, Effect, Event, Job, Plan, Rhythm, Setup};
 
 const GENESIS: Time = Time::from_secs(1_000_000);
 const CLOCK: Clock = Clock { genesis: GENESIS, slot: Duration::from_millis(1200), slots_per_epoch: 4 };
@@ -77,7 +76,7 @@ fn member(validator_index: u64) -> SyncDuty {
 /// A proof whose holder aggregates in every subcommittee: the first one that wins.
 fn winning() -> Bytes96 {
     let mut proof = [0; 96];
-    while !coxswain_simnet::client::plan::is_sync_aggregator(&proof.into()) {
+    while !is_sync_aggregator(&proof.into()) {
         proof[0] += 1;
     }
     proof.into()

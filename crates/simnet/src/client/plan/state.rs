@@ -11,9 +11,9 @@ use coxswain_dv_eth::api::{
 use coxswain_dv_eth::beacon::Validator;
 use coxswain_dv_eth::bytes::Bytes48;
 use coxswain_dv_eth::duty::{Duty, DutyType};
+use coxswain_dv_eth::selection::{is_aggregator, subcommittees};
 use coxswain_dv_eth::time::Time;
 
-use super::selection::{is_aggregator, subcommittees};
 use super::slot::Slot;
 use super::{AttestAt, Chore, Effect, Event, Job, Setup, Why};
 

@@ -2,6 +2,7 @@
 
 use coxswain_dv_eth::api::{SyncCommitteeSelection, SyncDuty};
 use coxswain_dv_eth::bytes::Bytes32;
+use coxswain_dv_eth::selection::subcommittees;
 use coxswain_dv_eth::sync::{
     ContributionAndProof, SignedContributionAndProof, SyncCommitteeContribution, SyncCommitteeMessage,
 };
@@ -10,7 +11,7 @@ use futures::stream::{self, StreamExt as _};
 use super::super::habits::Batch;
 use super::super::http::HttpError;
 use super::super::node::batches;
-use super::super::plan::{Chore, Contributor, Event, subcommittees};
+use super::super::plan::{Chore, Contributor, Event};
 use super::super::report::Tally;
 use super::super::sign;
 use super::attest::returned;
