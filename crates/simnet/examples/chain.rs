@@ -3,7 +3,7 @@
 //! ```text
 //! chain [lock=PATH]… [key=0x…]… [listen=127.0.0.1:0]… [slot_ms=12000] [epoch=8] [genesis_in=10] [seed=0]
 //!       [blobs=0] [builder=off|registered|everybody] [network=10000910] [step=10] [n_forks=7] [version=TEXT]
-//!       [committees=1] [members=N] [seats=512] [period=8]
+//!       [committees=1] [others=0] [members=N] [seats=512] [period=8]
 //! ```
 //!
 //! A genesis in the past (`genesis_in=-400`) gives a chain whose slots so far were all missed: clients that count back
@@ -72,6 +72,7 @@ fn read(arguments: &[String]) -> Result<(Settings, Vec<String>), Failure> {
                 settings.genesis = Time::from_secs(now.saturating_add_signed(value.parse()?));
             }
             "seed" => settings.seed = value.parse()?,
+            "others" => settings.others = value.parse()?,
             "blobs" => settings.blobs = value.parse()?,
             "transactions" => settings.transaction_bytes = value.parse()?,
             "committees" => settings.committees_per_slot = value.parse()?,

@@ -15,6 +15,7 @@ use coxswain_dv_eth::sync::SyncCommitteeContribution;
 use coxswain_dv_eth::time::Time;
 use tree_hash::TreeHash as _;
 
+use super::ledger::Duty;
 use super::pool::Committee;
 use super::produce::Parts;
 use super::report::Kind;
@@ -166,11 +167,11 @@ impl Chain {
                 slot: place.slot,
             })
         };
-        let dependent_root = self.tree.at_or_before(self.attester_decision(epoch)).root.into();
+        let dependent_root = self.root_at(self.attester_decision(epoch)).into();
         Ok(Duties { dependent_root, duties: of.iter().filter_map(duty).collect() })
     }
 
-    /// Who proposes at an epoch.
+    /// Who proposes at an epoch. They hang on the last block of the epoch before, as version 1 of the endpoint has it.
     ///
     /// # Errors
     /// The epoch is too far away, or the node syncs.
@@ -182,9 +183,16 @@ impl Chain {
             let validator_index = duties.proposer(slot)?;
             Some(ProposerDuty { pubkey: self.key(validator_index), validator_index, slot })
         };
-        let dependent_root = self.tree.at_or_before(self.proposer_decision(epoch)).root.into();
+        let dependent_root = self.root_at(first.saturating_sub(1)).into();
         let slots = first..first.saturating_add(self.settings.slots_per_epoch);
         Ok(Duties { dependent_root, duties: slots.filter_map(duty).collect() })
+    }
+
+    /// What proposers of an epoch really hang on, as version 2 of the endpoint has it: from Fulu on they are known an epoch
+    /// earlier.
+    #[must_use]
+    pub fn proposer_dependent_root(&self, epoch: u64) -> Bytes32 {
+        self.root_at(self.proposer_decision(epoch)).into()
     }
 
     /// Seats of validators in the sync committee of an epoch. Those without are left out.
@@ -283,7 +291,7 @@ impl Chain {
                 root
             }
         };
-        self.receive(asked, slot, Kind::Randao, proposer);
+        self.receive(asked, Duty::new(slot, Kind::Randao, proposer));
         let made = self.made.get(&(slot, root)).expect("what was asked for is kept as long as who asked");
         let blinded = made.blinded.as_ref().filter(|_| form == Form::Blinded);
         let execution_value = if blinded.is_some() { VALUES.0 } else { VALUES.1 };

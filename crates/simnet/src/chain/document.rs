@@ -12,7 +12,7 @@ use coxswain_dv_eth::fork::{FAR_FUTURE, Fork};
 use serde_json::{Map, Value, json};
 
 use super::fault::{Fault, Faults};
-use super::report::{self, Inclusion, Kind, Report, ValidatorReport};
+use super::report::{self, Kind, Report, ValidatorReport};
 use super::tree::Entry;
 use super::{Asked, Chain, Event};
 
@@ -323,12 +323,11 @@ impl Chain {
         // Before the end of slot 0 nothing is over.
         let last = current.and_then(|slot| slot.checked_sub(1));
         let (from_slot, to_slot) = (from.unwrap_or(0), to.unwrap_or(u64::MAX).min(last.unwrap_or(0)));
-        let inclusion = self.inclusion();
         let is_empty = last.is_none() || from_slot > to_slot;
         let by_validator = if is_empty {
             BTreeMap::new()
         } else {
-            self.ledger.count(from_slot..=to_slot, &self.tree, &inclusion)
+            self.ledger.count(from_slot..=to_slot, &self.tree, self.settings.slots_per_epoch)
         };
         let mut duties = BTreeMap::new();
         for kind in Kind::ALL {
@@ -359,21 +358,5 @@ impl Chain {
             n_refused,
             findings,
         }
-    }
-
-    /// Which votes are in blocks of the chain.
-    fn inclusion(&self) -> Inclusion {
-        let head = self.tree.head().root;
-        let mut inclusion = Inclusion {
-            attestations: std::collections::BTreeSet::new(),
-            sync: std::collections::BTreeSet::new(),
-            slots_per_epoch: self.settings.slots_per_epoch,
-        };
-        for entry in self.tree.branch(&head) {
-            inclusion.attestations.extend(entry.votes.iter().copied());
-            let voted = entry.slot.saturating_sub(1);
-            inclusion.sync.extend(entry.sync_votes.iter().map(|validator| (*validator, voted)));
-        }
-        inclusion
     }
 }

@@ -6,8 +6,9 @@
 //! block      signed blocks of any fork            produce   blocks that are to be signed
 //! pool       votes, and aggregates of them        finality  justified and finalized epochs
 //! ask        what validator clients ask           submit    what they hand in: signatures, then rules
-//! watch      what somebody is slashed for         report    what was to be done, and what was
-//! document   what the Beacon API shows            fault     what goes wrong on purpose
+//! watch      what somebody is slashed for         ledger    what was to be done, and what came
+//! report     counts of that                       fault     what goes wrong on purpose
+//! document   what the Beacon API shows
 //! ```
 //!
 //! Time comes in as an argument. Signatures are verified apart from the chain (see [`submit::Job`]), so that a server
@@ -24,6 +25,8 @@ mod document;
 mod duties;
 mod fault;
 mod finality;
+mod ledger;
+mod others;
 mod pool;
 mod produce;
 mod report;
@@ -50,11 +53,12 @@ use ssz_types::BitVector;
 use duties::{EpochDuties, Salts, SyncCommittee};
 use fault::Faults;
 use finality::Finality;
+use ledger::{Duty, KEPT_SLOTS, Ledger};
+use others::Others;
 use pool::{NO_SIGNATURE, Pool};
 use produce::{Made, Parts};
-use report::Ledger;
 use seed::Seed;
-use tree::{KEPT_SLOTS, Tree};
+use tree::Tree;
 use watch::Watch;
 
 pub use ask::{BlockId, Produced, ProposalRequest};
@@ -62,8 +66,8 @@ pub use block::ChainBlock;
 pub use fault::{Fault, Hit, MAX_FAULTS, MAX_LATENCY};
 pub use report::{Counts, Finding, Kind, Report, Severity, ValidatorReport};
 pub use settings::{
-    Builder, MAX_BLOBS, MAX_COMMITTEES, MAX_SLOTS_PER_EPOCH, MAX_TRANSACTION_BYTES, MAX_VALIDATORS,
-    SHORTEST_SLOT, Settings, SettingsError, SyncCommittees, all_up_to, forks, hoodi_forks,
+    Builder, MAX_BLOBS, MAX_COMMITTEES, MAX_OTHERS, MAX_SLOTS_PER_EPOCH, MAX_TRANSACTION_BYTES,
+    MAX_VALIDATORS, SHORTEST_SLOT, Settings, SettingsError, SyncCommittees, all_up_to, forks, hoodi_forks,
 };
 pub use submit::{Job, Receipt, Submission, Verified, Vote};
 pub use tree::Entry;
@@ -96,8 +100,10 @@ pub struct Event {
 
 /// A chain.
 pub struct Chain {
+    /// With the others among the validators.
     settings: Settings,
     spec: domain::Chain,
+    others: Others,
     keys: Vec<PublicKey>,
     index_of: BTreeMap<Bytes48, u64>,
     duties: BTreeMap<u64, EpochDuties>,
@@ -132,8 +138,11 @@ impl Chain {
     ///
     /// # Errors
     /// Settings that make no chain.
-    pub fn new(settings: Settings) -> Result<Chain, SettingsError> {
-        let keys = settings.check()?;
+    pub fn new(mut settings: Settings) -> Result<Chain, SettingsError> {
+        settings.check()?;
+        let (others, publics) = Others::new(&settings);
+        settings.validators.extend(publics);
+        let keys = settings.keys()?;
         let index_of = (0..).zip(&settings.validators).map(|(index, key)| (*key, index)).collect();
         let clock = Clock {
             genesis: settings.genesis,
@@ -149,6 +158,7 @@ impl Chain {
             tree: Tree::new(genesis(&settings)),
             settings,
             spec,
+            others,
             keys,
             index_of,
             duties: BTreeMap::new(),
@@ -204,6 +214,9 @@ impl Chain {
     }
 
     fn begin(&mut self, slot: u64, now: Time) {
+        if let Some(last) = self.slot {
+            self.others_vote(last);
+        }
         let clock = self.spec.clock;
         let epoch = clock.epoch_of(slot);
         for depth in self.faults.take_reorgs(slot) {
@@ -216,6 +229,7 @@ impl Chain {
         self.slot = Some(slot);
         self.made.retain(|(made, _), _| made.saturating_add(2) >= slot);
         self.made_for.retain(|(made, ..), _| made.saturating_add(2) >= slot);
+        self.others_propose(slot, now);
     }
 
     fn begin_epoch(&mut self, epoch: u64, slot: u64) {
@@ -286,26 +300,29 @@ impl Chain {
         self.duties.get(&self.spec.clock.epoch_of(slot))
     }
 
-    /// Notes what is to be done at a slot.
+    /// Notes what is to be done at a slot by those that are tried.
     fn expect(&mut self, slot: u64) {
         let Some(duties) = self.duties.get(&self.spec.clock.epoch_of(slot)) else { return };
+        let mut expected = Vec::new();
         for committee in duties.committees(slot) {
             for validator in committee {
-                self.ledger.expect(slot, Kind::Attester, *validator);
+                expected.push((Kind::Attester, *validator));
                 if submit::aggregators_modulo(committee.len() as u64) == 1 {
-                    self.ledger.expect(slot, Kind::Aggregator, *validator);
+                    expected.push((Kind::Aggregator, *validator));
                 }
             }
         }
         if let Some(proposer) = duties.proposer(slot) {
-            self.ledger.expect(slot, Kind::Proposer, proposer);
-            self.ledger.expect(slot, Kind::Randao, proposer);
+            expected.extend([(Kind::Proposer, proposer), (Kind::Randao, proposer)]);
         }
         // Between two periods the old members are asked and the new ones count, so only who is both is expected.
-        let (period, next) = (self.period_of(slot), self.period_of(slot.saturating_add(1)));
-        let (Some(now), Some(then)) = (self.sync.get(&period), self.sync.get(&next)) else { return };
-        for member in now.members().filter(|member| !then.seats_of(*member).is_empty()) {
-            self.ledger.expect(slot, Kind::SyncMessage, member);
+        let periods = [self.period_of(slot), self.period_of(slot.saturating_add(1))];
+        if let [Some(now), Some(then)] = periods.map(|period| self.sync.get(&period)) {
+            let both = now.members().filter(|member| !then.seats_of(*member).is_empty());
+            expected.extend(both.map(|member| (Kind::SyncMessage, member)));
+        }
+        for (kind, validator) in expected.into_iter().filter(|(_, validator)| !self.others.has(*validator)) {
+            self.ledger.expect(Duty::new(slot, kind, validator));
         }
     }
 

@@ -12,6 +12,8 @@ use coxswain_dv_eth::time::Time;
 pub const SHORTEST_SLOT: Duration = Duration::from_millis(200);
 /// Most validators: their duties are kept for several epochs.
 pub const MAX_VALIDATORS: usize = 16_384;
+/// Most validators that the chain plays: signing takes half a millisecond each.
+pub const MAX_OTHERS: usize = 512;
 /// Most slots of an epoch, as on any chain there is.
 pub const MAX_SLOTS_PER_EPOCH: u64 = 64;
 /// Most committees of a slot (`MAX_COMMITTEES_PER_SLOT`).
@@ -49,7 +51,7 @@ pub struct SyncCommittees {
 pub struct Settings {
     /// Where all randomness comes from.
     pub seed: u64,
-    /// When slot 0 starts; clients know whole seconds only.
+    /// When slot 0 starts, in whole seconds: clients know no others.
     pub genesis: Time,
     /// How long a slot is; clients that read `SECONDS_PER_SLOT` need whole seconds.
     pub slot: Duration,
@@ -59,6 +61,8 @@ pub struct Settings {
     pub forks: Forks,
     /// Public keys of the validators, in the order of their indices.
     pub validators: Vec<Bytes48>,
+    /// Validators after these that the chain plays itself, so that it goes on whatever those do.
+    pub others: usize,
     /// Committees of each slot.
     pub committees_per_slot: u64,
     /// Who is in sync committees.
@@ -148,6 +152,7 @@ impl Settings {
             slot,
             slots_per_epoch: 8,
             forks: hoodi_forks(),
+            others: 0,
             committees_per_slot: 1,
             sync: SyncCommittees { members: validators.len(), seats: COMMITTEE_SIZE, period_epochs: 8 },
             validators,
@@ -160,28 +165,39 @@ impl Settings {
         }
     }
 
-    /// Checks all, and reads the keys.
+    /// Checks all but the keys.
     ///
     /// # Errors
     /// The first thing that is wrong.
-    pub(super) fn check(&self) -> Result<Vec<PublicKey>, SettingsError> {
+    pub(super) fn check(&self) -> Result<(), SettingsError> {
         let slot = self.slot.as_millis();
+        // Clients are told whole seconds.
+        range(
+            "what genesis has beyond whole seconds, in nanoseconds,",
+            self.genesis.0.subsec_nanos().into(),
+            0,
+            0,
+        )?;
         let day = Duration::from_secs(86_400).as_millis();
         range("the slot in milliseconds", slot, SHORTEST_SLOT.as_millis(), day)?;
         let most = MAX_SLOTS_PER_EPOCH.into();
         range("the number of slots of an epoch", self.slots_per_epoch.into(), 2, most)?;
         range("the number of validators", self.validators.len() as u128, 1, MAX_VALIDATORS as u128)?;
+        range("the number of others", self.others as u128, 0, MAX_OTHERS as u128)?;
         let most = MAX_COMMITTEES.into();
         range("the number of committees of a slot", self.committees_per_slot.into(), 1, most)?;
         range("the number of seats", self.sync.seats.into(), 0, COMMITTEE_SIZE.into())?;
         range("the period in epochs", self.sync.period_epochs.into(), 1, u64::MAX.into())?;
         range("the number of blobs", self.blobs as u128, 0, MAX_BLOBS as u128)?;
         let most = MAX_TRANSACTION_BYTES as u128;
-        range("bytes of transactions", self.transaction_bytes as u128, 0, most)?;
-        self.keys()
+        range("bytes of transactions", self.transaction_bytes as u128, 0, most)
     }
 
-    fn keys(&self) -> Result<Vec<PublicKey>, SettingsError> {
+    /// Reads the keys.
+    ///
+    /// # Errors
+    /// The first one that is none, or is there twice.
+    pub(super) fn keys(&self) -> Result<Vec<PublicKey>, SettingsError> {
         let mut seen = std::collections::BTreeMap::new();
         let mut keys = Vec::with_capacity(self.validators.len());
         for (index, key) in self.validators.iter().enumerate() {

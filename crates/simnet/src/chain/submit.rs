@@ -23,7 +23,8 @@ use coxswain_dv_eth::sync::{SignedContributionAndProof, SyncCommitteeMessage};
 use sha2::{Digest as _, Sha256};
 use tree_hash::TreeHash as _;
 
-use super::report::{Finding, Kind, Received, Severity};
+use super::ledger::Duty;
+use super::report::{Finding, Kind, Severity};
 use super::seed::Stream;
 use super::{Asked, Chain};
 
@@ -58,6 +59,27 @@ pub enum Submission {
     Exit(Signed<VoluntaryExit>),
     /// Registrations with builders.
     Registrations(Vec<SignedRegistration>),
+}
+
+impl Submission {
+    /// How many things it is.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Submission::Attestations(list) => list.len(),
+            Submission::Aggregates(list) => list.len(),
+            Submission::SyncMessages(list) => list.len(),
+            Submission::Contributions(list) => list.len(),
+            Submission::Registrations(list) => list.len(),
+            Submission::Proposal(_) | Submission::Exit(_) => 1,
+        }
+    }
+
+    /// Whether it is nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// A signature that must hold.
@@ -222,7 +244,7 @@ impl Chain {
         if let Some((slot, kind, validator)) = who {
             // What is of no slot that is counted is counted now.
             let is_near = slot <= now.saturating_add(1) && slot.saturating_add(64) >= now;
-            self.ledger.refused(if is_near { slot } else { now }, kind, validator);
+            self.ledger.refused(Duty::new(if is_near { slot } else { now }, kind, validator));
         }
         self.ledger.found(Finding { severity: Severity::Refused, slot: now, node: asked.node, what });
     }
@@ -237,10 +259,9 @@ impl Chain {
     }
 
     /// Notes that something came.
-    pub(super) fn receive(&mut self, asked: Asked, slot: u64, kind: Kind, validator: u64) {
-        let delay = asked.now.since(self.spec.clock.start_of(slot));
-        let is_late = delay >= self.settings.slot;
-        self.ledger.received(&Received { slot, kind, validator, delay, is_late });
+    pub(super) fn receive(&mut self, asked: Asked, duty: Duty) {
+        let delay = asked.now.since(self.spec.clock.start_of(duty.slot));
+        self.ledger.received(duty, delay, self.settings.slot);
     }
 
     pub(super) fn public_key(&self, validator: u64) -> Option<PublicKey> {
@@ -285,7 +306,7 @@ impl Chain {
                 "validator {validator} may exit after {least} epochs, and this is epoch {current}"
             ));
         }
-        self.receive(asked, now, Kind::Exit, validator);
+        self.receive(asked, Duty::new(now, Kind::Exit, validator));
         if self.exits.contains_key(&validator) {
             return Ok(());
         }
@@ -317,7 +338,7 @@ impl Chain {
         }
         self.registrations.insert(validator, signed);
         let now = self.slot_of(asked);
-        self.receive(asked, now, Kind::Registration, validator);
+        self.receive(asked, Duty::new(now, Kind::Registration, validator));
         Ok(())
     }
 }

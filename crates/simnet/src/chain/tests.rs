@@ -6,7 +6,7 @@ use coxswain_dv_crypto::bls::SecretKey;
 
 use super::*;
 
-fn settings(n: u8) -> Settings {
+pub(super) fn settings(n: u8) -> Settings {
     let key = |index: u8| {
         let mut secret = [0; 32];
         secret[31] = index + 1;
@@ -26,6 +26,8 @@ fn check(change: impl FnOnce(&mut Settings), expected: &str) {
 #[test]
 fn settings_are_checked() {
     check(|s| s.slot = Duration::from_millis(199), "the slot in milliseconds is 199, which is not from 200");
+    check(|s| s.genesis = Time::from_millis(1001), "what genesis has beyond whole seconds");
+    check(|s| s.others = 513, "the number of others is 513");
     check(|s| s.slots_per_epoch = 1, "slots of an epoch is 1");
     check(|s| s.slots_per_epoch = 65, "slots of an epoch is 65");
     check(|s| s.validators.clear(), "the number of validators is 0");

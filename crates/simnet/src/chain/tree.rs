@@ -8,8 +8,8 @@ use coxswain_dv_eth::time::Time;
 
 use super::block::ChainBlock;
 
-/// Slots whose blocks are kept: clients look back two epochs, inclusion checks 32 slots, people somewhat further.
-pub(super) const KEPT_SLOTS: u64 = 1024;
+/// Slots whose blocks are kept: those that are counted, and two of the longest epochs before, to which targets go back.
+const KEPT_SLOTS: u64 = super::ledger::KEPT_SLOTS + 2 * super::settings::MAX_SLOTS_PER_EPOCH;
 
 /// A block and its place.
 #[derive(Debug, Clone)]
@@ -130,3 +130,6 @@ impl Tree {
             .find(|entry| entry.block.state_root() == *state)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -180,6 +180,7 @@ fn router(node: Node) -> Router {
         .layer(axum::middleware::from_fn_with_state(node.clone(), faults))
         .merge(control::routes())
         .fallback(unknown)
+        .method_not_allowed_fallback(not_so)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(node)
 }
@@ -187,6 +188,11 @@ fn router(node: Node) -> Router {
 async fn unknown(request: Request) -> Response {
     let what = format!("{} {} is no endpoint of this node", request.method(), request.uri().path());
     Refused(Problem::new(404, what)).into_response()
+}
+
+async fn not_so(request: Request) -> Response {
+    let what = format!("{} is no method of {}", request.method(), request.uri().path());
+    Refused(Problem::new(405, what)).into_response()
 }
 
 /// Lets requests meet faults.

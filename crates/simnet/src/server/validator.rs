@@ -22,11 +22,14 @@ use crate::chain::{Job, Produced, ProposalRequest, Submission, Vote};
 /// What a builder's block is worth in hundredths of a local one where a client says nothing.
 const USUAL_BOOST: u64 = 100;
 
+/// Things of one submission: one of each validator that a chain may have, four subcommittees at most.
+const MAX_ITEMS: usize = 4 * crate::chain::MAX_VALIDATORS;
+
 pub(super) fn routes() -> Router<Node> {
     Router::new()
         .route("/eth/v1/validator/duties/attester/{epoch}", post(attester_duties))
         .route("/eth/v1/validator/duties/proposer/{epoch}", get(proposer_duties))
-        .route("/eth/v2/validator/duties/proposer/{epoch}", get(proposer_duties))
+        .route("/eth/v2/validator/duties/proposer/{epoch}", get(proposer_duties_v2))
         .route("/eth/v1/validator/duties/sync/{epoch}", post(sync_duties))
         .route("/eth/v1/validator/attestation_data", get(attestation_data))
         .route("/eth/v2/validator/aggregate_attestation", get(aggregate))
@@ -75,6 +78,14 @@ async fn proposer_duties(State(node): State<Node>, Path(epoch): Path<String>) ->
     let epoch = reply::parse("the epoch", &epoch)?;
     let found = node.with(|chain, asked| chain.proposer_duties(asked, epoch))?;
     of_duties(Some(found.dependent_root), &found.duties)
+}
+
+async fn proposer_duties_v2(State(node): State<Node>, Path(epoch): Path<String>) -> Answer {
+    let epoch = reply::parse("the epoch", &epoch)?;
+    let (root, found) = node.with(|chain, asked| {
+        chain.proposer_duties(asked, epoch).map(|found| (chain.proposer_dependent_root(epoch), found))
+    })?;
+    of_duties(Some(root), &found.duties)
 }
 
 async fn sync_duties(State(node): State<Node>, Path(epoch): Path<String>, body: Bytes) -> Answer {
@@ -154,6 +165,10 @@ async fn propose(
 
 /// Verifies apart from the chain, then takes in.
 async fn submit(node: &Node, submission: Submission) -> Answer {
+    if submission.len() > MAX_ITEMS {
+        let what = format!("{} things at once; at most {MAX_ITEMS} are taken", submission.len());
+        return Err(Problem::new(413, what).into());
+    }
     let asked = node.asked();
     let job = node.with(|chain, asked| {
         if chain.syncing(asked).is_syncing {

@@ -285,3 +285,34 @@ fn before_genesis_there_is_nothing_to_sign() {
     let report = report(&world);
     assert!(report.duties.is_empty() && report.validators.is_empty());
 }
+
+/// With validators that the chain plays a chain goes on by itself; only the others are counted.
+#[test]
+fn a_chain_goes_on_by_itself() {
+    let mut world = World::with(2, |settings| {
+        settings.others = 10;
+        settings.slots_per_epoch = 4;
+        settings.sync.members = 12;
+        settings.sync.seats = 24;
+    });
+    let mut n_ours = 0;
+    for slot in 0..30 {
+        world.go(slot);
+        if slot > 0 && world.proposer(slot) < 2 {
+            n_ours += 1;
+            world.propose(slot);
+        }
+    }
+    // Each of the twelve has proposed twice or three times.
+    assert!((4..=6).contains(&n_ours), "{n_ours}");
+    let head = world.chain.block(BlockId::Head).expect("a head");
+    assert_eq!((head.slot, head.sync_votes.len()), (29, 10));
+    assert!(!head.votes.is_empty());
+    let report = report(&world);
+    assert_eq!((report.n_fatal, report.n_refused, report.validators.len()), (0, 0, 2));
+    assert_eq!(report.duties[&Kind::Proposer].expected, n_ours);
+    assert_eq!(report.duties[&Kind::Attester].missed, report.duties[&Kind::Attester].expected);
+    assert!(report.duties[&Kind::SyncMessage].expected <= 2 * 29);
+    // Ten of twelve are more than two thirds.
+    assert_eq!((report.justified_epoch, report.finalized_epoch), (6, 5));
+}

@@ -1,6 +1,7 @@
 //! The simulated chain, from inside and over sockets.
 
 mod faults;
+mod fuzz;
 mod http;
 mod life;
 mod rules;

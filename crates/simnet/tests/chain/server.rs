@@ -177,6 +177,13 @@ async fn blocks_and_states_are_served() {
     assert_eq!(committees[0]["validators"].as_array().map(Vec::len), Some(8));
     let sync = net.data("/eth/v1/beacon/states/head/sync_committees").await;
     assert_eq!(sync["validators"].as_array().map(Vec::len), Some(512));
+    let wrong = net.post("/eth/v1/beacon/genesis", &[], b"").await;
+    assert_eq!((wrong.status, wrong.json()["code"].clone()), (405, 405.into()));
+    let (v1, v2) = (
+        net.get("/eth/v1/validator/duties/proposer/1").await.json(),
+        net.get("/eth/v2/validator/duties/proposer/1").await.json(),
+    );
+    assert_eq!(v1, v2, "there is one block only, on which all hangs");
     for (path, status) in [
         ("/eth/v1/beacon/blocks/5/root", 404),
         ("/eth/v2/beacon/blocks/18446744073709551615", 404),

@@ -10,6 +10,7 @@ use coxswain_dv_eth::time::Time;
 
 use super::{Claim, Item};
 use crate::chain::block::ChainBlock;
+use crate::chain::ledger::Duty;
 use crate::chain::produce::Made;
 use crate::chain::report::Kind;
 use crate::chain::tree::Entry;
@@ -44,7 +45,7 @@ impl Chain {
             return Err(format!("{duty} proposes at slot {slot}, not validator {proposer}"));
         }
         if self.tree.get(&root).is_some() {
-            self.receive(asked, slot, Kind::Proposer, proposer);
+            self.receive(asked, Duty::new(slot, Kind::Proposer, proposer));
             return Ok(());
         }
         // What is not known here has a state that is not the one after it.
@@ -57,7 +58,7 @@ impl Chain {
         }
         let block = ChainBlock::of(whole).ok_or("it cannot be unblinded")?;
         let entry = self.entry(block, root, asked.now);
-        self.receive(asked, slot, Kind::Proposer, proposer);
+        self.receive(asked, Duty::new(slot, Kind::Proposer, proposer));
         self.import(entry);
         Ok(())
     }
@@ -119,7 +120,7 @@ impl Chain {
 
     /// Adds a block. It becomes the head where it builds on it, or on its parent while the head came too late for its
     /// own slot, as proposer boost has it.
-    fn import(&mut self, entry: Entry) {
+    pub(crate) fn import(&mut self, entry: Entry) {
         let (root, slot, parent) = (entry.root, entry.slot, entry.parent);
         let exits = self.exits_of(&entry.block);
         self.exits_to_include.retain(|exit| !exits.contains(&exit.message.validator_index));

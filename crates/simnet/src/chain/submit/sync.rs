@@ -7,6 +7,7 @@ use coxswain_dv_eth::sync::{SignedContributionAndProof, SyncAggregatorSelectionD
 use tree_hash::TreeHash as _;
 
 use super::{Claim, Item};
+use crate::chain::ledger::{Duty, Voted};
 use crate::chain::report::Kind;
 use crate::chain::{Asked, Chain};
 
@@ -37,8 +38,9 @@ impl Chain {
             return Err(format!("validator {validator} has voted for another block already"));
         }
         let signature = Signature::from_bytes(&message.signature.0).map_err(|e| e.to_string())?;
-        self.receive(asked, slot, Kind::SyncMessage, validator);
-        self.ledger.voted(slot, Kind::SyncMessage, validator, root, None);
+        let duty = Duty::new(slot, Kind::SyncMessage, validator);
+        self.receive(asked, duty);
+        self.ledger.voted(duty, Voted { head: root, target: None });
         self.pool.add_sync(slot, root, validator, signature);
         Ok(())
     }
@@ -107,6 +109,7 @@ impl Chain {
     ) -> Result<(), String> {
         let message = &signed.message;
         let (slot, subcommittee) = (message.contribution.slot, message.contribution.subcommittee_index);
+        let duty = Duty::new(slot, Kind::SyncContribution, message.aggregator_index);
         self.check_sync_slot(asked, slot)?;
         let committee = self.sync_committee_at(slot).ok_or("the sync committee of its slot is not known")?;
         if !committee.subcommittee(subcommittee).any(|(_, validator)| validator == message.aggregator_index) {
@@ -118,7 +121,7 @@ impl Chain {
         if !is_sync_aggregator(&message.selection_proof) {
             return Err(format!("validator {} is not selected by its proof", message.aggregator_index));
         }
-        self.receive(asked, slot, Kind::SyncContribution, message.aggregator_index);
+        self.receive(asked, Duty { part: subcommittee, ..duty });
         Ok(())
     }
 }

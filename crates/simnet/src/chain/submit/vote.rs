@@ -9,6 +9,7 @@ use coxswain_dv_eth::signed::SignedAggregate;
 use tree_hash::TreeHash as _;
 
 use super::{Claim, Item, Vote};
+use crate::chain::ledger::{Duty, Voted};
 use crate::chain::pool::NewVote;
 use crate::chain::report::Kind;
 use crate::chain::{Asked, Chain};
@@ -94,9 +95,9 @@ impl Chain {
             ));
         }
         let signature = Signature::from_bytes(&cast.signature.0).map_err(|e| e.to_string())?;
-        self.receive(asked, data.slot, Kind::Attester, cast.validator);
-        let target = Some((data.target.epoch, data.target.root.0));
-        self.ledger.voted(data.slot, Kind::Attester, cast.validator, data.beacon_block_root.0, target);
+        let duty = Duty::new(data.slot, Kind::Attester, cast.validator);
+        self.receive(asked, duty);
+        self.ledger.voted(duty, Voted { head: data.beacon_block_root.0, target: Some(data.target) });
         let (committee, position, validator) = (place.committee, place.position, cast.validator);
         self.pool.add_vote(NewVote { data, committee, position, validator, signature });
         Ok(())
@@ -221,7 +222,7 @@ impl Chain {
         if !is_aggregator(members.len() as u64, &aggregate.selection_proof) {
             return Err(format!("validator {} is not selected by its proof", aggregate.aggregator));
         }
-        self.receive(asked, data.slot, Kind::Aggregator, aggregate.aggregator);
+        self.receive(asked, Duty::new(data.slot, Kind::Aggregator, aggregate.aggregator));
         Ok(())
     }
 }
