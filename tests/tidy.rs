@@ -121,7 +121,7 @@ const MEMBERS: &[(&str, &[&str])] = &[
         "crates/dv-qbft/Cargo.toml",
         &["coxswain-dv-crypto", "coxswain-dv-eth", "coxswain-dv-types", "coxswain-dv-wire"],
     ),
-    ("crates/dv-slashing/Cargo.toml", &["coxswain-dv-eth"]),
+    ("crates/dv-slashing/Cargo.toml", &["coxswain-dv-eth", "coxswain-dv-types"]),
     (
         "crates/dv-core/Cargo.toml",
         &[
@@ -133,6 +133,21 @@ const MEMBERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("crates/dv-beacon/Cargo.toml", &["coxswain-dv-eth", "coxswain-dv-types"]),
+    (
+        "crates/dv-node/Cargo.toml",
+        &[
+            "coxswain-dv-beacon",
+            "coxswain-dv-core",
+            "coxswain-dv-crypto",
+            "coxswain-dv-eth",
+            "coxswain-dv-net",
+            "coxswain-dv-qbft",
+            "coxswain-dv-slashing",
+            "coxswain-dv-types",
+            "coxswain-dv-wire",
+            "coxswain-simnet",
+        ],
+    ),
     (
         "crates/simnet/Cargo.toml",
         &["coxswain-dv-crypto", "coxswain-dv-eth", "coxswain-dv-keystore", "coxswain-dv-types"],

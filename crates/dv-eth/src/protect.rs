@@ -35,6 +35,15 @@ pub enum What {
     },
 }
 
+/// What the chain's clock says when something is about to be signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Wall {
+    /// The current slot.
+    pub slot: u64,
+    /// Its epoch.
+    pub epoch: u64,
+}
+
 /// Whose signature it will be. The two are kept apart: a share signs before the group does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Signer {
@@ -67,7 +76,7 @@ pub enum Refusal {
     /// Blocks up to a slot are out of the question.
     #[error("blocks up to slot {lowest} are not signed any more")]
     OldBlock {
-        /// The last slot that is.
+        /// The last slot that is out of the question.
         lowest: u64,
     },
     /// Another attestation was signed for the target.
@@ -92,18 +101,20 @@ pub enum Refusal {
         /// Target of the signed one.
         target: u64,
     },
-    /// Attestations up to a source or target are out of the question.
-    #[error(
-        "attestations with a source before epoch {source_epoch} or a target up to epoch {target} are not signed any more"
-    )]
-    OldAttestation {
+    /// Attestations with a source before an epoch are out of the question.
+    #[error("attestations with a source before epoch {lowest} are not signed any more")]
+    OldSource {
         /// The first source that may be.
-        source_epoch: u64,
-        /// The last target that may not be.
-        target: u64,
+        lowest: u64,
     },
-    /// The source is after the target.
-    #[error("its source is after its target")]
+    /// Attestations up to a target are out of the question.
+    #[error("attestations with a target up to epoch {lowest} are not signed any more")]
+    OldTarget {
+        /// The last target that is out of the question.
+        lowest: u64,
+    },
+    /// The source is not before the target, and they are not both the genesis epoch.
+    #[error("its source is not before its target")]
     Backwards,
     /// It is further in the future than a clock is wrong.
     #[error("it is of the future: the clock says {now}")]
@@ -114,4 +125,7 @@ pub enum Refusal {
     /// The key is not known to this store.
     #[error("the key has no history here")]
     UnknownKey,
+    /// The store knows the key and not what it signed before: nothing was imported, and nobody said where to start.
+    #[error("what the key signed before is not known, and no start was set")]
+    NotStarted,
 }

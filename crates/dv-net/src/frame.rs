@@ -1,9 +1,12 @@
 //! Messages on a stream: a length as unsigned LEB128, then as many bytes.
 
 use std::io;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use zeroize::Zeroizing;
 
 /// Bytes that a length may have, as go's reader has it.
@@ -50,6 +53,34 @@ pub(crate) async fn read(
     stream: &mut (impl AsyncRead + Unpin),
     max: usize,
 ) -> Result<Zeroizing<Vec<u8>>, FrameError> {
+    let length = read_length(stream, max).await?;
+    read_body(stream, length).await
+}
+
+/// Reads one message like [`read`], and takes room for it from what the peer has as bytes come. The room is given back with
+/// the second value.
+pub(crate) async fn read_within<'a>(
+    stream: &mut (impl AsyncRead + Unpin),
+    max: usize,
+    room: &'a Semaphore,
+) -> Result<(Zeroizing<Vec<u8>>, Option<SemaphorePermit<'a>>), FrameError> {
+    let length = read_length(stream, max).await?;
+    let mut body = Zeroizing::new(Vec::new());
+    let mut taken: Option<SemaphorePermit<'a>> = None;
+    while body.len() < length {
+        let to = next_size(body.len(), length);
+        let more = u32::try_from(to - body.len()).unwrap_or(u32::MAX);
+        let permit = room.acquire_many(more).await.map_err(|_| FrameError::Ended)?;
+        match &mut taken {
+            Some(taken) => taken.merge(permit),
+            None => taken = Some(permit),
+        }
+        grow(stream, &mut body, to).await?;
+    }
+    Ok((body, taken))
+}
+
+async fn read_length(stream: &mut (impl AsyncRead + Unpin), max: usize) -> Result<usize, FrameError> {
     let mut length = 0u64;
     for position in 0..=MAX_LENGTH_BYTES {
         if position == MAX_LENGTH_BYTES {
@@ -68,7 +99,25 @@ pub(crate) async fn read(
     if length > max as u64 {
         return Err(FrameError::TooLong { length, max });
     }
-    read_body(stream, length as usize).await
+    Ok(length as usize)
+}
+
+/// How much room there is next: it grows with what comes.
+fn next_size(from: usize, length: usize) -> usize {
+    length.min(from + FIRST_ROOM.max(from))
+}
+
+async fn grow(
+    stream: &mut (impl AsyncRead + Unpin),
+    body: &mut Zeroizing<Vec<u8>>,
+    to: usize,
+) -> Result<(), FrameError> {
+    let from = body.len();
+    let mut larger = Zeroizing::new(vec![0; to]);
+    larger[..from].copy_from_slice(body);
+    read_exact(stream, &mut larger[from..]).await?;
+    *body = larger;
+    Ok(())
 }
 
 /// Reads so many bytes. Room grows with what comes, and what is left behind is wiped: it may be secret.
@@ -78,12 +127,8 @@ pub(crate) async fn read_body(
 ) -> Result<Zeroizing<Vec<u8>>, FrameError> {
     let mut body = Zeroizing::new(Vec::new());
     while body.len() < length {
-        let from = body.len();
-        let to = length.min(from + FIRST_ROOM.max(from));
-        let mut larger = Zeroizing::new(vec![0; to]);
-        larger[..from].copy_from_slice(&body);
-        read_exact(stream, &mut larger[from..]).await?;
-        body = larger;
+        let to = next_size(body.len(), length);
+        grow(stream, &mut body, to).await?;
     }
     Ok(body)
 }
@@ -138,22 +183,37 @@ pub(crate) async fn half_close(stream: &mut (impl AsyncWrite + Unpin)) -> Result
     Ok(stream.close().await?)
 }
 
-/// Ends a stream and waits until the other side has, which says that it has read everything.
+/// Waits until the other side has ended a stream, which says that it has read everything, and ends it.
+///
+/// # Errors
+/// As of [`ended`].
+pub(crate) async fn acknowledged(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), FrameError> {
+    match tokio::time::timeout(GOODBYE, ended(&mut stream)).await {
+        Ok(result) => result,
+        // A peer that takes its time has what was written.
+        Err(_) => Ok(stream.close().await?),
+    }
+}
+
+/// Waits until the other side has ended a stream, then ends it. The caller has a limit of its own.
+///
+/// A stream of yamux that was reset reads like one that was ended. So this side stays open until the other one has ended:
+/// then only an ended stream takes another write, of no bytes. Peers read one message, and do not wait for its sender's end.
 ///
 /// # Errors
 /// The stream was reset, or its connection lost: nobody knows what was read.
-pub(crate) async fn acknowledged(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), FrameError> {
-    let ending = async {
-        stream.close().await?;
-        let mut rest = [0; 64];
-        while stream.read(&mut rest).await? > 0 {}
-        io::Result::Ok(())
-    };
-    match tokio::time::timeout(GOODBYE, ending).await {
-        Ok(result) => Ok(result?),
-        // A peer that takes its time has what was written.
-        Err(_) => Ok(()),
-    }
+pub(crate) async fn ended(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), FrameError> {
+    let mut rest = [0; 64];
+    while stream.read(&mut rest).await? > 0 {}
+    std::future::poll_fn(|cx| match Pin::new(&mut stream).poll_write(cx, &[]) {
+        Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+        // It would wait for room, which only a stream that is not reset does.
+        Poll::Ready(Ok(_)) | Poll::Pending => Poll::Ready(Ok(())),
+    })
+    .await?;
+    // The peer has the message, whatever becomes of the goodbye.
+    drop(stream.close().await);
+    Ok(())
 }
 
 /// Ends a stream without a reset: a peer of charon takes one for a broken relay.
@@ -210,5 +270,30 @@ mod tests {
         let mut promised = vec![0x80, 0x80, 0x80, 0x32];
         promised.extend_from_slice(&[1, 2, 3]);
         assert!(matches!(read_all(&promised, 128 << 20), Err(FrameError::Ended)));
+    }
+
+    /// What is not whole yet takes room; a message that is larger than what is left waits for it.
+    #[test]
+    fn messages_share_room() {
+        let mut bytes = Vec::new();
+        futures::executor::block_on(write(&mut bytes, &[7; 100_000])).unwrap();
+        let room = Semaphore::new(150_000);
+        let (first, taken) =
+            futures::executor::block_on(read_within(&mut Cursor::new(bytes.clone()), 1 << 20, &room))
+                .unwrap();
+        assert_eq!((first.len(), room.available_permits()), (100_000, 50_000));
+        let mut second = Cursor::new(bytes.clone());
+        let mut waiting = Box::pin(read_within(&mut second, 1 << 20, &room));
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(waiting.as_mut().poll(&mut cx).is_pending());
+        drop(taken);
+        let (second, taken) = futures::executor::block_on(waiting).unwrap();
+        assert_eq!((second.len(), room.available_permits()), (100_000, 50_000));
+        drop(taken);
+        // A promise takes room for what has come, and gives it back.
+        let broken =
+            futures::executor::block_on(read_within(&mut Cursor::new(&bytes[..1000]), 1 << 20, &room));
+        assert!(matches!(broken, Err(FrameError::Ended)));
+        assert_eq!(room.available_permits(), 150_000);
     }
 }

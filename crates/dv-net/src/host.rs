@@ -22,19 +22,24 @@ use tokio::sync::{mpsc, watch};
 use zeroize::Zeroizing;
 
 pub(crate) use driver::{IDENTIFY, MAX_STREAMS, keypair};
+pub(crate) use incoming::{Allowance, Sink};
 pub use incoming::{Incoming, Reply};
 pub use relays::{MAX_ANSWER_BYTES, RelaySource, Resolve, ResolveError};
 
 use crate::frame::{self, FrameError};
+use crate::names;
 use crate::protocol::Protocol;
+use crate::report::Report;
 use crate::streams::OpenError;
 
 /// Commands that wait for the swarm.
 const COMMANDS: usize = 1024;
 /// Messages of peers that wait to be looked at; streams wait behind them, they are not lost.
 const INCOMING: usize = 1024;
+/// How often a ceremony pings: go's servers end a stream of pings after 10 s of silence.
+const PING: Duration = Duration::from_secs(5);
 /// A stream that broke is tried again once, after so long.
-const SECOND_TRY: Duration = Duration::from_millis(100);
+pub(crate) const SECOND_TRY: Duration = Duration::from_millis(100);
 
 /// What a host is.
 pub struct Settings {
@@ -123,7 +128,18 @@ pub struct Status {
 
 enum Command {
     Open { peer: PeerId, protocols: Vec<StreamProtocol>, reply: oneshot::Sender<Result<Stream, OpenError>> },
+    Report { reply: oneshot::Sender<Report> },
     Stop { reply: oneshot::Sender<()> },
+}
+
+/// What differs between ceremonies and running clusters.
+pub(crate) struct Mode {
+    /// Where what peers send goes.
+    pub(crate) sink: Sink,
+    /// What one peer may make this node hold.
+    pub(crate) allowance: Allowance,
+    /// How often connections are pinged.
+    pub(crate) ping: Duration,
 }
 
 /// A handle to the host; all its copies speak for the same one.
@@ -139,13 +155,19 @@ pub struct Network {
 /// # Errors
 /// [`StartError`].
 pub fn start(settings: Settings) -> Result<(Network, mpsc::Receiver<Incoming>), StartError> {
-    let (commands, to_do) = mpsc::channel(COMMANDS);
     let (incoming, for_us) = mpsc::channel(INCOMING);
+    let mode = Mode { sink: Sink::Waits(incoming), allowance: Allowance::CEREMONY, ping: PING };
+    Ok((start_as(settings, mode)?, for_us))
+}
+
+/// Starts a host that is one of these.
+pub(crate) fn start_as(settings: Settings, mode: Mode) -> Result<Network, StartError> {
+    let (commands, to_do) = mpsc::channel(COMMANDS);
     let (told, status) = watch::channel(Status::default());
-    let driver = driver::Driver::new(settings, to_do, incoming, told)?;
+    let driver = driver::Driver::new(settings, mode, to_do, told)?;
     let me = driver.me();
     tokio::spawn(driver.run());
-    Ok((Network { me, commands, status }, for_us))
+    Ok(Network { me, commands, status })
 }
 
 /// The id of a peer with this key.
@@ -175,7 +197,7 @@ impl Network {
         if status.wait_for(|status| status.connected.contains_key(&peer)).await.is_err() {
             return Err(OpenError::Lost);
         }
-        let protocols: Vec<StreamProtocol> = protocols.iter().map(|id| StreamProtocol::new(id)).collect();
+        let protocols: Vec<StreamProtocol> = protocols.iter().map(|id| names::inside(id)).collect();
         let (reply, answer) = oneshot::channel();
         let command = Command::Open { peer, protocols, reply };
         self.commands.send(command).await.map_err(|_| OpenError::Lost)?;
@@ -214,6 +236,22 @@ impl Network {
         }
     }
 
+    /// Sends a message and waits until the peer has ended the stream, or as long as the protocol allows: a peer that does
+    /// not end it in time counts as slow.
+    pub(crate) async fn deliver(
+        &self,
+        peer: PeerId,
+        protocol: &Protocol,
+        message: &[u8],
+    ) -> Result<(), SendError> {
+        let sending = async {
+            let mut stream = self.open(peer, &[protocol.id]).await?;
+            frame::write(&mut stream, message).await?;
+            Ok(frame::ended(stream).await?)
+        };
+        within(protocol.send, sending).await
+    }
+
     /// Sends a message and reads the answer.
     ///
     /// # Errors
@@ -224,8 +262,19 @@ impl Network {
         protocol: &Protocol,
         message: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, SendError> {
+        self.request_by(peer, protocol, &[protocol.id], message).await
+    }
+
+    /// Like [`Network::request`], by the first of these ids that the peer knows.
+    pub(crate) async fn request_by(
+        &self,
+        peer: PeerId,
+        protocol: &Protocol,
+        ids: &[&'static str],
+        message: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, SendError> {
         let asking = async {
-            let mut stream = self.open(peer, &[protocol.id]).await?;
+            let mut stream = self.open(peer, ids).await?;
             frame::write(&mut stream, message).await?;
             frame::half_close(&mut stream).await?;
             let answer = frame::read(&mut stream, protocol.max_bytes).await?;
@@ -233,6 +282,15 @@ impl Network {
             Ok(answer)
         };
         within(protocol.send, asking).await
+    }
+
+    /// What the host has seen; nothing where it has ended.
+    pub async fn report(&self) -> Report {
+        let (reply, answer) = oneshot::channel();
+        match self.commands.send(Command::Report { reply }).await {
+            Ok(()) => answer.await.unwrap_or_default(),
+            Err(_) => Report::default(),
+        }
     }
 
     /// Ends all connections and the task.

@@ -5,7 +5,9 @@
 //!  ├ peers    whom to dial when, where to reserve: pure
 //!  ├ circuit  connections through relays
 //!  ├ gate     who may be connected
+//!  ├ names    an id that libp2p does not like
 //!  └ streams  streams of every protocol
+//! run     a host of a running cluster: boxes for what goes and comes, peerinfo, figures
 //! relay   a host through which others meet
 //! frame     messages on a stream
 //! ```
@@ -23,11 +25,15 @@ mod frame;
 mod gate;
 mod goodbye;
 mod host;
+mod latency;
+mod names;
 mod peers;
 mod protocol;
+mod report;
 mod streams;
 
 pub mod relay;
+pub mod run;
 
 pub use circuit::message::CircuitError;
 pub use frame::{FrameError, finish, read_report, write_report};
@@ -35,6 +41,8 @@ pub use host::{
     Incoming, MAX_ANSWER_BYTES, Network, RelaySource, Reply, Resolve, ResolveError, SendError, Settings,
     StartError, Status, peer_id, start,
 };
+pub use latency::{Latency, PING_BUCKETS};
 pub use libp2p::{Multiaddr, PeerId, Stream};
 pub use protocol::{Kind, Protocol};
+pub use report::{Connections, Pings, RelayConnections, Report};
 pub use streams::OpenError;

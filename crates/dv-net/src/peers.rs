@@ -16,6 +16,7 @@ use libp2p::core::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
 
 use crate::circuit::address_through;
+use crate::report::RelayConnections;
 
 /// First pause before a dial is tried again, and the longest.
 const DIAL: Pauses = Pauses { first: Duration::from_millis(250), longest: Duration::from_secs(5) };
@@ -121,6 +122,8 @@ pub(crate) enum Effect {
     Dial(PeerId, Vec<Multiaddr>),
     /// Ask a relay for a reservation.
     Reserve(PeerId),
+    /// Close all connections to what is no relay of this node any more.
+    Leave(PeerId),
 }
 
 #[derive(Debug)]
@@ -196,6 +199,31 @@ impl Peers {
         self.peers.contains_key(id)
     }
 
+    /// Whether this is a relay, as they are now.
+    pub(crate) fn is_relay(&self, id: &PeerId) -> bool {
+        self.relay(id).is_some()
+    }
+
+    /// Connections to a peer: direct ones, and those through relays.
+    pub(crate) fn counts(&self, id: &PeerId) -> (usize, usize) {
+        self.peers.get(id).map_or((0, 0), |peer| (peer.direct, peer.relayed))
+    }
+
+    /// Peers of the cluster but this node.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &PeerId> {
+        self.peers.keys()
+    }
+
+    /// The relays, as they are now.
+    pub(crate) fn relays(&self, now: Duration) -> Vec<RelayConnections> {
+        let row = |relay: &Relay| RelayConnections {
+            id: relay.known.as_ref().map(|(id, _)| *id),
+            connections: relay.connections,
+            is_reserved: relay.reserved_until.is_some_and(|until| until > now),
+        };
+        self.relays.iter().map(row).collect()
+    }
+
     fn relay(&self, id: &PeerId) -> Option<usize> {
         self.relays.iter().position(|relay| relay.known.as_ref().is_some_and(|(known, _)| known == id))
     }
@@ -203,7 +231,12 @@ impl Peers {
     /// Takes what happened at `now` (since the start, on a clock that never goes back).
     pub(crate) fn step(&mut self, now: Duration, event: Event) -> Vec<Effect> {
         match event {
-            Event::Resolved { relay, id, addresses } => self.resolved(relay, id, addresses),
+            Event::Resolved { relay, id, addresses } => {
+                let left = self.resolved(relay, id, addresses);
+                let mut effects = self.effects(now);
+                effects.extend(left.map(Effect::Leave));
+                return effects;
+            }
             Event::Connected { peer, via } => self.connected(peer, via),
             Event::Closed { peer, via } => self.closed(peer, via),
             Event::DialFailed(id) => self.dial_failed(now, &id),
@@ -232,9 +265,11 @@ impl Peers {
         self.effects(now)
     }
 
-    fn resolved(&mut self, relay: usize, id: PeerId, addresses: Vec<Multiaddr>) {
-        let Some(relay) = self.relays.get_mut(relay) else { return };
-        if relay.known.as_ref().is_some_and(|(known, _)| *known != id) {
+    /// Says whose connections are of no use any more.
+    fn resolved(&mut self, place: usize, id: PeerId, addresses: Vec<Multiaddr>) -> Option<PeerId> {
+        let relay = self.relays.get_mut(place)?;
+        let old = relay.known.as_ref().map(|(known, _)| *known).filter(|known| *known != id);
+        if old.is_some() {
             // Another host took its place: what was agreed with the old one is void.
             relay.connections = 0;
             relay.reserved_until = None;
@@ -242,6 +277,7 @@ impl Peers {
         }
         relay.known = Some((id, addresses));
         relay.dial.done();
+        old.filter(|old| !self.is_relay(old) && !self.is_peer(old))
     }
 
     fn connected(&mut self, id: PeerId, via: Via) {
@@ -359,5 +395,51 @@ impl Peers {
     /// Relays that keep a place for us.
     pub(crate) fn reservations(&self, now: Duration) -> usize {
         self.relays.iter().filter(|relay| relay.reserved_until.is_some_and(|until| until > now)).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(port: u16) -> Vec<Multiaddr> {
+        vec![format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap()]
+    }
+
+    fn resolved(relay: usize, id: PeerId) -> Event {
+        Event::Resolved { relay, id, addresses: address(1) }
+    }
+
+    #[test]
+    fn a_relay_that_is_somebody_else_now_is_left() {
+        let [me, peer, old, new] = std::array::from_fn(|_| PeerId::random());
+        let mut peers = Peers::new(me, &[me, peer], 2);
+        let at = Duration::from_secs;
+        assert_eq!(peers.step(at(0), resolved(0, old)), [Effect::Dial(old, address(1))]);
+        peers.step(at(1), Event::Connected { peer: old, via: Via::Direct });
+        assert!(peers.is_relay(&old) && !peers.is_relay(&new));
+        assert_eq!(peers.step(at(2), resolved(0, old)), []);
+        let effects = peers.step(at(3), resolved(0, new));
+        assert_eq!(effects, [Effect::Dial(new, address(1)), Effect::Leave(old)]);
+        assert!(!peers.is_relay(&old) && peers.is_relay(&new));
+        // What closes then is no connection to the new one.
+        peers.step(at(4), Event::Connected { peer: new, via: Via::Direct });
+        peers.step(at(5), Event::Closed { peer: old, via: Via::Direct });
+        assert_eq!(peers.relays(at(5))[0].connections, 1);
+    }
+
+    #[test]
+    fn a_relay_that_is_still_of_use_is_not_left() {
+        let [me, peer, old, new] = std::array::from_fn(|_| PeerId::random());
+        let mut peers = Peers::new(me, &[me, peer], 3);
+        let at = Duration::from_secs;
+        for (relay, id) in [(0, old), (1, old), (2, peer)] {
+            peers.step(at(0), resolved(relay, id));
+        }
+        for relay in [0, 2] {
+            let effects = peers.step(at(1), resolved(relay, new));
+            assert!(!effects.iter().any(|effect| matches!(effect, Effect::Leave(_))), "{effects:?}");
+        }
+        assert!(peers.step(at(2), resolved(1, new)).contains(&Effect::Leave(old)));
     }
 }

@@ -28,7 +28,9 @@ use futures::channel::oneshot;
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::{mpsc, watch};
 
-pub use rows::{Latency, PING_BUCKETS, Row, Seen};
+pub use rows::{Row, Seen};
+
+pub use crate::latency::{Latency, PING_BUCKETS};
 
 use crate::host::StartError;
 

@@ -8,12 +8,15 @@
 //!
 //! peerinfo   what a node says of itself      parsigex   partial signatures
 //! priority   what a cluster would rather do  qbft       consensus
+//! priority_result   what it comes to
 //! sync       barriers of a ceremony          broadcast  reliable broadcast, and the hashes that are signed
 //! frost      rounds of FROST                 pedersen   bundles of Pedersen
+//! unsigned   what consensus decides          sniffed    consensus as a node saw it
 //! node_sig   signatures of the new lock
 //!
 //! peer       ids of nodes                    version    versions that nodes report
-//! root       what is signed of a message     bounds     how large messages of a ceremony can be
+//! canonical  bytes as all write them         root       what is signed of a message
+//! bounds     how large messages of a ceremony can be
 //! address    where nodes listen              relay      what the URL of a relay answers
 //! ```
 //!
@@ -30,6 +33,7 @@
 pub mod address;
 pub mod bounds;
 pub mod broadcast;
+pub mod canonical;
 pub mod frame;
 pub mod frost;
 pub mod message;
@@ -39,10 +43,13 @@ pub mod pedersen;
 pub mod peer;
 pub mod peerinfo;
 pub mod priority;
+pub mod priority_result;
 pub mod protocol;
 pub mod qbft;
 pub mod relay;
 pub mod root;
+pub mod sniffed;
 pub mod sync;
+pub mod unsigned;
 pub mod version;
 pub mod well_known;

@@ -25,9 +25,12 @@ use coxswain_dv_wire::peerinfo::PeerInfo;
 use coxswain_dv_wire::priority::{
     Duty, PriorityMsg, PriorityResult, PriorityScoredResult, PriorityTopicProposal, PriorityTopicResult,
 };
+use coxswain_dv_wire::priority_result::{Agreed, result_of};
 use coxswain_dv_wire::qbft::{QbftConsensusMsg, QbftMsg};
 use coxswain_dv_wire::relay::{RelaySource, read_answer};
+use coxswain_dv_wire::sniffed::{SniffedConsensusInstance, SniffedConsensusInstances, SniffedConsensusMsg};
 use coxswain_dv_wire::sync::{MsgSync, MsgSyncResponse};
+use coxswain_dv_wire::unsigned::{UnsignedDataSet, canonical_value};
 use coxswain_dv_wire::version::Version;
 use coxswain_dv_wire::well_known::{Any, TextValue, Timestamp};
 use mutate::mutate;
@@ -184,6 +187,15 @@ fn messages_of_a_running_cluster() {
             check::<PriorityMsg>(bytes);
             check::<PriorityResult>(bytes);
             check::<QbftConsensusMsg>(bytes);
+            if let Ok(result) = decode::<PriorityResult>(bytes, LIMIT) {
+                let agreed = Agreed::read(&result);
+                let texts = agreed.versions.len() + agreed.protocols.len() + agreed.proposals.len();
+                assert!(texts <= result.topics.iter().map(|topic| topic.priorities.len()).sum::<usize>() * 3);
+                if let Ok(computed) = result_of(&result.msgs, 1) {
+                    assert_eq!(computed.msgs, result.msgs);
+                    assert!(computed.topics.len() <= result.msgs.iter().map(|one| one.topics.len()).sum());
+                }
+            }
             if let Ok(message) = decode::<ParSigExMsg>(bytes, LIMIT) {
                 for entry in message.data_set.unwrap_or_default().set {
                     let data = entry.value.unwrap_or_default();
@@ -196,6 +208,41 @@ fn messages_of_a_running_cluster() {
                 && let Ok(times) = message.check()
             {
                 assert_eq!(Some(times.sent_at), message.sent_at);
+            }
+        });
+    });
+}
+
+/// What is canonical stays as it is, and means the same.
+#[test]
+fn values_of_consensus() {
+    let set = [("0xab".to_owned(), vec![1; 20]), ("0xac".to_owned(), Vec::new())].into();
+    let duty = Some(Duty { slot: 1, r#type: 13 });
+    let preferences = PriorityMsg { duty, peer_id: "16U".into(), ..PriorityMsg::default() };
+    let result = PriorityResult { msgs: vec![preferences], topics: Vec::new() };
+    let qbft = QbftMsg { duty, ..QbftMsg::default() };
+    let message = QbftConsensusMsg { msg: Some(qbft), ..QbftConsensusMsg::default() };
+    let seen =
+        SniffedConsensusMsg { timestamp: Some(Timestamp { seconds: 1, nanos: 2 }), msg: Some(message) };
+    let instance = SniffedConsensusInstance { nodes: 4, msgs: vec![seen; 2], ..Default::default() };
+    let dump = SniffedConsensusInstances { instances: vec![instance], git_hash: "abc".into() };
+    let values = [UnsignedDataSet::pack(&set), Any::pack(&result)];
+    let samples = [values[0].value.clone(), values[1].value.clone(), encode(&dump)];
+    bolero::check!().with_max_len(64).for_each(|script: &[u8]| {
+        damaged(&samples, script, |bytes| {
+            check::<UnsignedDataSet>(bytes);
+            check::<SniffedConsensusInstances>(bytes);
+            for value in &values {
+                let any = Any { value: bytes.to_vec(), ..value.clone() };
+                let Ok(canonical) = canonical_value(&any) else { continue };
+                let again = Any { value: canonical.clone(), ..any.clone() };
+                assert_eq!(canonical_value(&again), Ok(canonical));
+                if let (Ok(first), Ok(second)) =
+                    (any.unpack::<UnsignedDataSet>(LIMIT), again.unpack::<UnsignedDataSet>(LIMIT))
+                {
+                    let sets = [first, second].map(std::collections::BTreeMap::from);
+                    assert_eq!(sets[0], sets[1]);
+                }
             }
         });
     });

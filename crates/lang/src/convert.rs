@@ -42,6 +42,16 @@ pub fn convert(value: Value, ty: &Type) -> Result<Value, ConvertError> {
         (node, Type::Bool) => to_bool(&node)?.into(),
         (node, Type::Num) => to_num(&node)?.into(),
         (node, Type::Str) => Node::Str(to_text(&node)?).into(),
+        // No element says what they would be, and the collection does.
+        (Node::List(have, items) | Node::Set(have, items), Type::List(elem)) if items.is_empty() => {
+            Value::list(element(&have, elem), Vec::new())
+        }
+        (Node::List(have, items) | Node::Set(have, items), Type::Set(elem)) if items.is_empty() => {
+            Value::set(element(&have, elem), Vec::new())
+        }
+        (Node::Map(have, entries), Type::Map(elem)) if entries.is_empty() => {
+            Value::map(element(&have, elem), Object::new())
+        }
         (Node::List(_, items) | Node::Set(_, items) | Node::Tuple(items), Type::List(elem)) => {
             match convert_items(items, elem)? {
                 (Some(elem), items) => Value::list(elem, items),
@@ -304,11 +314,11 @@ pub fn converted(from: &Type, to: &Type) -> Option<Type> {
         (Type::Bool | Type::Str, Type::Bool) => Some(Type::Bool),
         (Type::Num | Type::Str, Type::Num) => Some(Type::Num),
         (Type::Bool | Type::Num | Type::Str, Type::Str) => Some(Type::Str),
-        (Type::List(f) | Type::Set(f), Type::List(t)) => converted(f, t).map(Type::list),
-        (Type::List(f) | Type::Set(f), Type::Set(t)) => converted(f, t).map(Type::set),
+        (Type::List(f) | Type::Set(f), Type::List(t)) => Some(Type::list(element(f, t))),
+        (Type::List(f) | Type::Set(f), Type::Set(t)) => Some(Type::set(element(f, t))),
         (Type::Tuple(items), Type::List(t)) => converted_all(items.iter(), t).map(Type::list),
         (Type::Tuple(items), Type::Set(t)) => converted_all(items.iter(), t).map(Type::set),
-        (Type::Map(f), Type::Map(t)) => converted(f, t).map(Type::map),
+        (Type::Map(f), Type::Map(t)) => Some(Type::map(element(f, t))),
         (Type::Object(fields), Type::Map(t)) => {
             converted_all(fields.values().map(|f| &f.ty), t).map(Type::map)
         }
@@ -346,6 +356,11 @@ pub fn converted(from: &Type, to: &Type) -> Option<Type> {
             _,
         ) => None,
     }
+}
+
+/// The type of the elements of a collection: there may be none, or nulls alone, where they would not convert.
+fn element(from: &Type, to: &Type) -> Type {
+    converted(from, to).unwrap_or_else(|| plain(to))
 }
 
 fn converted_all<'a>(from: impl Iterator<Item = &'a Type>, to: &Type) -> Option<Type> {

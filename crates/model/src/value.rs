@@ -161,8 +161,13 @@ impl Value {
     pub fn list(elem: Type, items: Vec<Value>) -> Value {
         Node::List(elem, Arc::new(items)).into()
     }
-    /// A set: sorts, and drops what is there twice. Marks of dropped elements are kept by the twin that stays.
+    /// A set: sorts, and drops what is there twice. Marks of dropped elements are kept by the twin that stays. Where
+    /// there are several, the set has the marks of all: each decides how many are left and where the others stand.
     pub fn set(elem: Type, mut items: Vec<Value>) -> Value {
+        let mut marks = Marks::NONE;
+        if items.len() > 1 {
+            items.iter().for_each(|item| marks.add(&item.deep_marks()));
+        }
         items.sort_by(Value::order);
         let mut kept: Vec<Value> = Vec::with_capacity(items.len());
         for item in items {
@@ -173,7 +178,7 @@ impl Value {
                 _ => kept.push(item),
             }
         }
-        Node::Set(elem, Arc::new(kept)).into()
+        Value { node: Node::Set(elem, Arc::new(kept)), marks }
     }
     /// A map; the caller made the elements alike.
     pub fn map(elem: Type, entries: Object) -> Value {

@@ -13,13 +13,17 @@ for f in /var/lib/apt/lists/*_Packages* /var/lib/apt/lists/*_InRelease; do
 done
 printf 'lists=%s\n' "$l"
 dpkg-query -W -f='${db:Status-Abbrev}|${binary:Package}\n' 2>/dev/null | sed -n -e 's/^.[UFHWt].|/broken=/p' -e 's/^..R|/broken=/p'
-o='-s -q -o Debug::NoLocking=true'
+# apt keeps what it made of dpkg's status, and takes it for valid while size and second of that file stay the same: two
+# changes within one second, such as an upgrade and a downgrade, would be overlooked, also later. What it made of the
+# lists, where the time goes, is still used.
+o='-s -q -o Debug::NoLocking=true -o Dir::Cache::pkgcache='
+u=$o
 case $1 in upgrade) o="$o --with-new-pkgs" ;; esac
 t=$(apt-get $o "$1" 2>&1) || { printf '%s\n' "$t"; exit 1; }
 printf '%s\n' "$t" | sed -nE 's/^(Inst|Remv|Purg) /line=&/p'
 printf '%s\n' "$t" | sed -nE '/(kept back|^Not upgrading):$/,/^[^ ].*[^:]$/{ s/^  +//; t split; d; :split; s/ +/\nkept=/g; s/^/kept=/; p; }'
 case $2 in yes)
-	t=$(apt-get -s -q -o Debug::NoLocking=true autoremove 2>&1) || { printf '%s\n' "$t"; exit 1; }
+	t=$(apt-get $u autoremove 2>&1) || { printf '%s\n' "$t"; exit 1; }
 	printf '%s\n' "$t" | sed -nE 's/^(Remv|Purg) ([^ ]+).*/unneeded=\2/p'
 	;;
 esac

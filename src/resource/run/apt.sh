@@ -21,7 +21,9 @@ apt_holder() {
 	done
 }
 # apt-get with the options of all: no terminal, changed configuration files are kept (dpkg(1), `--force-confdef`,
-# `--force-confold`). It waits for some of its locks, a while, and fails at others: so they are waited for here.
+# `--force-confold`), and nothing is asked of what apt made of dpkg's status earlier, which it takes for valid while size
+# and second of that file are the same. It waits for some of its locks, a while, and fails at others: so they are waited
+# for here.
 apt_get() {
 	locks='/var/lib/dpkg/lock-frontend /var/lib/dpkg/lock /var/cache/apt/archives/lock'
 	case " $* " in *' update '*) locks=/var/lib/apt/lists/lock ;; esac
@@ -36,7 +38,7 @@ apt_get() {
 			sleep 1
 			apt_waited=$((apt_waited + 1))
 		done
-		apt-get -y -q -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=10 \
+		apt-get -y -q -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=10 -o Dir::Cache::pkgcache= \
 			-o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold --no-install-recommends "$@" 3>&-
 		code=$?
 		# Again only where somebody may have been faster.

@@ -1,7 +1,9 @@
 //! What is said to relays: RESERVE and CONNECT on a hop stream, and the answer on a stop stream.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use futures::{AsyncRead, AsyncWrite};
 use libp2p::PeerId;
 use libp2p::swarm::Stream;
 use prost::Message as _;
@@ -35,6 +37,9 @@ pub enum CircuitError {
     /// The host is gone.
     #[error("the network of this node has ended")]
     Closed,
+    /// It is from somebody who is no peer.
+    #[error("{0} is no peer of this cluster")]
+    Stranger(PeerId),
     /// Nothing came back.
     #[error("the relay did not answer in time")]
     Slow,
@@ -48,13 +53,14 @@ impl CircuitError {
 }
 
 const OK: i32 = 100;
+const DENIED: i32 = 202;
 const NO_RESERVATION: i32 = 204;
 
 fn status_text(status: i32) -> String {
     match status {
         200 => "no reservation is given".into(),
         201 => "its limits are reached".into(),
-        202 => "permission denied".into(),
+        DENIED => "permission denied".into(),
         203 => "it cannot reach the peer".into(),
         NO_RESERVATION => "the peer has no reservation".into(),
         400 => "it did not understand the message".into(),
@@ -145,17 +151,106 @@ pub(crate) async fn connect(mut stream: Stream, peer: PeerId) -> Result<Stream, 
     }
 }
 
-/// Takes a connection that a relay brings: who it is from, and the stream that becomes it.
-pub(crate) async fn accept(mut stream: Stream) -> Result<(PeerId, Stream), CircuitError> {
-    let bytes = frame::read(&mut stream, MAX_BYTES).await?;
+/// Takes a connection that a relay brings from one of these: who it is from, and the stream that becomes it. One from a
+/// stranger is refused here, before there is a handshake.
+pub(crate) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    members: &BTreeSet<PeerId>,
+) -> Result<(PeerId, S), CircuitError> {
+    match read_stop(&mut stream).await {
+        Ok(peer) if members.contains(&peer) => {
+            let answer = StopMessage { kind: STOP_STATUS, status: Some(OK), ..StopMessage::default() };
+            frame::write(&mut stream, &answer.encode_to_vec()).await?;
+            Ok((peer, stream))
+        }
+        Ok(stranger) => {
+            let answer = StopMessage { kind: STOP_STATUS, status: Some(DENIED), ..StopMessage::default() };
+            frame::write(&mut stream, &answer.encode_to_vec()).await?;
+            frame::finish(stream).await;
+            Err(CircuitError::Stranger(stranger))
+        }
+        Err(error) => {
+            frame::finish(stream).await;
+            Err(error)
+        }
+    }
+}
+
+async fn read_stop(stream: &mut (impl AsyncRead + Unpin)) -> Result<PeerId, CircuitError> {
+    let bytes = frame::read(stream, MAX_BYTES).await?;
     let message =
         StopMessage::decode(bytes.as_slice()).map_err(|_| CircuitError::Answer("it is no stop message"))?;
     if message.kind != STOP_CONNECT {
         return Err(CircuitError::Answer("it is no connection"));
     }
     let peer = message.peer.ok_or(CircuitError::Answer("it names no peer"))?;
-    let peer = PeerId::from_bytes(&peer.id).map_err(|_| CircuitError::Answer("its peer is no peer id"))?;
-    let answer = StopMessage { kind: STOP_STATUS, status: Some(OK), ..StopMessage::default() };
-    frame::write(&mut stream, &answer.encode_to_vec()).await?;
-    Ok((peer, stream))
+    PeerId::from_bytes(&peer.id).map_err(|_| CircuitError::Answer("its peer is no peer id"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use futures::executor::block_on;
+    use futures::io::Cursor;
+
+    use super::*;
+
+    /// Gives what the relay says, and keeps what it is told.
+    struct Said(Cursor<Vec<u8>>, Vec<u8>);
+
+    impl AsyncRead for Said {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &mut [u8],
+        ) -> Poll<io::Result<usize>> {
+            Pin::new(&mut self.0).poll_read(cx, buf)
+        }
+    }
+
+    impl AsyncWrite for Said {
+        fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+            Pin::new(&mut self.1).poll_write(cx, buf)
+        }
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    fn brought(id: Vec<u8>) -> Said {
+        let stop = StopMessage { kind: STOP_CONNECT, peer: Some(Peer { id }), status: None };
+        Said(Cursor::new(coxswain_dv_wire::frame::frame_bytes(&stop.encode_to_vec()).to_vec()), Vec::new())
+    }
+
+    #[tokio::test]
+    async fn relays_bring_peers_and_no_strangers() {
+        let (peer, stranger) = (PeerId::random(), PeerId::random());
+        let members = BTreeSet::from([peer]);
+        let (who, stream) = accept(brought(peer.to_bytes()), &members).await.unwrap();
+        assert_eq!(who, peer);
+        let answer = StopMessage::decode(&stream.1[1..]).unwrap();
+        assert_eq!((answer.kind, answer.status), (STOP_STATUS, Some(OK)));
+        let mut refused = brought(stranger.to_bytes());
+        let error = accept(&mut refused, &members).await.map(|(who, _)| who).unwrap_err();
+        assert!(matches!(error, CircuitError::Stranger(who) if who == stranger), "{error}");
+        let answer = StopMessage::decode(&refused.1[1..]).unwrap();
+        assert_eq!((answer.kind, answer.status), (STOP_STATUS, Some(DENIED)));
+    }
+
+    /// Whoever it names has an id that is one.
+    #[test]
+    fn foreign_bytes_name_peers_or_nothing() {
+        bolero::check!().with_iterations(2000).for_each(|bytes: &[u8]| {
+            let mut stream = Cursor::new(coxswain_dv_wire::frame::frame_bytes(bytes).to_vec());
+            if let Ok(peer) = block_on(read_stop(&mut stream)) {
+                assert_eq!(PeerId::from_bytes(&peer.to_bytes()).ok(), Some(peer));
+            }
+        });
+    }
 }

@@ -1,6 +1,6 @@
 //! The task that owns the swarm.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,18 +16,19 @@ use libp2p::identity::Keypair;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, DialError, NetworkBehaviour, StreamProtocol, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, Transport as _, dns, identify, noise, ping, tcp, yamux};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::incoming::{self, Incoming};
+use super::incoming::{self, Allowance, Room, Sink};
 use super::relays::{self, Resolved};
-use super::{Command, Settings, StartError, Status};
+use super::{Command, Mode, Settings, StartError, Status};
 use crate::circuit::{self, message as relay};
 use crate::frame;
 use crate::peers::{Effect, Event, Peers, Via};
 use crate::protocol::Protocol;
+use crate::report::{Connections, Pings, Report};
 use crate::streams::{self, Inbound, Open, OpenError};
-use crate::{gate, goodbye};
+use crate::{gate, goodbye, names};
 
 /// Streams of one connection. go-libp2p has no limit; more than this many the library cannot hold.
 pub(crate) const MAX_STREAMS: usize = 4096;
@@ -35,8 +36,6 @@ pub(crate) const MAX_STREAMS: usize = 4096;
 const MAX_NEGOTIATING: usize = 1024;
 /// A connection on which nothing happens stays: peers are few, and meant to be there.
 const IDLE: Duration = Duration::from_secs(365 * 24 * 3600);
-/// go's servers end a stream of pings after 10 s of silence.
-const PING: Duration = Duration::from_secs(5);
 /// What everyone on this network says in identify.
 pub(crate) const IDENTIFY: &str = "ipfs/0.1.0";
 /// How long asking a relay may take.
@@ -69,6 +68,13 @@ struct Asked {
     result: Result<Duration, relay::CircuitError>,
 }
 
+/// What a peer has done.
+#[derive(Default)]
+struct Seen {
+    connections: u64,
+    pings: Pings,
+}
+
 /// See the module.
 pub(super) struct Driver {
     swarm: Swarm<Behaviour>,
@@ -79,9 +85,14 @@ pub(super) struct Driver {
     dials: HashMap<ConnectionId, PeerId>,
     /// Pings in a row that a connection has lost.
     lost: HashMap<ConnectionId, u32>,
-    permits: HashMap<PeerId, Arc<Semaphore>>,
+    /// Everyone whose connections are brought by relays.
+    members: Arc<BTreeSet<PeerId>>,
+    allowance: Allowance,
+    rooms: HashMap<PeerId, Arc<Room>>,
+    /// What is told of peers: connections since the start, and pings.
+    seen: BTreeMap<PeerId, Seen>,
     commands: mpsc::Receiver<Command>,
-    incoming: mpsc::Sender<Incoming>,
+    sink: Sink,
     status: watch::Sender<Status>,
     streams: unbounded::UnboundedReceiver<Inbound>,
     circuits: circuit::Ends,
@@ -105,7 +116,7 @@ fn transport(key: &Keypair) -> Result<(Boxed<(PeerId, StreamMuxerBox)>, circuit:
         .authenticate(noise::Config::new(key).map_err(StartError::Noise)?)
         .multiplex(muxer)
         .timeout(HANDSHAKE)
-        .map(|(id, muxer), _| (id, StreamMuxerBox::new(muxer)))
+        .map(|(id, muxer), _| (id, StreamMuxerBox::new(names::Muxer(muxer))))
         .boxed();
     Ok((transport, ends))
 }
@@ -117,34 +128,41 @@ pub(crate) fn keypair(key: &coxswain_dv_crypto::k1::IdentityKey) -> Result<Keypa
     Ok(libp2p::identity::secp256k1::Keypair::from(secret).into())
 }
 
+fn behaviour(
+    key: &Keypair,
+    settings: &Settings,
+    ping: Duration,
+) -> (Behaviour, unbounded::UnboundedReceiver<Inbound>) {
+    let mut ids = vec![StreamProtocol::new(relay::STOP)];
+    ids.extend(settings.protocols.iter().map(|protocol| names::inside(protocol.id)));
+    let (streams, inbound) = streams::Behaviour::new(ids);
+    let identify =
+        identify::Config::new(IDENTIFY.into(), key.public()).with_agent_version(settings.agent.clone());
+    let behaviour = Behaviour {
+        limits: connection_limits::Behaviour::new(
+            ConnectionLimits::default()
+                .with_max_pending_incoming(Some(MAX_PENDING))
+                .with_max_established_per_peer(Some(MAX_OF_A_PEER)),
+        ),
+        gate: gate::Behaviour::new(),
+        streams,
+        identify: identify::Behaviour::new(identify),
+        ping: ping::Behaviour::new(ping::Config::new().with_interval(ping).with_timeout(PING_LIMIT)),
+    };
+    (behaviour, inbound)
+}
+
 impl Driver {
     pub(super) fn new(
         settings: Settings,
+        mode: Mode,
         commands: mpsc::Receiver<Command>,
-        incoming: mpsc::Sender<Incoming>,
         status: watch::Sender<Status>,
     ) -> Result<Self, StartError> {
         let key = keypair(&settings.key)?;
         let me = key.public().to_peer_id();
         let (transport, circuits) = transport(&key)?;
-        let mut ids = vec![StreamProtocol::new(relay::STOP)];
-        for protocol in &settings.protocols {
-            ids.push(StreamProtocol::new(protocol.id));
-        }
-        let (streams, inbound) = streams::Behaviour::new(ids);
-        let identify =
-            identify::Config::new(IDENTIFY.into(), key.public()).with_agent_version(settings.agent);
-        let behaviour = Behaviour {
-            limits: connection_limits::Behaviour::new(
-                ConnectionLimits::default()
-                    .with_max_pending_incoming(Some(MAX_PENDING))
-                    .with_max_established_per_peer(Some(MAX_OF_A_PEER)),
-            ),
-            gate: gate::Behaviour::new(),
-            streams,
-            identify: identify::Behaviour::new(identify),
-            ping: ping::Behaviour::new(ping::Config::new().with_interval(PING).with_timeout(PING_LIMIT)),
-        };
+        let (behaviour, inbound) = behaviour(&key, &settings, mode.ping);
         let config = libp2p::swarm::Config::with_tokio_executor()
             .with_idle_connection_timeout(IDLE)
             .with_max_negotiating_inbound_streams(MAX_NEGOTIATING);
@@ -168,9 +186,12 @@ impl Driver {
             protocols: settings.protocols.iter().map(|one| (one.id, *one)).collect(),
             dials: HashMap::new(),
             lost: HashMap::new(),
-            permits: HashMap::new(),
+            members: Arc::new(settings.peers.iter().copied().collect()),
+            allowance: mode.allowance,
+            rooms: HashMap::new(),
+            seen: BTreeMap::new(),
             commands,
-            incoming,
+            sink: mode.sink,
             status,
             streams: inbound,
             circuits,
@@ -196,6 +217,7 @@ impl Driver {
                     Some(Command::Open { peer, protocols, reply }) => {
                         self.swarm.behaviour_mut().streams.open(peer, Open { protocols, reply });
                     }
+                    Some(Command::Report { reply }) => drop(reply.send(self.report())),
                     Some(Command::Stop { reply }) => {
                         self.end().await;
                         let _ = reply.send(());
@@ -234,6 +256,11 @@ impl Driver {
             match effect {
                 Effect::Dial(peer, addresses) => self.dial(peer, addresses),
                 Effect::Reserve(relay) => self.reserve(relay),
+                Effect::Leave(peer) => {
+                    tracing::debug!(%peer, "a relay is none of ours any more");
+                    // It may have gone by itself.
+                    let _ = self.swarm.disconnect_peer_id(peer);
+                }
             }
         }
     }
@@ -311,9 +338,16 @@ impl Driver {
     }
 
     fn inbound(&mut self, inbound: Inbound) {
-        let id = inbound.protocol.as_ref();
+        let id = names::outside(&inbound.protocol);
         if id == relay::STOP {
-            tokio::spawn(incoming::circuit(inbound, self.circuits.arrivals.clone()));
+            match self.peers.is_relay(&inbound.peer) {
+                true => {
+                    let members = Arc::clone(&self.members);
+                    tokio::spawn(incoming::circuit(inbound, members, self.circuits.arrivals.clone()))
+                }
+                // Only relays bring anybody.
+                false => tokio::spawn(frame::finish(inbound.stream)),
+            };
             return;
         }
         let Some(protocol) = self.protocols.get(id).copied() else { return };
@@ -322,9 +356,26 @@ impl Driver {
             tokio::spawn(frame::finish(inbound.stream));
             return;
         }
-        let permits =
-            self.permits.entry(inbound.peer).or_insert_with(|| Arc::new(Semaphore::new(incoming::AT_ONCE)));
-        tokio::spawn(incoming::serve(inbound, protocol, Arc::clone(permits), self.incoming.clone()));
+        let room = self.rooms.entry(inbound.peer).or_insert_with(|| Arc::new(Room::new(self.allowance)));
+        tokio::spawn(incoming::serve(inbound, protocol, Arc::clone(room), self.sink.clone()));
+    }
+
+    /// What is told of a peer of the cluster; relays may come and go, and are not remembered.
+    fn seen(&mut self, peer: PeerId) -> Option<&mut Seen> {
+        self.peers.is_peer(&peer).then(|| self.seen.entry(peer).or_default())
+    }
+
+    fn report(&self) -> Report {
+        let row = |id: &PeerId| {
+            let (direct, relayed) = self.peers.counts(id);
+            let seen = self.seen.get(id);
+            let mut pings = seen.map(|seen| seen.pings.clone()).unwrap_or_default();
+            if direct + relayed == 0 {
+                pings.is_answered = None;
+            }
+            (*id, Connections { direct, relayed, in_all: seen.map_or(0, |seen| seen.connections), pings })
+        };
+        Report { peers: self.peers.ids().map(row).collect(), relays: self.peers.relays(self.now()) }
     }
 
     fn swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
@@ -332,6 +383,9 @@ impl Driver {
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
                 self.dials.remove(&connection_id);
                 tracing::debug!(peer = %peer_id, is_relayed = endpoint.is_relayed(), "connected");
+                if let Some(seen) = self.seen(peer_id) {
+                    seen.connections += 1;
+                }
                 self.happened(Event::Connected { peer: peer_id, via: Via::of(&endpoint) });
                 self.connections(peer_id);
             }
@@ -369,12 +423,21 @@ impl Driver {
     }
 
     fn pinged(&mut self, ping::Event { peer, connection, result }: &ping::Event) {
-        let Err(error) = result else {
-            self.lost.remove(connection);
-            return;
+        let error = match result {
+            Ok(round_trip) => {
+                self.lost.remove(connection);
+                if let Some(Seen { pings, .. }) = self.seen(*peer) {
+                    pings.is_answered = Some(true);
+                    pings.latency.add(*round_trip);
+                }
+                return;
+            }
+            Err(ping::Failure::Unsupported) => return,
+            Err(error) => error,
         };
-        if matches!(error, ping::Failure::Unsupported) {
-            return;
+        if let Some(Seen { pings, .. }) = self.seen(*peer) {
+            pings.is_answered = Some(false);
+            pings.failed += 1;
         }
         let lost = self.lost.entry(*connection).or_default();
         *lost += 1;

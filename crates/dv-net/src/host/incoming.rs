@@ -1,6 +1,8 @@
 //! Streams that peers open: each read by a task of its own, to its end.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::channel::oneshot;
 use libp2p::{PeerId, Stream};
@@ -14,6 +16,9 @@ use crate::streams::Inbound;
 
 /// Messages of one peer that are read at the same time: what it can make us keep in memory.
 pub(super) const AT_ONCE: usize = 256;
+
+/// How long a relay may take to say whom it brings.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
 
 /// What a peer sends.
 #[derive(Debug)]
@@ -51,34 +56,89 @@ impl Reply {
     }
 }
 
+/// Where what peers send goes.
+#[derive(Clone)]
+pub(crate) enum Sink {
+    /// Streams wait behind a full channel: nothing of a ceremony may be lost.
+    Waits(mpsc::Sender<Incoming>),
+    /// Everything is taken at once, and what is too much is let go of there.
+    Takes(Arc<dyn Fn(Incoming) + Send + Sync>),
+}
+
+impl Sink {
+    /// Says whether anybody is there.
+    async fn put(&self, incoming: Incoming) -> bool {
+        match self {
+            Sink::Waits(channel) => channel.send(incoming).await.is_ok(),
+            Sink::Takes(take) => {
+                take(incoming);
+                true
+            }
+        }
+    }
+}
+
+/// What one peer may make this node hold while its messages are read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Allowance {
+    /// Streams that are read or wait to be; more are ended unread.
+    pub(crate) streams: usize,
+    /// Bytes of messages that are not whole yet.
+    pub(crate) bytes: usize,
+}
+
+impl Allowance {
+    /// A ceremony loses no stream, and bounds each message by its size.
+    pub(crate) const CEREMONY: Allowance =
+        Allowance { streams: Semaphore::MAX_PERMITS, bytes: Semaphore::MAX_PERMITS };
+}
+
+/// What is left of an [`Allowance`].
+pub(super) struct Room {
+    streams: Semaphore,
+    at_once: Semaphore,
+    bytes: Semaphore,
+}
+
+impl Room {
+    pub(super) fn new(allowance: Allowance) -> Self {
+        Self {
+            streams: Semaphore::new(allowance.streams),
+            at_once: Semaphore::new(AT_ONCE),
+            bytes: Semaphore::new(allowance.bytes),
+        }
+    }
+}
+
 /// A stream of one of our protocols, from its beginning to its end.
-pub(super) async fn serve(
-    inbound: Inbound,
-    protocol: Protocol,
-    permits: Arc<Semaphore>,
-    incoming: mpsc::Sender<Incoming>,
-) {
+pub(super) async fn serve(inbound: Inbound, protocol: Protocol, room: Arc<Room>, sink: Sink) {
     let Inbound { peer, mut stream, .. } = inbound;
     if protocol.kind == Kind::Long {
-        drop(incoming.send(Incoming::Stream { peer, protocol: protocol.id, stream }).await);
+        sink.put(Incoming::Stream { peer, protocol: protocol.id, stream }).await;
         return;
     }
-    let Ok(_permit) = permits.acquire().await else { return };
-    let bytes =
-        match tokio::time::timeout(protocol.receive, frame::read(&mut stream, protocol.max_bytes)).await {
-            Ok(Ok(bytes)) => bytes,
-            Ok(Err(error)) => {
-                tracing::debug!(%peer, protocol = protocol.id, %error, "a message was not read");
-                return frame::finish(stream).await;
-            }
-            Err(_) => {
-                tracing::debug!(%peer, protocol = protocol.id, "a message did not come in time");
-                return frame::finish(stream).await;
-            }
-        };
+    let Ok(_place) = room.streams.try_acquire() else {
+        tracing::debug!(%peer, protocol = protocol.id, "a message is passed over: the peer opens too many streams");
+        return frame::finish(stream).await;
+    };
+    let Ok(permit) = room.at_once.acquire().await else { return };
+    let reading = frame::read_within(&mut stream, protocol.max_bytes, &room.bytes);
+    let (bytes, taken) = match tokio::time::timeout(protocol.receive, reading).await {
+        Ok(Ok(read)) => read,
+        Ok(Err(error)) => {
+            tracing::debug!(%peer, protocol = protocol.id, %error, "a message was not read");
+            return frame::finish(stream).await;
+        }
+        Err(_) => {
+            tracing::debug!(%peer, protocol = protocol.id, "a message did not come in time");
+            return frame::finish(stream).await;
+        }
+    };
     let (reply, answer) = oneshot::channel();
     let message = Incoming::Message { peer, protocol: protocol.id, bytes, reply: Reply(reply) };
-    if incoming.send(message).await.is_ok()
+    let is_taken = sink.put(message).await;
+    drop((permit, taken));
+    if is_taken
         && protocol.kind == Kind::Answered
         && let Ok(Ok(answer)) = tokio::time::timeout(protocol.receive, answer).await
         && let Err(error) = frame::write(&mut stream, &answer).await
@@ -88,13 +148,17 @@ pub(super) async fn serve(
     frame::finish(stream).await;
 }
 
-/// A connection that a relay brings.
+/// A connection that a relay brings from one of these peers.
 pub(super) async fn circuit(
     inbound: Inbound,
+    members: Arc<BTreeSet<PeerId>>,
     arrivals: futures::channel::mpsc::UnboundedSender<circuit::Arrived>,
 ) {
     let Inbound { peer: relay_id, address, stream, .. } = inbound;
-    match relay::accept(stream).await {
+    let accepting = relay::accept(stream, &members);
+    let accepted =
+        tokio::time::timeout(STOP_LIMIT, accepting).await.unwrap_or(Err(relay::CircuitError::Slow));
+    match accepted {
         Ok((peer, stream)) => {
             let relay = address.with_p2p(relay_id).unwrap_or_else(|other| other);
             drop(arrivals.unbounded_send(circuit::Arrived { peer, relay, stream }));

@@ -179,7 +179,7 @@ impl Env<'_> {
         })
     }
 
-    /// `c ? a : b`. Both branches give the type, the taken one the value and its marks.
+    /// `c ? a : b`. Both branches give the type, the taken one the value and its marks; see [`changed_by`].
     pub(super) fn conditional(
         &self,
         whole: &Expr,
@@ -234,13 +234,17 @@ impl Env<'_> {
             .at(branches[1].span, types[1].to_string());
             return Err(self.stop(&[whole], d));
         };
-        let [then_type, else_type] = match [&then, &otherwise].into_iter().any(is_open) {
+        let open = [&then, &otherwise].into_iter().any(is_open);
+        if open && taken.is_some_and(|i| becomes_set(&types[i], &targets[i])) {
+            return Ok(Value::unknown(Type::Any).marked(&then.deep_marks().with(&otherwise.deep_marks())));
+        }
+        let [then_type, else_type] = match open {
             true => [Type::Any, Type::Any],
             false => targets,
         };
-        let (value, ty) = match taken {
-            Some(0) => (then, then_type),
-            Some(_) => (otherwise, else_type),
+        let (value, ty, other) = match taken {
+            Some(0) => (then, then_type, otherwise),
+            Some(_) => (otherwise, else_type, then),
             None => {
                 let not_null = never_null(&then) && never_null(&otherwise);
                 let ty = if then_type == else_type { then_type } else { Type::Any };
@@ -249,14 +253,42 @@ impl Env<'_> {
             }
         };
         let branch = if taken == Some(0) { branches[0] } else { branches[1] };
-        convert(value, &ty).map_err(|e| {
-            let d =
-                Diagnostic::error("inconsistent-types", "The branch does not convert to the type of both")
-                    .detail(format!("{}.", sentence(&e.to_string())))
-                    .at(branch.span, "");
-            self.stop(&[whole], d)
-        })
+        match convert(value.clone(), &ty) {
+            Ok(converted) => Ok(changed_by(&value, converted, &other.deep_marks())),
+            Err(e) => {
+                let d = Diagnostic::error(
+                    "inconsistent-types",
+                    "The branch does not convert to the type of both",
+                )
+                .detail(format!("{}.", sentence(&e.to_string())))
+                .at(branch.span, "");
+                Err(self.stop(&[whole], d))
+            }
+        }
     }
+}
+
+/// The converted branch, with the marks of the other one on what is not what it was: that one's type made it so, and
+/// what is made of it (`jsonencode`, `==`) may tell which type that was.
+fn changed_by(before: &Value, converted: Value, marks: &Marks) -> Value {
+    if marks.is_empty() || before.node == converted.node {
+        return converted;
+    }
+    let of = |before: &[Value], items: &[Value]| -> Vec<Value> {
+        before.iter().zip(items).map(|(b, item)| changed_by(b, item.clone(), marks)).collect()
+    };
+    let node = match (&before.node, &converted.node) {
+        (Node::Tuple(b), Node::Tuple(items)) => Node::Tuple(Arc::new(of(b, items))),
+        (Node::Object(b), Node::Object(fields)) => {
+            let changed = |(key, value): (&Arc<str>, &Value)| match b.get(key) {
+                Some(b) => (key.clone(), changed_by(b, value.clone(), marks)),
+                None => (key.clone(), value.clone().marked(marks)),
+            };
+            Node::Object(Arc::new(fields.iter().map(changed).collect()))
+        }
+        _ => return converted.marked(marks),
+    };
+    Value { node, marks: converted.marks }
 }
 
 fn never_null(value: &Value) -> bool {
@@ -265,6 +297,26 @@ fn never_null(value: &Value) -> bool {
         Node::Unknown { not_null, .. } => *not_null,
         _ => true,
     }
+}
+
+/// Whether a row of several elements in it will be a set, in which some may fall together and others stand elsewhere.
+fn becomes_set(from: &Type, to: &Type) -> bool {
+    let mut pairs: Vec<(&Type, &Type)> = Vec::new();
+    match (from, to) {
+        (Type::Tuple(items), Type::Set(_)) => return items.len() > 1,
+        (Type::List(_), Type::Set(_)) => return true,
+        (Type::List(f), Type::List(t)) | (Type::Set(f), Type::Set(t)) | (Type::Map(f), Type::Map(t)) => {
+            pairs.push((f, t));
+        }
+        (Type::Tuple(items), Type::List(t)) => pairs.extend(items.iter().map(|f| (f, t.as_ref()))),
+        (Type::Tuple(from), Type::Tuple(to)) => pairs.extend(from.iter().zip(to.iter())),
+        (Type::Object(fields), Type::Map(t)) => pairs.extend(fields.values().map(|f| (&f.ty, t.as_ref()))),
+        (Type::Object(from), Type::Object(to)) => {
+            pairs.extend(from.iter().filter_map(|(key, f)| Some((&f.ty, &to.get(key)?.ty))));
+        }
+        _ => {}
+    }
+    pairs.into_iter().any(|(from, to)| becomes_set(from, to))
 }
 
 /// What each branch converts to. As [`unify`], but an empty tuple or object in one branch, at any depth, leaves

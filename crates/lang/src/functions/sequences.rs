@@ -200,8 +200,11 @@ fn concat(args: &[Value]) -> Result<Value, FnError> {
         return Err(FnError::new(format!("the result would have more than {MAX_ITEMS} elements")));
     }
     let elem = if is_list { unify(&elems) } else { None };
+    // The other lists give the type too, once it is known what they are of.
+    let is_sure = elems.iter().all(Type::is_concrete);
     let result = match (is_unknown, elem) {
-        (true, elem) => Value::unknown(elem.map_or(Type::Any, Type::list)),
+        (true, Some(elem)) => Value::unknown(Type::list(if is_sure { elem } else { Type::Any })),
+        (true, None) => Value::unknown(Type::Any),
         (false, Some(elem)) => {
             let list = Value::list(Type::Any, all);
             convert(list, &Type::list(elem)).map_err(|e| FnError::new(e.to_string()))?

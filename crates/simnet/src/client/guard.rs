@@ -138,9 +138,11 @@ impl Guard {
                 match marks.vote {
                     Some(last) if last == vote => return Ok(()),
                     Some(last) if last.target == target => return Err(Refusal::DoubleVote { target }),
-                    Some(last) if last.target > target || last.source > source => {
-                        let (source_epoch, target) = (last.source, last.target);
-                        return Err(Refusal::OldAttestation { source_epoch, target });
+                    Some(last) if last.source > source => {
+                        return Err(Refusal::OldSource { lowest: last.source });
+                    }
+                    Some(last) if last.target > target => {
+                        return Err(Refusal::OldTarget { lowest: last.target });
                     }
                     Some(_) | None => {}
                 }

@@ -119,7 +119,9 @@ fn typed_leaves(sort: Sort, x: &Type) -> Vec<&'static str> {
         (Sort::Str, Type::Tuple(_)) => &["x[1]", "join(\"\", x)"],
         (Sort::Str, Type::Set(_)) => &["join(\"\", x)", "one(x)"],
         (Sort::Bool, _) => &["x == null", "x == x", "can(x.a)"],
-        (Sort::Row, _) => &["[for i, q in x : i]", "[for q in x : 1]"],
+        (Sort::Row, Type::Tuple(_)) => &["[for i, q in x : i]", "[for q in x : 1]"],
+        // Keys of a map are text.
+        (Sort::Row, _) => &["[for i, q in x : length(\"k${i}\")]", "[for q in x : 1]"],
         (Sort::Table, _) => &["{ for q in x : \"${q}\" => 1 }", "{ for k, q in x : k => 2 }"],
         (Sort::Str, _) => &["\"<${x}>\"", "jsonencode(x)"],
         (Sort::Num, _) => &["try(tonumber(x), 7)"],

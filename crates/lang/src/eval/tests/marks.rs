@@ -60,6 +60,30 @@ fn a_condition_marks_what_it_decides() {
 }
 
 #[test]
+fn all_elements_decide_how_many_a_set_has() {
+    check("length(toset([1, var.pin]))", "2!");
+    check("[for x in toset([1, var.pin]) : 0]", "[0, 0]!");
+    check("tolist(toset([0, var.pin]))", "list(number)[0, 4711!]!");
+    check("flatten([toset([0, var.pin]), [1]])", "[0, 4711!, 1]!");
+    check(
+        "toset([host.a.address, host.b.address])[*]",
+        "list(string)[\"10.0.0.1\"@1,2, \"10.0.0.2\"@1,2]@1,2",
+    );
+    check("toset([host.a.address])", "set(string)[\"10.0.0.1\"@1]");
+}
+
+#[test]
+fn a_branch_marks_what_its_type_changes() {
+    check("true ? 1 : var.secret", "\"1\"!");
+    check("jsonencode(true ? 1 : host.a.address)", "\"\\\"1\\\"\"@1");
+    check("true ? [1, \"x\"] : [host.a.address, \"y\"]", "[\"1\"@1, \"x\"]");
+    check("true ? { a = 1, b = \"x\" } : { a = var.secret, b = \"y\" }", "{a = \"1\"!, b = \"x\"}");
+    check("false ? toset([var.secret]) : []", "set(string)[]!");
+    check("true ? \"x\" : var.secret", "\"x\"");
+    check("true ? 1 : host.a.nothing", "1");
+}
+
+#[test]
 fn unknown_results_keep_the_marks_of_all_that_decides() {
     check("[for x in [var.pin] : x if unknown.bool]", "?any/null!");
     check("{ (unknown.string) = var.pin }", "?any/null!");

@@ -172,3 +172,34 @@ fn a_branch_of_unknown_type_takes_no_type_from_the_other() {
     check("false ? [1] : [unknown.any]", "[?any/null]");
     check("unknown.bool ? 1 : unknown.any", "?any/null");
 }
+
+#[test]
+fn a_collection_that_may_be_empty_may_convert() {
+    check("transpose(unknown.map)", "?map(list(string))/null");
+    check("alltrue(unknown.list)", "?bool/null");
+    check_codes("alltrue(unknown.map)", &["invalid-argument unknown.map"]);
+}
+
+#[test]
+fn a_row_beside_what_will_be_a_set_is_not_known_yet() {
+    check("true ? [0, 0] : toset(unknown.any)", "?any/null");
+    check("true ? { a = [0, 0] } : { a = toset(unknown.any) }", "?any/null");
+    check("true ? [] : toset(unknown.any)", "[]");
+    check("true ? [0] : toset(unknown.any)", "[0]");
+    check("true ? [0, 0] : [unknown.any]", "[0, 0]");
+}
+
+#[test]
+fn an_empty_collection_keeps_the_type_of_its_elements() {
+    check("sort([])", "list(string)[]");
+    check("toset(sort([]))", "set(string)[]");
+    check("tolist(toset(sort([])))", "list(string)[]");
+    check("setsubtract([1, 2], sort([]))", "set(string)[\"1\", \"2\"]");
+    check("toset([])", "set(any)[]");
+}
+
+#[test]
+fn lists_of_anything_leave_the_type_of_their_sum_open() {
+    check("concat(range(1), tolist(unknown.any))", "?list(any)/null");
+    check("concat(range(1), unknown.list)", "?list(number)/null");
+}

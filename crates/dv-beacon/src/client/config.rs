@@ -1,0 +1,189 @@
+//! What a chain is: genesis and configuration, as the beacon nodes have it; and waiting until it is there.
+
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use coxswain_dv_eth::beacon::{Answer, Call, CallError, Syncing};
+use coxswain_dv_eth::domain::Chain;
+use coxswain_dv_eth::spec::{Genesis, Spec};
+use coxswain_dv_eth::time::Time;
+use serde::Deserialize;
+
+use super::node::{Node, NodeError};
+use super::race::{Keep, Plan};
+use super::request::{Aim, Ask, SMALL};
+use super::{Backends, answer};
+
+/// How long what does not change is taken as it is: a beacon node may be replaced by one of another release, which
+/// knows the epoch of one more fork.
+const LIFE: Duration = Duration::from_secs(5 * 60);
+/// First pause while the nodes are not ready.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// Longest pause: one slot.
+const LONGEST_PAUSE: Duration = Duration::from_secs(12);
+/// Longest piece of the time before genesis that is slept at once: clocks are set.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+
+/// A chain as its beacon nodes are configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Clock, forks and first validators.
+    pub chain: Chain,
+    /// `/eth/v1/beacon/genesis`; a cluster's lock names the network by its version.
+    pub genesis: Genesis,
+    /// `/eth/v1/config/spec`
+    pub spec: Spec,
+}
+
+/// What is waited for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Waiting {
+    /// A beacon node that answers, or one that knows its genesis.
+    Answer(CallError),
+    /// The genesis, which is so far away.
+    Genesis(Duration),
+    /// A beacon node that has read the chain.
+    Synced(Syncing),
+}
+
+impl Backends {
+    /// The chain, from one node whole; what was read in the last five minutes is taken from memory.
+    ///
+    /// # Errors
+    /// No node gave it. Before genesis is known a node answers 404, which passes.
+    pub async fn config(&self) -> Result<Arc<Config>, CallError> {
+        if let Some((read, config)) = &*self.config_mut()
+            && read.elapsed() < LIFE
+        {
+            return Ok(Arc::clone(config));
+        }
+        let config =
+            self.carry_out("config", &self.plain(), |node| async move { fetch(&node).await }).await?;
+        let config = Arc::new(config);
+        *self.config_mut() = Some((Instant::now(), Arc::clone(&config)));
+        Ok(config)
+    }
+
+    /// The chain, where it was read before.
+    pub(super) fn known_config(&self) -> Option<Arc<Config>> {
+        self.config_mut().as_ref().map(|(_, config)| Arc::clone(config))
+    }
+
+    fn config_mut(&self) -> std::sync::MutexGuard<'_, Option<(Instant, Arc<Config>)>> {
+        self.inner.config.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A question to the primaries, then to the fallbacks.
+    pub(super) fn plain<T>(&self) -> Plan<T> {
+        Plan {
+            timeout: self.inner.query_timeout,
+            patience: Duration::ZERO,
+            keep: |_| Keep::Take,
+            is_detached: false,
+            is_for_all: false,
+        }
+    }
+
+    /// Waits until a beacon node knows the chain and the chain has begun, however long that is. `tell` hears what is
+    /// waited for, before each pause.
+    pub async fn wait_for_genesis(&self, mut tell: impl FnMut(Waiting)) -> Arc<Config> {
+        let mut pause = FIRST_PAUSE;
+        let config = loop {
+            match self.config().await {
+                Ok(config) => break config,
+                Err(error) => tell(Waiting::Answer(error)),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        };
+        loop {
+            let left = config.chain.clock.genesis.since(now());
+            if left.is_zero() {
+                return config;
+            }
+            tell(Waiting::Genesis(left));
+            tokio::time::sleep(left.min(LONGEST_SLEEP)).await;
+        }
+    }
+
+    /// Waits until a beacon node has read the chain, however long that is.
+    pub async fn wait_until_synced(&self, mut tell: impl FnMut(Waiting)) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.call(Call::Syncing).await {
+                Ok(Answer::Syncing(syncing)) if syncing.is_syncing => tell(Waiting::Synced(syncing)),
+                Ok(_) => return,
+                Err(error) => tell(Waiting::Answer(error)),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// What each node says of itself (`/eth/v1/node/version`), in the order of [`Backends::addresses`].
+    pub async fn versions(&self) -> Vec<Result<String, CallError>> {
+        #[derive(Deserialize)]
+        struct Document {
+            version: String,
+        }
+        let read = |node: Arc<Node>| async move {
+            let document: Document = self.read_from(&node, "/eth/v1/node/version").await?;
+            Ok(document.version)
+        };
+        self.each("node_version", read).await
+    }
+
+    /// How many peers each node has (`/eth/v1/node/peer_count`), in the order of [`Backends::addresses`].
+    pub async fn peer_counts(&self) -> Vec<Result<u64, CallError>> {
+        #[derive(Deserialize)]
+        struct Document {
+            connected: String,
+        }
+        let read = |node: Arc<Node>| async move {
+            let document: Document = self.read_from(&node, "/eth/v1/node/peer_count").await?;
+            document.connected.parse().map_err(|_| node.malformed("the number of peers is no number"))
+        };
+        self.each("node_peer_count", read).await
+    }
+
+    async fn each<T, F>(
+        &self,
+        endpoint: &'static str,
+        read: impl Fn(Arc<Node>) -> F,
+    ) -> Vec<Result<T, CallError>>
+    where
+        F: Future<Output = Result<T, NodeError>>,
+    {
+        let told = |error: NodeError| CallError { endpoint, failure: error.failure, message: error.text };
+        let all = self.nodes().map(|node| read(Arc::clone(node)));
+        futures::future::join_all(all).await.into_iter().map(|read| read.map_err(told)).collect()
+    }
+
+    async fn read_from<T: for<'de> Deserialize<'de>>(&self, node: &Node, path: &str) -> Result<T, NodeError> {
+        let limit = self.inner.query_timeout;
+        let read = tokio::time::timeout(limit, get(node, path)).await;
+        read.unwrap_or_else(|_| Err(node.too_slow(limit)))
+    }
+}
+
+async fn fetch(node: &Node) -> Result<Config, NodeError> {
+    let genesis: Genesis = get(node, "/eth/v1/beacon/genesis").await?;
+    let spec: Spec = get(node, "/eth/v1/config/spec").await?;
+    let chain = spec.chain(&genesis).map_err(|error| node.malformed(&error.to_string()))?;
+    Ok(Config { chain, genesis, spec })
+}
+
+async fn get<T: for<'de> Deserialize<'de>>(node: &Node, path: &str) -> Result<T, NodeError> {
+    let reply = node.exchange(&Ask::get(path, SMALL)).await?;
+    if !reply.is_success() {
+        return Err(node.refusal(&reply, Aim::Question));
+    }
+    let read = answer::data(&reply).map_err(|why| node.malformed(&why))?;
+    node.succeeded();
+    Ok(read)
+}
+
+/// The time of this machine.
+pub(super) fn now() -> Time {
+    Time(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+}

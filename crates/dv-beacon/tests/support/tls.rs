@@ -1,0 +1,31 @@
+//! A certificate for `localhost` that signs itself, its key, and another key. They guard nothing.
+
+/// The certificate, until 2126.
+pub(crate) const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----
+MIIBmTCCAT6gAwIBAgIUNYOV2J1ASIancxaCoq5a2dpZ4v4wCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyNzEzMDExMloYDzIxMjYxMTAz
+MTMwMTEyWjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAAR+NaiIkkV5XLx1MCBrMm3KvJ4LrP8Pn6xCMZcSnaBgnMlVPBpxrOjp
+sWJ6UIzRMT3ySYYh2pEfpD/JsABYrVBMo2wwajAdBgNVHQ4EFgQUFr3wY+2hjD7N
+v/UcLZmoO9yGexIwHwYDVR0jBBgwFoAUFr3wY+2hjD7Nv/UcLZmoO9yGexIwGgYD
+VR0RBBMwEYIJbG9jYWxob3N0hwR/AAABMAwGA1UdEwEB/wQCMAAwCgYIKoZIzj0E
+AwIDSQAwRgIhAN83xzVJXJteClgfefPALfum2p/4BxaB5QTHo5W+w1opAiEAir5y
+wQ8cqmcpcSGE6F3LmadpbWBMWA2Xj9VPE3OR35c=
+-----END CERTIFICATE-----
+";
+
+/// Its key.
+pub(crate) const KEY: &str = "-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgOrp2QyVAtNJvwxPo
+Vn1e2vWoHlQSTSR4OOWDXCB8/0ShRANCAAR+NaiIkkV5XLx1MCBrMm3KvJ4LrP8P
+n6xCMZcSnaBgnMlVPBpxrOjpsWJ6UIzRMT3ySYYh2pEfpD/JsABYrVBM
+-----END PRIVATE KEY-----
+";
+
+/// The key of no certificate.
+pub(crate) const OTHER_KEY: &str = "-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgqd3wd4oMwFGtyeda
+dHLu3zvQL02g+2HTgo5DEDHwlXahRANCAARvdBMEKY8lun9+JYNSpYYFbbIh9hc8
+keaOwhjnRbs7PRMie9eH2n5t/o2uzcLCHWGq6H2rxyohjNRg8tblAZpn
+-----END PRIVATE KEY-----
+";

@@ -1,0 +1,271 @@
+//! What happens to a node, and what it has to be done.
+
+use std::sync::Arc;
+
+use coxswain_dv_eth::beacon::{self, CallError};
+use coxswain_dv_eth::bytes::Bytes48;
+use coxswain_dv_eth::client::{self, Problem};
+use coxswain_dv_eth::duty::Duty;
+use coxswain_dv_eth::protect::{Request, Signer, Verdict};
+use coxswain_dv_qbft::debugger::Record;
+use coxswain_dv_wire::priority_result::Agreed;
+
+use crate::combine::{Job, Output};
+
+/// Which effect an event answers, or which request an effect. Numbers of effects are the node's own; those of requests
+/// are whoever asks'.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// What happens.
+#[derive(Debug)]
+pub enum Event {
+    /// Time went by.
+    Wake,
+    /// Beacon nodes answered [`Effect::Call`].
+    Answered {
+        /// Which call.
+        ticket: Ticket,
+        /// What they say.
+        result: Result<beacon::Answer, CallError>,
+    },
+    /// A validator client asks.
+    Asked {
+        /// Of the request.
+        ticket: Ticket,
+        /// What it asks.
+        request: client::Request,
+    },
+    /// It does not wait any more.
+    GaveUp {
+        /// Of the request.
+        ticket: Ticket,
+    },
+    /// A peer sent a message.
+    Received {
+        /// The node, from 0.
+        from: usize,
+        /// Over which protocol.
+        channel: Channel,
+        /// As it came.
+        bytes: Vec<u8>,
+    },
+    /// A peer asks for this node's preferences, and tells its own.
+    Requested {
+        /// Of the request.
+        ticket: Ticket,
+        /// The node, from 0.
+        from: usize,
+        /// As it came.
+        bytes: Vec<u8>,
+    },
+    /// A peer answered [`Effect::Request`]; one that does not answer is no event.
+    Responded {
+        /// The node, from 0.
+        from: usize,
+        /// As it came.
+        bytes: Vec<u8>,
+    },
+    /// The store answered [`Effect::Judge`]; an error says that nothing was kept.
+    Judged {
+        /// Which question.
+        ticket: Ticket,
+        /// One for each request.
+        verdicts: Result<Vec<Verdict>, String>,
+    },
+    /// [`Effect::Compute`] is done.
+    Computed {
+        /// Which job.
+        ticket: Ticket,
+        /// What came out.
+        output: Output,
+    },
+    /// A beacon node tells of its chain.
+    Chain(beacon::ChainEvent),
+}
+
+/// The protocols between nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Channel {
+    /// Consensus.
+    Qbft,
+    /// Partial signatures.
+    Parsigex,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub enum Effect {
+    /// Ask the beacon nodes.
+    Call {
+        /// To be given back with the answer.
+        ticket: Ticket,
+        /// What.
+        call: beacon::Call,
+    },
+    /// Answer a validator client.
+    Reply {
+        /// Of its request.
+        ticket: Ticket,
+        /// What.
+        answer: Box<Result<client::Answer, Problem>>,
+    },
+    /// Send a message to a peer.
+    Send {
+        /// The node, from 0.
+        to: usize,
+        /// Over which protocol.
+        channel: Channel,
+        /// For which duty.
+        duty: Duty,
+        /// As it goes out.
+        bytes: Arc<Vec<u8>>,
+    },
+    /// Ask a peer for its preferences, and tell ours.
+    Request {
+        /// The node, from 0.
+        to: usize,
+        /// For which duty.
+        duty: Duty,
+        /// As it goes out.
+        bytes: Arc<Vec<u8>>,
+    },
+    /// Answer a peer's question, or close without an answer.
+    Respond {
+        /// Of the request.
+        ticket: Ticket,
+        /// As it goes out.
+        bytes: Option<Arc<Vec<u8>>>,
+    },
+    /// Ask the store of what was signed, which keeps what it allows.
+    Judge {
+        /// To be given back with the verdicts.
+        ticket: Ticket,
+        /// Whose signature it will be.
+        signer: Signer,
+        /// What.
+        requests: Vec<Request>,
+        /// The slot of the clock.
+        slot: u64,
+        /// The epoch of the clock.
+        epoch: u64,
+    },
+    /// Compute something that takes long.
+    Compute {
+        /// To be given back with what came out.
+        ticket: Ticket,
+        /// What.
+        job: Job,
+    },
+    /// Keep what an instance of consensus has seen, for those who look for faults.
+    Record(Box<Record>),
+    /// Something that operators want to know.
+    Note(Note),
+}
+
+/// A step of a duty, for those who watch. Order and names are those of the workflow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Step {
+    /// Values were gathered from the beacon nodes.
+    Fetcher,
+    /// The cluster agreed.
+    Consensus,
+    /// What it agreed on is kept.
+    DutyDb,
+    /// The validator client signed.
+    ValidatorApi,
+    /// Its partial signature is kept.
+    ParSigDbLocal,
+    /// And sent to the peers.
+    ParSigEx,
+    /// A peer's partial signature is kept.
+    ParSigDbExternal,
+    /// Enough of them were put together.
+    SigAgg,
+    /// The group's signature is kept.
+    AggSigDb,
+    /// It was submitted.
+    Bcast,
+    /// It is on the chain.
+    ChainInclusion,
+}
+
+/// What operators want to know.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Note {
+    /// A duty took a step, or failed to.
+    Duty {
+        /// Which duty.
+        duty: Duty,
+        /// Which step.
+        step: Step,
+        /// For which validator; none where it is for all of them.
+        key: Option<Bytes48>,
+        /// Whose share it was, from 1, where it is one node's.
+        share: Option<u32>,
+        /// Why it failed.
+        error: Option<String>,
+    },
+    /// A slot began.
+    Slot {
+        /// Which.
+        slot: u64,
+        /// Slots that were missed since the last one.
+        skipped: u64,
+    },
+    /// Duties of an epoch are known.
+    Resolved {
+        /// The epoch.
+        epoch: u64,
+        /// Validators that are active.
+        active: usize,
+    },
+    /// Consensus decided.
+    Decided {
+        /// Which duty.
+        duty: Duty,
+        /// In which round.
+        round: u64,
+        /// Who led it, from 0.
+        leader: usize,
+        /// Since it began.
+        took: std::time::Duration,
+    },
+    /// Consensus did not decide in time.
+    Undecided {
+        /// Which duty.
+        duty: Duty,
+    },
+    /// A peer's message was refused.
+    Refused {
+        /// The node, from 0.
+        from: usize,
+        /// Over which protocol.
+        channel: Channel,
+        /// Why.
+        why: String,
+    },
+    /// Something that must not be signed was asked for.
+    Slashable {
+        /// The validator.
+        key: Bytes48,
+        /// Which duty.
+        duty: Duty,
+        /// Whose signature it would have been.
+        signer: Signer,
+        /// Why not.
+        why: String,
+    },
+    /// The cluster agreed on how it works.
+    Agreed {
+        /// From which slot on.
+        slot: u64,
+        /// What.
+        agreed: Agreed,
+    },
+    /// What else went wrong.
+    Trouble {
+        /// What was tried, and why it failed.
+        what: String,
+    },
+}

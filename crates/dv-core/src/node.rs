@@ -1,0 +1,284 @@
+//! The node: one machine of all parts.
+
+mod agreeing;
+mod fetching;
+mod peers;
+mod preferring;
+mod serving;
+mod signing;
+mod slots;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use coxswain_dv_crypto::k1::{IdentityKey, IdentityPublic};
+use coxswain_dv_eth::beacon::{Call, ChainEvent, Preparation};
+use coxswain_dv_eth::bytes::{Bytes20, Bytes32, Bytes48};
+use coxswain_dv_eth::domain::Chain;
+use coxswain_dv_eth::duty::Duty;
+use coxswain_dv_eth::signed::SignedRegistration;
+use coxswain_dv_eth::time::Time;
+use coxswain_dv_qbft::consensus::Consensus;
+use coxswain_dv_wire::priority_result::Preferences;
+
+use crate::aggregated::Aggregated;
+use crate::calls::{Calls, Outcome, Purpose, Until};
+use crate::cluster::Cluster;
+use crate::decided::Decided;
+use crate::event::{Effect, Event, Note, Step, Ticket};
+use crate::fetch::{Awaited, Choice};
+use crate::partials::Partials;
+use crate::priority::{Agreements, Priority};
+use crate::scheduler::Scheduler;
+use crate::timers::Timers;
+
+/// What a node is told when it starts.
+pub struct Settings {
+    /// Whose keys.
+    pub cluster: Cluster,
+    /// Which chain.
+    pub chain: Chain,
+    /// Keys of the nodes, in the order of the lock.
+    pub peers: Vec<IdentityPublic>,
+    /// This node's key.
+    pub key: IdentityKey,
+    /// When it starts: duties that began before are only watched.
+    pub boot: Time,
+    /// Whether blocks of builders are taken.
+    pub builder: Builder,
+    /// What proposers say, by validator.
+    pub graffiti: BTreeMap<Bytes48, Bytes32>,
+    /// Whom blocks pay, by validator.
+    pub fee_recipients: BTreeMap<Bytes48, Bytes20>,
+    /// Registrations with builders, signed by groups.
+    pub registrations: Vec<SignedRegistration>,
+    /// What this node would have the cluster do.
+    pub preferences: Preferences,
+}
+
+/// Whether blocks of builders are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Builder {
+    /// Never.
+    Off,
+    /// Always, where there is one.
+    On,
+}
+
+/// What is due at some time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Timer {
+    /// A slot begins.
+    Slot,
+    /// A duty begins.
+    Begin(Duty),
+    /// A duty does not wait for all validators any more.
+    Impatient(Duty),
+    /// Preferences were waited for.
+    Exchanged(Duty),
+    /// A duty is not worth anything any more.
+    End(Duty),
+}
+
+/// Who waits for something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Waiter {
+    /// The value of a duty.
+    Fetch(Duty),
+    /// A validator client.
+    Client(Ticket),
+}
+
+/// A node.
+pub struct Node {
+    cluster: Cluster,
+    chain: Chain,
+    choice: Choice,
+    fee_recipients: BTreeMap<Bytes48, Bytes20>,
+    registrations: Vec<SignedRegistration>,
+    builder: Builder,
+    now: Time,
+    next_ticket: u64,
+    calls: Calls,
+    timers: Timers<Timer>,
+    scheduler: Scheduler,
+    fetches: BTreeMap<Duty, fetching::Fetch>,
+    consensus: Consensus,
+    priority: Priority,
+    agreed: Agreements,
+    decided: Decided,
+    partials: Partials,
+    aggregated: Aggregated,
+    batches: BTreeMap<Ticket, signing::Batch>,
+    groups: BTreeMap<Ticket, Vec<signing::Group>>,
+    requests: BTreeMap<Ticket, serving::Pending>,
+    waiters: BTreeMap<Awaited, BTreeSet<Waiter>>,
+    woken: BTreeSet<Waiter>,
+    live: BTreeSet<Duty>,
+    slot: Option<u64>,
+    effects: Vec<Effect>,
+}
+
+impl Node {
+    /// A node that has done nothing yet. Its first step may be at any time.
+    pub fn new(settings: Settings) -> Node {
+        let Settings { cluster, chain, peers, key, boot, builder, graffiti, .. } = settings;
+        let builder_boost = match builder {
+            Builder::On => u64::MAX,
+            Builder::Off => 0,
+        };
+        let mut timers = Timers::default();
+        timers.at(chain.clock.genesis.max(boot), Timer::Slot);
+        Node {
+            now: boot,
+            priority: Priority::new(
+                (cluster.me(), cluster.threshold()),
+                key.clone(),
+                peers.clone(),
+                settings.preferences,
+            ),
+            agreed: Agreements::default(),
+            consensus: agreeing::begin(&cluster, &chain, (peers, key), boot),
+            scheduler: Scheduler::new(chain.clock, cluster.keys().collect()),
+            partials: Partials::new(cluster.threshold()),
+            choice: Choice { builder_boost, graffiti },
+            fee_recipients: settings.fee_recipients,
+            registrations: settings.registrations,
+            builder,
+            cluster,
+            chain,
+            next_ticket: 0,
+            calls: Calls::default(),
+            timers,
+            fetches: BTreeMap::new(),
+            decided: Decided::default(),
+            aggregated: Aggregated::default(),
+            batches: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            waiters: BTreeMap::new(),
+            woken: BTreeSet::new(),
+            live: BTreeSet::new(),
+            slot: None,
+            effects: Vec::new(),
+        }
+    }
+
+    /// What happens, at some time, and what is to be done. Time never goes back.
+    pub fn step(&mut self, now: Time, event: Event) -> Vec<Effect> {
+        self.now = self.now.max(now);
+        self.take(event);
+        self.run_timers();
+        while let Some(waiter) = self.woken.pop_first() {
+            match waiter {
+                Waiter::Fetch(duty) => self.advance(duty),
+                Waiter::Client(request) => self.try_answer(request),
+            }
+        }
+        std::mem::take(&mut self.effects)
+    }
+
+    /// When the next step is due, whatever happens.
+    pub fn next_wake(&self) -> Option<Time> {
+        [self.timers.next(), self.calls.next(), self.consensus.next_wake()].into_iter().flatten().min()
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Wake => {}
+            Event::Answered { ticket, result } => match self.calls.answered(self.now, ticket, result) {
+                Outcome::Answer(asked, answer) => self.take_answer(*asked, *answer),
+                Outcome::Failed(asked, error) => self.take_failure(*asked, &error),
+                Outcome::Nothing => {}
+            },
+            Event::Asked { ticket, request } => self.serve(ticket, request),
+            Event::GaveUp { ticket } => {
+                self.requests.remove(&ticket);
+            }
+            Event::Received { from, channel, bytes } => self.receive(from, channel, bytes),
+            Event::Requested { ticket, from, bytes } => self.requested(ticket, from, &bytes),
+            Event::Responded { from, bytes } => self.responded(from, &bytes),
+            Event::Judged { ticket, verdicts } => self.judged(ticket, verdicts),
+            Event::Computed { ticket, output } => self.computed(ticket, output),
+            Event::Chain(ChainEvent::Head { .. }) => {}
+            Event::Chain(ChainEvent::Reorg { slot, depth }) => {
+                let epoch = self.chain.clock.epoch_of(slot.saturating_sub(depth));
+                self.scheduler.reorganised(epoch);
+                self.resolve();
+            }
+        }
+    }
+
+    fn run_timers(&mut self) {
+        while let Some(timer) = self.timers.due(self.now) {
+            match timer {
+                Timer::Slot => self.begin_slot(),
+                Timer::Begin(duty) => self.begin(duty),
+                Timer::Impatient(duty) => self.lose_patience(duty),
+                Timer::Exchanged(duty) => self.exchanged(duty),
+                Timer::End(duty) => self.end(duty),
+            }
+        }
+        while let Some(asked) = self.calls.due(self.now) {
+            let ticket = self.ticket();
+            let effect = self.calls.ask_again(ticket, asked);
+            self.effects.push(effect);
+        }
+        self.wake_consensus();
+    }
+
+    fn ticket(&mut self) -> Ticket {
+        self.next_ticket += 1;
+        Ticket(self.next_ticket)
+    }
+
+    fn ask(&mut self, call: Call, purpose: Purpose, until: Until) {
+        let ticket = self.ticket();
+        let effect = self.calls.ask(ticket, call, purpose, until);
+        self.effects.push(effect);
+    }
+
+    fn note(&mut self, note: Note) {
+        self.effects.push(Effect::Note(note));
+    }
+
+    fn note_step(&mut self, duty: Duty, step: Step, key: Option<Bytes48>, error: Option<String>) {
+        self.note(Note::Duty { duty, step, key, share: None, error });
+    }
+
+    /// The slot of the clock; 0 before genesis.
+    fn current_slot(&self) -> u64 {
+        self.chain.clock.slot_at(self.now).unwrap_or(0)
+    }
+
+    /// Whether a duty is still worth something; one that is is remembered until it ends.
+    fn touch(&mut self, duty: Duty) -> bool {
+        let Some(deadline) = duty.deadline(&self.chain.clock) else { return true };
+        if deadline <= self.now {
+            return false;
+        }
+        if self.live.insert(duty) {
+            self.timers.at(deadline, Timer::End(duty));
+        }
+        true
+    }
+
+    /// Something came that others may wait for.
+    fn wake(&mut self, awaited: &Awaited) {
+        if let Some(waiters) = self.waiters.remove(awaited) {
+            self.woken.extend(waiters);
+        }
+    }
+
+    fn wait(&mut self, awaited: Awaited, waiter: Waiter) {
+        self.waiters.entry(awaited).or_default().insert(waiter);
+    }
+
+    fn preparations(&self, epoch: u64) -> Vec<Preparation> {
+        let active = self.scheduler.active(epoch).iter();
+        let of = |one: &coxswain_dv_eth::beacon::Validator| {
+            let fee_recipient = *self.fee_recipients.get(&one.validator.pubkey)?;
+            Some(Preparation { validator_index: one.index, fee_recipient })
+        };
+        active.filter_map(of).collect()
+    }
+}

@@ -1,0 +1,145 @@
+//! From a duty that begins to what the cluster agreed on.
+
+use std::collections::BTreeMap;
+
+use coxswain_dv_eth::beacon::{Answer, Call, CallError};
+use coxswain_dv_eth::bytes::{Bytes32, Bytes48};
+use coxswain_dv_eth::duty::Duty;
+use coxswain_dv_eth::unsigned::Unsigned;
+
+use super::{Node, Timer, Waiter};
+use crate::calls::{Purpose, Until};
+use crate::duties;
+use crate::event::{Note, Step};
+use crate::fetch::{Awaited, Facts, Fetched, Patience};
+
+/// A value on its way.
+#[derive(Debug)]
+pub(super) struct Fetch {
+    asked: Vec<Call>,
+    answers: Vec<(Call, Answer)>,
+    patience: Patience,
+}
+
+/// The part of a slot for which a duty waits for all its validators.
+const PATIENCE: u32 = 12;
+
+impl Node {
+    /// A duty begins: the cluster starts to agree, and the value is gathered.
+    pub(super) fn begin(&mut self, duty: Duty) {
+        let Some(kind) = duties::kind(duty.kind) else { return };
+        if self.fetches.contains_key(&duty) || self.scheduler.definitions(duty).is_none() {
+            return;
+        }
+        if !self.touch(duty) {
+            return;
+        }
+        let fetch = Fetch { asked: Vec::new(), answers: Vec::new(), patience: Patience::All };
+        self.fetches.insert(duty, fetch);
+        let clock = self.chain.clock;
+        self.timers.at(self.now + clock.slot / PATIENCE, Timer::Impatient(duty));
+        if kind.joins_early() {
+            self.participate(duty);
+        }
+        self.advance(duty);
+    }
+
+    pub(super) fn lose_patience(&mut self, duty: Duty) {
+        if let Some(fetch) = self.fetches.get_mut(&duty) {
+            fetch.patience = Patience::WhatIsThere;
+            self.advance(duty);
+        }
+    }
+
+    /// Looks what is known, and asks for what is not.
+    pub(super) fn advance(&mut self, duty: Duty) {
+        let (Some(fetch), Some(kind)) = (self.fetches.get(&duty), duties::kind(duty.kind)) else { return };
+        let Some(definitions) = self.scheduler.definitions(duty) else { return };
+        let facts = Facts {
+            duty,
+            chain: &self.chain,
+            choice: &self.choice,
+            definitions,
+            answers: &fetch.answers,
+            aggregated: &self.aggregated,
+            decided: &self.decided,
+            patience: fetch.patience,
+        };
+        match kind.fetch(&facts) {
+            Fetched::Ask(calls) => self.fetch_calls(duty, calls),
+            Fetched::Wait(awaited) => self.wait(awaited, Waiter::Fetch(duty)),
+            Fetched::Ready(set) => {
+                self.fetches.remove(&duty);
+                for key in set.keys() {
+                    self.note_step(duty, Step::Fetcher, Some(*key), None);
+                }
+                self.propose(duty, &set);
+            }
+            // Impatience is the end of waiting: a duty that then has nothing to do is done.
+            Fetched::Nothing => {
+                self.fetches.remove(&duty);
+            }
+        }
+    }
+
+    fn fetch_calls(&mut self, duty: Duty, calls: Vec<Call>) {
+        let until = duty.deadline(&self.chain.clock).map_or(Until::Ever, Until::Time);
+        for call in calls {
+            let Some(fetch) = self.fetches.get_mut(&duty) else { return };
+            if !fetch.asked.contains(&call) {
+                fetch.asked.push(call.clone());
+                self.ask(call, Purpose::Fetch { duty }, until);
+            }
+        }
+    }
+
+    pub(super) fn fetched(&mut self, duty: Duty, call: Call, answer: Answer) {
+        if let Some(fetch) = self.fetches.get_mut(&duty) {
+            fetch.answers.push((call, answer));
+            self.advance(duty);
+        }
+    }
+
+    pub(super) fn fetch_failed(&mut self, duty: Duty, error: &CallError) {
+        if self.fetches.remove(&duty).is_some() {
+            self.note_step(duty, Step::Fetcher, None, Some(error.to_string()));
+        }
+    }
+
+    /// The cluster agreed.
+    pub(super) fn decide(&mut self, duty: Duty, set: &BTreeMap<Bytes48, Unsigned>) {
+        self.fetches.remove(&duty);
+        let kept = self.decided.keep(duty, set);
+        for key in set.keys() {
+            let error = kept.as_ref().err().map(ToString::to_string);
+            self.note_step(duty, Step::DutyDb, Some(*key), error);
+        }
+        if let Err(clash) = kept {
+            self.note(Note::Trouble { what: format!("keeping what was decided for {duty}: {clash}") });
+        }
+        for value in set.values() {
+            for awaited in answers(value) {
+                self.wake(&awaited);
+            }
+        }
+    }
+}
+
+/// What a decided value answers.
+fn answers(value: &Unsigned) -> Vec<Awaited> {
+    match value {
+        Unsigned::Attester { data, duty } => {
+            vec![Awaited::Attestation(data.slot, duty.committee_index), Awaited::Attestation(data.slot, 0)]
+        }
+        Unsigned::Proposer(proposal) => vec![Awaited::Proposal(proposal.slot())],
+        Unsigned::Aggregator { attestation, .. } => {
+            let data = attestation.data();
+            let root = Bytes32::from(data.root());
+            vec![Awaited::Aggregate(data.slot, root, attestation.committee_index())]
+        }
+        Unsigned::SyncContribution(contributions) => contributions
+            .iter()
+            .map(|one| Awaited::Contribution(one.slot, one.subcommittee_index, one.beacon_block_root))
+            .collect(),
+    }
+}

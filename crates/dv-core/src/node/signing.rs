@@ -1,0 +1,384 @@
+//! Partial signatures: checked, judged, kept, sent to peers, and put together once there are enough.
+//!
+//! ```text
+//! client ─→ verify ─→ judge (share) ─→ keep ─→ peers
+//! peer   ─→ verify ──────────────────→ keep ─→ enough? ─→ combine ─→ judge (group) ─→ aggregated ─→ chain
+//! ```
+
+use std::collections::BTreeMap;
+
+use coxswain_dv_eth::bytes::{Bytes48, Bytes96};
+use coxswain_dv_eth::duty::Duty;
+use coxswain_dv_eth::protect::{Request, Signer, Verdict};
+use coxswain_dv_eth::signed::{ParSigned, SignedData};
+
+use super::Node;
+use crate::aggregated::{Kept, Place};
+use crate::calls::{Purpose, Until};
+use crate::combine::{Aggregation, Check, Job, Output};
+use crate::duties;
+use crate::event::{Channel, Effect, Note, Step, Ticket};
+use crate::exchange::{self, Item};
+use crate::fetch::Awaited;
+use crate::partials::Added;
+
+/// Batches of peers that wait for their check; the rest of what a peer sends meanwhile is dropped.
+const BATCHES_PER_PEER: usize = 64;
+
+/// Where partial signatures come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// A validator client, which waits for an answer.
+    Client(Ticket),
+    /// A peer, from 0.
+    Peer(usize),
+}
+
+/// Partial signatures on their way.
+#[derive(Debug)]
+pub(super) struct Batch {
+    origin: Origin,
+    /// With their places in the request.
+    items: Vec<(usize, Item)>,
+    /// What is wrong with others of the request.
+    failures: Vec<(usize, String)>,
+    /// While the store judges: which of the items it was asked about.
+    judged: Vec<usize>,
+}
+
+/// Shares that are put together.
+#[derive(Debug, Clone)]
+pub(super) struct Group {
+    place: Place,
+    /// What was signed; with the signature of a share at first, then with the group's.
+    data: SignedData,
+    partials: Vec<ParSigned>,
+}
+
+impl Node {
+    /// Checks the signatures of a validator client.
+    pub(super) fn take_partials(
+        &mut self,
+        request: Ticket,
+        items: Vec<(usize, Item)>,
+        failures: Vec<(usize, String)>,
+    ) {
+        let batch = Batch { origin: Origin::Client(request), items, failures, judged: Vec::new() };
+        self.verify(batch);
+    }
+
+    /// Checks the signatures of a peer.
+    pub(super) fn take_peer_partials(&mut self, from: usize, items: Vec<Item>) {
+        let waiting = self.batches.values().filter(|batch| batch.origin == Origin::Peer(from)).count();
+        if waiting >= BATCHES_PER_PEER {
+            let why = format!("{waiting} of its messages wait to be checked");
+            self.note(Note::Refused { from, channel: Channel::Parsigex, why });
+            return;
+        }
+        let items: Vec<(usize, Item)> = items.into_iter().enumerate().collect();
+        self.verify(Batch { origin: Origin::Peer(from), items, failures: Vec::new(), judged: Vec::new() });
+    }
+
+    fn verify(&mut self, batch: Batch) {
+        if batch.items.is_empty() {
+            self.finish(batch);
+            return;
+        }
+        let checks: Vec<Check> =
+            batch.items.iter().flat_map(|(_, item)| item.checks.iter().cloned()).collect();
+        let ticket = self.ticket();
+        self.batches.insert(ticket, batch);
+        self.effects.push(Effect::Compute { ticket, job: Job::Verify(checks) });
+    }
+
+    pub(super) fn computed(&mut self, ticket: Ticket, output: Output) {
+        match output {
+            Output::Verified(good) => self.verified(ticket, &good),
+            Output::Aggregated(signatures) => self.combined(ticket, signatures),
+        }
+    }
+
+    fn verified(&mut self, ticket: Ticket, good: &[bool]) {
+        let Some(mut batch) = self.batches.remove(&ticket) else { return };
+        let mut at = 0;
+        let mut kept = Vec::with_capacity(batch.items.len());
+        for (position, item) in std::mem::take(&mut batch.items) {
+            let checks = good.get(at..at + item.checks.len()).unwrap_or_default();
+            at += item.checks.len();
+            if checks.len() == item.checks.len() && checks.iter().all(|good| *good) {
+                kept.push((position, item));
+            } else {
+                self.note_bad(batch.origin, &item);
+                let why = format!("{}: the signature does not verify under the key of the share", item.key);
+                batch.failures.push((position, why));
+            }
+        }
+        batch.items = kept;
+        match batch.origin {
+            Origin::Client(_) => self.judge_shares(batch),
+            Origin::Peer(_) => self.finish(batch),
+        }
+    }
+
+    fn note_bad(&mut self, origin: Origin, item: &Item) {
+        if let Origin::Peer(from) = origin {
+            let (key, share) = (item.key, item.partial.share_index);
+            let why = format!("{}: {key}: share {share} did not sign this", item.duty);
+            self.note(Note::Refused { from, channel: Channel::Parsigex, why });
+        }
+    }
+
+    /// Asks the store before anything is kept: what is kept may be put together at once.
+    fn judge_shares(&mut self, mut batch: Batch) {
+        let mut requests = Vec::new();
+        for (place, (_, item)) in batch.items.iter().enumerate() {
+            if let Some(request) = self.slashable(item.duty, item.key, &item.partial.data) {
+                batch.judged.push(place);
+                requests.push(request);
+            }
+        }
+        if requests.is_empty() {
+            self.finish(batch);
+            return;
+        }
+        let ticket = self.ticket();
+        self.batches.insert(ticket, batch);
+        self.judge(ticket, Signer::Share, requests);
+    }
+
+    fn judge(&mut self, ticket: Ticket, signer: Signer, requests: Vec<Request>) {
+        let slot = self.current_slot();
+        let epoch = self.chain.clock.epoch_of(slot);
+        self.effects.push(Effect::Judge { ticket, signer, requests, slot, epoch });
+    }
+
+    fn slashable(&self, duty: Duty, key: Bytes48, data: &SignedData) -> Option<Request> {
+        let signable = data.signable(&self.chain.clock)?;
+        let what = duties::kind(duty.kind)?.slashable(data, self.chain.signing_root(&signable))?;
+        Some(Request { key, what })
+    }
+
+    pub(super) fn judged(&mut self, ticket: Ticket, verdicts: Result<Vec<Verdict>, String>) {
+        if let Some(batch) = self.batches.remove(&ticket) {
+            self.shares_judged(batch, verdicts);
+        } else if let Some(groups) = self.groups.remove(&ticket) {
+            self.groups_judged(groups, verdicts);
+        }
+    }
+
+    fn shares_judged(&mut self, mut batch: Batch, verdicts: Result<Vec<Verdict>, String>) {
+        let judged = std::mem::take(&mut batch.judged);
+        let mut refused: BTreeMap<usize, String> = BTreeMap::new();
+        match verdicts {
+            Err(error) => {
+                let why = format!("nothing was signed, because it could not be kept: {error}");
+                self.note(Note::Trouble { what: why.clone() });
+                refused.extend(judged.into_iter().map(|place| (place, why.clone())));
+            }
+            Ok(verdicts) => {
+                let mut verdicts = verdicts.into_iter();
+                for place in judged {
+                    match verdicts.next() {
+                        Some(Verdict::Recorded | Verdict::Again) => {}
+                        Some(Verdict::Refused(refusal)) => {
+                            refused.insert(place, refusal.to_string());
+                        }
+                        None => {
+                            refused.insert(place, "the store gave no verdict".to_owned());
+                        }
+                    }
+                }
+            }
+        }
+        let items = std::mem::take(&mut batch.items);
+        for (place, (position, item)) in items.into_iter().enumerate() {
+            match refused.remove(&place) {
+                None => batch.items.push((position, item)),
+                Some(why) => {
+                    let (key, duty, signer) = (item.key, item.duty, Signer::Share);
+                    self.note(Note::Slashable { key, duty, signer, why: why.clone() });
+                    batch.failures.push((position, format!("{key}: {why}")));
+                }
+            }
+        }
+        self.finish(batch);
+    }
+
+    /// Keeps what is good, sends this node's to the peers, and answers the client.
+    fn finish(&mut self, mut batch: Batch) {
+        let mut ready = Vec::new();
+        let mut out: BTreeMap<Duty, Vec<(Bytes48, ParSigned)>> = BTreeMap::new();
+        let is_own = matches!(batch.origin, Origin::Client(_));
+        let step = if is_own { Step::ParSigDbLocal } else { Step::ParSigDbExternal };
+        for (position, item) in std::mem::take(&mut batch.items) {
+            let Item { duty, key, partial, .. } = item;
+            if !self.touch(duty) {
+                batch.failures.push((position, format!("{key}: the duty {duty} is over")));
+                continue;
+            }
+            let place = (duty, key, partial.data.subcommittee());
+            let added = self.partials.add(place, partial.clone());
+            self.note_added(step, &place, partial.share_index, &added);
+            match added {
+                Added::Conflict => {
+                    let why = format!("{key}: the share has signed something else for {duty}");
+                    batch.failures.push((position, why));
+                    continue;
+                }
+                Added::Enough(partials) => {
+                    let data = template(&partials);
+                    ready.push(Group { place, data, partials });
+                }
+                Added::Kept | Added::Same => {}
+            }
+            // What is sent again by the client goes out again: a peer may have missed it.
+            if is_own {
+                out.entry(duty).or_default().push((key, partial));
+            }
+        }
+        for (duty, items) in out {
+            self.send_partials(duty, &items);
+        }
+        self.combine(ready);
+        if let Origin::Client(request) = batch.origin {
+            self.partials_taken(request, batch.failures);
+        }
+    }
+
+    fn note_added(&mut self, step: Step, place: &Place, share: u32, added: &Added) {
+        let (duty, key, _) = *place;
+        let error = (*added == Added::Conflict).then(|| "another signature of the share is known".to_owned());
+        self.note(Note::Duty { duty, step, key: Some(key), share: Some(share), error });
+    }
+
+    fn send_partials(&mut self, duty: Duty, items: &[(Bytes48, ParSigned)]) {
+        for bytes in exchange::write(duty, items) {
+            let bytes = std::sync::Arc::new(bytes);
+            for to in (0..self.cluster.nodes()).filter(|to| *to != self.cluster.me()) {
+                let channel = Channel::Parsigex;
+                self.effects.push(Effect::Send { to, channel, duty, bytes: bytes.clone() });
+            }
+        }
+        for (key, _) in items {
+            self.note_step(duty, Step::ParSigEx, Some(*key), None);
+        }
+    }
+
+    fn combine(&mut self, groups: Vec<Group>) {
+        let mut aggregations = Vec::with_capacity(groups.len());
+        let mut whole = Vec::with_capacity(groups.len());
+        for group in groups {
+            let (_, key, _) = group.place;
+            let Some(validator) = self.cluster.by_key(&key) else { continue };
+            let Some(signable) = group.data.signable(&self.chain.clock) else { continue };
+            let share = |one: &ParSigned| (u64::from(one.share_index), one.data.signature());
+            aggregations.push(Aggregation {
+                group: validator.group,
+                root: self.chain.signing_root(&signable),
+                partials: group.partials.iter().map(share).collect(),
+            });
+            whole.push(group);
+        }
+        if aggregations.is_empty() {
+            return;
+        }
+        let ticket = self.ticket();
+        self.groups.insert(ticket, whole);
+        self.effects.push(Effect::Compute { ticket, job: Job::Aggregate(aggregations) });
+    }
+
+    fn combined(&mut self, ticket: Ticket, signatures: Vec<Option<Bytes96>>) {
+        let Some(groups) = self.groups.remove(&ticket) else { return };
+        let mut free = Vec::new();
+        let mut bound = Vec::new();
+        let mut requests = Vec::new();
+        for (mut group, signature) in groups.into_iter().zip(signatures) {
+            let (duty, key, _) = group.place;
+            let Some(signature) = signature else {
+                let error = Some("the shares do not come to the group's signature".to_owned());
+                self.note_step(duty, Step::SigAgg, Some(key), error);
+                continue;
+            };
+            group.data.set_signature(signature);
+            self.note_step(duty, Step::SigAgg, Some(key), None);
+            match self.slashable(duty, key, &group.data) {
+                Some(request) => {
+                    requests.push(request);
+                    bound.push(group);
+                }
+                None => free.push(group),
+            }
+        }
+        self.publish(free);
+        if !requests.is_empty() {
+            let ticket = self.ticket();
+            self.groups.insert(ticket, bound);
+            self.judge(ticket, Signer::Group, requests);
+        }
+    }
+
+    fn groups_judged(&mut self, groups: Vec<Group>, verdicts: Result<Vec<Verdict>, String>) {
+        let verdicts = match verdicts {
+            Ok(verdicts) => verdicts,
+            Err(error) => {
+                let what = format!("nothing was submitted, because it could not be kept: {error}");
+                self.note(Note::Trouble { what });
+                return;
+            }
+        };
+        let mut good = Vec::new();
+        for (group, verdict) in groups.into_iter().zip(verdicts) {
+            match verdict {
+                Verdict::Recorded | Verdict::Again => good.push(group),
+                Verdict::Refused(refusal) => {
+                    let (duty, key, _) = group.place;
+                    let (signer, why) = (Signer::Group, refusal.to_string());
+                    self.note(Note::Slashable { key, duty, signer, why });
+                }
+            }
+        }
+        self.publish(good);
+    }
+
+    /// Signatures of groups: kept for those that wait, and sent to the chain.
+    fn publish(&mut self, groups: Vec<Group>) {
+        let mut out: BTreeMap<Duty, Vec<(Bytes48, SignedData)>> = BTreeMap::new();
+        for Group { place, data, .. } in groups {
+            let (duty, key, _) = place;
+            match self.aggregated.keep(place, data.clone()) {
+                Kept::New => {
+                    self.note_step(duty, Step::AggSigDb, Some(key), None);
+                    self.wake(&Awaited::Aggregated(place));
+                    out.entry(duty).or_default().push((key, data));
+                }
+                Kept::Same => {}
+                Kept::Other => {
+                    let error = Some("the group has signed something else".to_owned());
+                    self.note_step(duty, Step::AggSigDb, Some(key), error);
+                }
+            }
+        }
+        for (duty, set) in out {
+            self.submit(duty, set);
+        }
+    }
+
+    fn submit(&mut self, duty: Duty, set: Vec<(Bytes48, SignedData)>) {
+        let Some(kind) = duties::kind(duty.kind) else { return };
+        let keys: Vec<Bytes48> = set.iter().map(|(key, _)| *key).collect();
+        let until = duty.deadline(&self.chain.clock).map_or(Until::Ever, Until::Time);
+        for call in kind.submit(&self.scheduler, set) {
+            self.ask(call, Purpose::Submit { duty, keys: keys.clone() }, until);
+        }
+    }
+}
+
+/// What the group's signature goes into: an attestation whose validator is known, where there is one.
+fn template(partials: &[ParSigned]) -> SignedData {
+    let knows_validator = |partial: &&ParSigned| match &partial.data {
+        SignedData::Attester(signed) => signed.validator_index.is_some(),
+        _ => true,
+    };
+    let best = partials.iter().find(knows_validator).or(partials.first());
+    best.map(|partial| partial.data.clone()).expect("as many as the threshold, which is more than none")
+}

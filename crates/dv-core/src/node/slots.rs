@@ -1,0 +1,145 @@
+//! Slots begin, epochs are resolved, duties begin and end.
+
+use coxswain_dv_eth::beacon::{Answer, Call, CallError};
+use coxswain_dv_eth::duty::{Duty, DutyType};
+
+use super::{Builder, Node, Timer};
+use crate::calls::{Asked, Purpose, Until};
+use crate::duties::SCHEDULED;
+use crate::event::{Effect, Note, Step};
+
+impl Node {
+    pub(super) fn begin_slot(&mut self) {
+        let clock = self.chain.clock;
+        let slot = self.current_slot();
+        self.timers.at(clock.start_of(slot.saturating_add(1)), Timer::Slot);
+        let skipped = self.slot.map_or(0, |last| slot.saturating_sub(last).saturating_sub(1));
+        let is_first = self.slot.is_none() || slot == clock.first_of(clock.epoch_of(slot));
+        self.slot = Some(slot);
+        self.note(Note::Slot { slot, skipped });
+        self.resolve();
+        for kind in SCHEDULED {
+            let duty = Duty::new(slot, kind);
+            self.timers.at(duty.start(&clock), Timer::Begin(duty));
+        }
+        if is_first {
+            self.prepare(clock.epoch_of(slot));
+        }
+        if clock.epoch_of(slot.saturating_add(1)) != clock.epoch_of(slot) {
+            self.begin_exchange(slot);
+        }
+    }
+
+    /// Asks for what is not known of this epoch, or of the next one.
+    pub(super) fn resolve(&mut self) {
+        let slot = self.current_slot();
+        for (epoch, call) in self.scheduler.wanted(slot) {
+            let until = Until::Time(self.chain.clock.start_of(slot.saturating_add(1)));
+            self.ask(call, Purpose::Validators { epoch }, until);
+        }
+    }
+
+    /// Tells beacon nodes whom blocks pay, and builders where that is wanted.
+    fn prepare(&mut self, epoch: u64) {
+        let clock = self.chain.clock;
+        let until = Until::Time(clock.start_of(self.current_slot()) + clock.slot);
+        let preparations = self.preparations(epoch);
+        if !preparations.is_empty() {
+            self.ask(Call::PrepareProposers(preparations), Purpose::Prepare, until);
+        }
+        if self.builder == Builder::On && !self.registrations.is_empty() {
+            self.ask(Call::SubmitRegistrations(self.registrations.clone()), Purpose::Prepare, until);
+        }
+    }
+
+    pub(super) fn take_answer(&mut self, asked: Asked, answer: Answer) {
+        match asked.purpose {
+            Purpose::Validators { epoch } => {
+                let Answer::Validators(validators) = answer else { return };
+                let until = Until::Time(self.chain.clock.start_of(self.chain.clock.first_of(epoch + 1)));
+                let calls = self.scheduler.take_validators(epoch, validators);
+                if calls.is_empty() {
+                    self.resolved(epoch);
+                }
+                for call in calls {
+                    self.ask(call, Purpose::Duties { epoch }, until);
+                }
+            }
+            Purpose::Duties { epoch } => {
+                if self.scheduler.take_duties(epoch, answer) {
+                    self.resolved(epoch);
+                }
+            }
+            Purpose::Fetch { duty } => self.fetched(duty, asked.call, answer),
+            Purpose::Submit { duty, keys } => {
+                for key in keys {
+                    self.note_step(duty, Step::Bcast, Some(key), None);
+                }
+            }
+            Purpose::Client { request } => self.pass_on(request, answer),
+            Purpose::Prepare => {}
+        }
+    }
+
+    pub(super) fn take_failure(&mut self, asked: Asked, error: &CallError) {
+        match asked.purpose {
+            Purpose::Validators { epoch } | Purpose::Duties { epoch } => {
+                self.scheduler.failed(epoch);
+                self.note(Note::Trouble { what: format!("resolving the duties of epoch {epoch}: {error}") });
+            }
+            Purpose::Fetch { duty } => self.fetch_failed(duty, error),
+            Purpose::Submit { duty, keys } => {
+                let error = submit_error(error);
+                for key in keys {
+                    self.note_step(duty, Step::Bcast, Some(key), error.clone());
+                }
+            }
+            Purpose::Client { request } => self.fail_client(request, error),
+            Purpose::Prepare => self.note(Note::Trouble { what: format!("preparing proposers: {error}") }),
+        }
+    }
+
+    fn resolved(&mut self, epoch: u64) {
+        let active = self.scheduler.active(epoch).len();
+        self.note(Note::Resolved { epoch, active });
+        let slot = self.current_slot();
+        if self.chain.clock.epoch_of(slot) != epoch {
+            return;
+        }
+        self.prepare(epoch);
+        // What has begun while nobody knew whose duty it was.
+        for kind in SCHEDULED {
+            let duty = Duty::new(slot, kind);
+            if duty.start(&self.chain.clock) <= self.now {
+                self.begin(duty);
+            }
+        }
+    }
+
+    /// A duty is not worth anything any more: nothing of it is kept.
+    pub(super) fn end(&mut self, duty: Duty) {
+        self.live.remove(&duty);
+        if self.fetches.remove(&duty).is_some() {
+            let error = Some("there was no value in time".to_owned());
+            self.note_step(duty, Step::Fetcher, None, error);
+        }
+        self.decided.end(duty);
+        self.partials.end(duty);
+        self.aggregated.end(duty);
+        if duty.kind == DutyType::InfoSync {
+            for ticket in self.priority.end(duty) {
+                self.effects.push(Effect::Respond { ticket, bytes: None });
+            }
+        }
+        self.waiters.retain(|_, waiters| {
+            waiters.remove(&super::Waiter::Fetch(duty));
+            !waiters.is_empty()
+        });
+    }
+}
+
+/// An attestation that a beacon node knows already has arrived.
+fn submit_error(error: &CallError) -> Option<String> {
+    let known = error.message.contains("PriorAttestationKnown") || error.message.contains("already known");
+    (!known).then(|| error.to_string())
+}

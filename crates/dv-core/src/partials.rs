@@ -1,0 +1,97 @@
+//! Partial signatures, until there are enough of one root.
+//!
+//! One share gives one signature for a place: the same again is nothing new, another one is refused. That is what keeps
+//! a node that equivocates from having two groups count its share twice.
+
+use std::collections::BTreeMap;
+
+use coxswain_dv_eth::Root;
+use coxswain_dv_eth::duty::{Duty, DutyType};
+use coxswain_dv_eth::signed::{ParSigned, SignedData};
+
+use crate::aggregated::{Place, places_of};
+
+/// Duties that never end are kept for so many signatures of one share and validator; then the oldest goes.
+const ENDLESS_PER_SHARE: usize = 10;
+
+/// A partial signature and the root of what it is over.
+#[derive(Debug, Clone)]
+struct Held {
+    root: Root,
+    partial: ParSigned,
+}
+
+/// Partial signatures by place.
+#[derive(Debug)]
+pub(crate) struct Partials {
+    threshold: usize,
+    places: BTreeMap<Place, Vec<Held>>,
+    /// Places of duties that never end, by share and validator, the oldest first.
+    endless: BTreeMap<(DutyType, coxswain_dv_eth::bytes::Bytes48, u32), Vec<Place>>,
+}
+
+/// What became of a partial signature.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Added {
+    /// It is kept; there are not enough of its root, or were before.
+    Kept,
+    /// It was there.
+    Same,
+    /// The share has given another one.
+    Conflict,
+    /// It is kept, and now there are exactly enough of its root.
+    Enough(Vec<ParSigned>),
+}
+
+impl Partials {
+    pub(crate) fn new(threshold: usize) -> Partials {
+        Partials { threshold, places: BTreeMap::new(), endless: BTreeMap::new() }
+    }
+
+    /// Keeps a partial signature.
+    pub(crate) fn add(&mut self, place: Place, partial: ParSigned) -> Added {
+        let held = self.places.entry(place).or_default();
+        if let Some(known) = held.iter().find(|held| held.partial.share_index == partial.share_index) {
+            return if same(&known.partial.data, &partial.data) { Added::Same } else { Added::Conflict };
+        }
+        let root = partial.data.message_root().unwrap_or_default();
+        held.push(Held { root, partial });
+        let of_root: Vec<&Held> = held.iter().filter(|held| held.root == root).collect();
+        let enough = (of_root.len() == self.threshold)
+            .then(|| of_root.into_iter().map(|held| held.partial.clone()).collect());
+        self.forget_old(place);
+        enough.map_or(Added::Kept, Added::Enough)
+    }
+
+    fn forget_old(&mut self, place: Place) {
+        let (duty, key, _) = place;
+        if !matches!(duty.kind, DutyType::Exit | DutyType::BuilderRegistration) {
+            return;
+        }
+        let Some(share) = self.places.get(&place).and_then(|held| held.last()).map(|h| h.partial.share_index)
+        else {
+            return;
+        };
+        let places = self.endless.entry((duty.kind, key, share)).or_default();
+        places.push(place);
+        if places.len() > ENDLESS_PER_SHARE {
+            let oldest = places.remove(0);
+            if let Some(held) = self.places.get_mut(&oldest) {
+                held.retain(|held| held.partial.share_index != share);
+                if held.is_empty() {
+                    self.places.remove(&oldest);
+                }
+            }
+        }
+    }
+
+    /// Forgets a duty.
+    pub(crate) fn end(&mut self, duty: Duty) {
+        self.places.extract_if(places_of(duty), |_, _| true).for_each(drop);
+    }
+}
+
+/// Whether a share has given the same again: others compare what they write as JSON, so all fields count.
+fn same(one: &SignedData, other: &SignedData) -> bool {
+    one == other
+}

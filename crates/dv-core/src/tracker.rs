@@ -1,0 +1,336 @@
+//! What became of each duty, and where it ended if it did not succeed.
+//!
+//! Steps are noted as they are taken. When a duty is over, the first step that is missing after the last one that was
+//! taken says what went wrong; the names of reasons are those that dashboards know.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use coxswain_dv_eth::bytes::Bytes48;
+use coxswain_dv_eth::duty::{Duty, DutyType};
+use coxswain_dv_eth::time::{Clock, Time};
+
+use crate::event::{Note, Step};
+use crate::timers::Timers;
+
+/// Slots after its end at which a duty is looked at: what was sent late is in by then.
+const AFTER: u32 = 1;
+
+/// What is known of one validator's part.
+#[derive(Debug, Default)]
+struct Part {
+    taken: BTreeMap<Step, Option<String>>,
+    shares: BTreeSet<u32>,
+}
+
+/// What is known of a duty.
+#[derive(Debug, Default)]
+struct Tracked {
+    parts: BTreeMap<Bytes48, Part>,
+    /// Steps of all validators together, with their errors.
+    whole: BTreeMap<Step, Option<String>>,
+}
+
+/// Duties that are under way.
+#[derive(Debug)]
+pub struct Tracker {
+    clock: Clock,
+    me: u32,
+    threshold: usize,
+    /// Duties of slots before this one are not judged: this node may have seen only a part of them.
+    from: u64,
+    duties: BTreeMap<Duty, Tracked>,
+    ends: Timers<Duty>,
+    /// What became of duties that others build on.
+    ended: BTreeMap<(Duty, Bytes48), usize>,
+}
+
+/// What became of a validator's part in a duty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// The duty.
+    pub duty: Duty,
+    /// The validator.
+    pub key: Bytes48,
+    /// Why it did not succeed; none where it did.
+    pub failure: Option<Failure>,
+    /// Shares that were seen, from 1.
+    pub shares: BTreeSet<u32>,
+}
+
+/// Why a duty did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The step that was not taken.
+    pub step: Step,
+    /// As dashboards call it.
+    pub reason: &'static str,
+    /// What was said.
+    pub error: Option<String>,
+}
+
+impl Step {
+    /// Its name in metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Step::Fetcher => "fetcher",
+            Step::Consensus => "consensus",
+            Step::DutyDb => "duty_db",
+            Step::ValidatorApi => "validator_api",
+            Step::ParSigDbLocal => "parsig_db_local",
+            Step::ParSigEx => "parsig_ex",
+            Step::ParSigDbExternal => "parsig_db_external",
+            Step::SigAgg => "sig_aggregation",
+            Step::AggSigDb => "aggsig_db",
+            Step::Bcast => "bcast",
+            Step::ChainInclusion => "chain_inclusion",
+        }
+    }
+}
+
+impl Tracker {
+    /// A tracker of the node with this share, from 1; duties before a slot are not judged.
+    #[must_use]
+    pub fn new(clock: Clock, me: u32, threshold: usize, from: u64) -> Tracker {
+        let (duties, ended) = (BTreeMap::new(), BTreeMap::new());
+        Tracker { clock, me, threshold, from, duties, ends: Timers::default(), ended }
+    }
+
+    /// Something happened.
+    pub fn note(&mut self, note: &Note) {
+        let Note::Duty { duty, step, key, share, error } = note else { return };
+        if duty.slot < self.from {
+            return;
+        }
+        let Some(deadline) = duty.deadline(&self.clock) else { return };
+        let tracked = self.duties.entry(*duty).or_insert_with(|| {
+            self.ends.at(deadline + self.clock.slot * AFTER, *duty);
+            Tracked::default()
+        });
+        let Some(key) = key else {
+            keep(&mut tracked.whole, *step, error);
+            return;
+        };
+        let part = tracked.parts.entry(*key).or_default();
+        keep(&mut part.taken, *step, error);
+        if let (Some(share), None) = (share, error) {
+            part.shares.insert(*share);
+        }
+    }
+
+    /// What became of duties that are over.
+    pub fn due(&mut self, now: Time) -> Vec<Report> {
+        let mut reports = Vec::new();
+        while let Some(duty) = self.ends.due(now) {
+            let Some(tracked) = self.duties.remove(&duty) else { continue };
+            for (key, part) in &tracked.parts {
+                let failure = self.failure(duty, *key, part, &tracked.whole);
+                self.ended.insert((duty, *key), part.shares.len());
+                reports.push(Report { duty, key: *key, failure, shares: part.shares.clone() });
+            }
+            if tracked.parts.is_empty()
+                && let Some((step, Some(error))) = tracked.whole.last_key_value()
+            {
+                let failure = Failure { step: *step, reason: reason_of(*step), error: Some(error.clone()) };
+                let key = Bytes48::default();
+                reports.push(Report { duty, key, failure: Some(failure), shares: BTreeSet::new() });
+            }
+            // Two epochs later nothing builds on it any more.
+            let old = duty.slot.saturating_sub(2 * self.clock.slots_per_epoch);
+            self.ended.extract_if(.., |(duty, _), _| duty.slot < old).for_each(drop);
+        }
+        reports
+    }
+
+    /// When the next duty is looked at.
+    #[must_use]
+    pub fn next(&self) -> Option<Time> {
+        self.ends.next()
+    }
+
+    fn failure(
+        &self,
+        duty: Duty,
+        key: Bytes48,
+        part: &Part,
+        whole: &BTreeMap<Step, Option<String>>,
+    ) -> Option<Failure> {
+        let is_good = |step: &Step| part.taken.get(step).or(whole.get(step)).is_some_and(Option::is_none);
+        let steps = steps(duty.kind);
+        let last = steps.last()?;
+        if is_good(last) {
+            return None;
+        }
+        let after = steps.iter().rposition(is_good).map_or(0, |last| last + 1);
+        let step = *steps.get(after)?;
+        let error = part.taken.get(&step).or(whole.get(&step)).cloned().flatten();
+        Some(Failure { step, reason: self.reason(duty, key, (step, error.is_some()), part), error })
+    }
+
+    fn reason(&self, duty: Duty, key: Bytes48, (step, has_error): (Step, bool), part: &Part) -> &'static str {
+        match step {
+            Step::Fetcher => self.fetch_reason(duty, key),
+            Step::ParSigDbExternal | Step::SigAgg => {
+                let others = part.shares.iter().filter(|share| **share != self.me).count();
+                match (others, part.shares.len() >= self.threshold) {
+                    (0, _) => "no_peer_signatures",
+                    (_, false) => "insufficient_peer_signatures",
+                    (_, true) if has_error => "bug_sig_agg",
+                    (_, true) if duty.kind == DutyType::SyncMessage => "par_sig_db_inconsistent_sync",
+                    (_, true) => "bug_par_sig_db_inconsistent",
+                }
+            }
+            other => reason_of(other),
+        }
+    }
+
+    /// A value that waits for signatures lacks those of an earlier duty.
+    fn fetch_reason(&self, duty: Duty, key: Bytes48) -> &'static str {
+        let before = |kind| self.ended.get(&(Duty::new(duty.slot, kind), key)).copied().unwrap_or(0);
+        match duty.kind {
+            DutyType::Proposer => match before(DutyType::Randao) {
+                0 => "proposer_zero_randaos",
+                count if count < self.threshold => "proposer_insufficient_randaos",
+                _ => "fetch_bn_error",
+            },
+            DutyType::Aggregator => match before(DutyType::PrepareAggregator) {
+                0 => "no_aggregator_selections",
+                count if count < self.threshold => "insufficient_aggregator_selections",
+                _ => "fetch_bn_error",
+            },
+            DutyType::SyncContribution => match before(DutyType::PrepareSyncContribution) {
+                0 => "sync_contribution_zero_prepares",
+                count if count < self.threshold => "sync_contribution_few_prepares",
+                _ if before(DutyType::SyncMessage) < self.threshold => "sync_contribution_no_sync_msg",
+                _ => "fetch_bn_error",
+            },
+            _ => "fetch_bn_error",
+        }
+    }
+}
+
+fn keep(steps: &mut BTreeMap<Step, Option<String>>, step: Step, error: &Option<String>) {
+    // A step that was taken once stays taken, whatever fails later.
+    match steps.get(&step) {
+        Some(None) => {}
+        _ => {
+            steps.insert(step, error.clone());
+        }
+    }
+}
+
+/// The steps of a type, in order.
+fn steps(kind: DutyType) -> &'static [Step] {
+    const AGREED: &[Step] = &[
+        Step::Fetcher,
+        Step::Consensus,
+        Step::DutyDb,
+        Step::ParSigDbLocal,
+        Step::ParSigEx,
+        Step::ParSigDbExternal,
+        Step::SigAgg,
+        Step::AggSigDb,
+        Step::Bcast,
+    ];
+    const SIGNED: &[Step] = &[
+        Step::ParSigDbLocal,
+        Step::ParSigEx,
+        Step::ParSigDbExternal,
+        Step::SigAgg,
+        Step::AggSigDb,
+        Step::Bcast,
+    ];
+    match kind {
+        DutyType::Proposer | DutyType::Attester | DutyType::Aggregator | DutyType::SyncContribution => AGREED,
+        DutyType::SyncMessage | DutyType::Exit => SIGNED,
+        // They go into something else, not to the chain.
+        DutyType::Randao | DutyType::PrepareAggregator | DutyType::PrepareSyncContribution => {
+            SIGNED.split_last().map_or(SIGNED, |(_, rest)| rest)
+        }
+        DutyType::InfoSync => &[Step::Consensus],
+        DutyType::Signature | DutyType::BuilderProposer | DutyType::BuilderRegistration => &[],
+    }
+}
+
+fn reason_of(step: Step) -> &'static str {
+    match step {
+        Step::Fetcher => "fetch_bn_error",
+        Step::Consensus => "no_consensus",
+        Step::DutyDb => "bug_duty_db_error",
+        Step::ValidatorApi | Step::ParSigDbLocal => "no_local_vc_signature",
+        Step::ParSigEx => "bug_par_sig_db_internal",
+        Step::ParSigDbExternal => "bug_par_sig_db_external",
+        Step::SigAgg => "bug_sig_agg",
+        Step::AggSigDb => "bug_aggregation_error",
+        Step::Bcast => "broadcast_bn_error",
+        Step::ChainInclusion => "not_included_onchain",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const CLOCK: Clock =
+        Clock { genesis: Time::from_secs(0), slot: Duration::from_secs(12), slots_per_epoch: 32 };
+    const KEY: Bytes48 = coxswain_dv_eth::Bytes([7; 48]);
+
+    fn taken(steps: &[(Step, Option<u32>)]) -> Option<Failure> {
+        let duty = Duty::new(5, DutyType::Attester);
+        let mut tracker = Tracker::new(CLOCK, 1, 3, 2);
+        for (step, share) in steps {
+            let note = Note::Duty { duty, step: *step, key: Some(KEY), share: *share, error: None };
+            tracker.note(&note);
+        }
+        assert_eq!(tracker.due(Time::from_secs(5 * 12)), [], "it is not over yet");
+        let reports = tracker.due(Time::from_secs(100 * 12));
+        assert_eq!(reports.len(), 1);
+        reports[0].failure.clone()
+    }
+
+    #[test]
+    fn the_first_missing_step_says_why() {
+        use Step::{
+            AggSigDb, Bcast, Consensus, DutyDb, Fetcher, ParSigDbExternal, ParSigDbLocal, ParSigEx, SigAgg,
+        };
+        let all = [
+            (Fetcher, None),
+            (Consensus, None),
+            (DutyDb, None),
+            (ParSigDbLocal, Some(1)),
+            (ParSigEx, None),
+            (ParSigDbExternal, Some(2)),
+            (ParSigDbExternal, Some(3)),
+            (SigAgg, None),
+            (AggSigDb, None),
+            (Bcast, None),
+        ];
+        let reasons: Vec<_> =
+            (1..=all.len()).map(|n| taken(&all[..n]).map(|failure| failure.reason)).collect();
+        assert_eq!(
+            reasons,
+            [
+                Some("no_consensus"),
+                Some("bug_duty_db_error"),
+                Some("no_local_vc_signature"),
+                Some("bug_par_sig_db_internal"),
+                Some("no_peer_signatures"),
+                Some("insufficient_peer_signatures"),
+                Some("bug_par_sig_db_inconsistent"),
+                Some("bug_aggregation_error"),
+                Some("broadcast_bn_error"),
+                None,
+            ]
+        );
+    }
+
+    #[test]
+    fn what_was_before_the_node_is_not_judged() {
+        let mut tracker = Tracker::new(CLOCK, 1, 3, 6);
+        let duty = Duty::new(5, DutyType::Attester);
+        tracker.note(&Note::Duty { duty, step: Step::Fetcher, key: Some(KEY), share: None, error: None });
+        assert_eq!(tracker.due(Time::from_secs(10_000)), []);
+    }
+}

@@ -1,0 +1,340 @@
+//! An id without a slash at its beginning: nodes of charon up to v1.11.0-rc1 call the priority protocol so, and libp2p
+//! refuses such ids wherever it reads or writes one.
+//!
+//! ```text
+//! libp2p  ─ /haron/priority/2.0.0 ─ Muxer ─ charon/priority/2.0.0 ─  peer
+//! ```
+//!
+//! While a stream is negotiated, one letter is changed in each direction: the name inside has as many bytes as the one
+//! outside, so lengths stay what they are. Once a protocol is agreed on, bytes go through untouched.
+//!
+//! # What must never happen
+//!
+//! - A byte of a message is changed: only lines of the negotiation are, and only where they are this id.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use coxswain_dv_wire::protocol::PRIORITY_LEGACY;
+use futures::{AsyncRead, AsyncWrite};
+use libp2p::core::muxing::{StreamMuxer, StreamMuxerEvent};
+use libp2p::swarm::StreamProtocol;
+
+/// The id outside begins with this letter, and its name inside with a slash instead.
+const FIRST: u8 = b'c';
+/// Its name inside.
+const INSIDE: &str = "/haron/priority/2.0.0";
+/// The line of a negotiation with which each side begins.
+const HEADER: &[u8] = b"/multistream/1.0.0\n";
+/// The line that refuses an id.
+const REFUSAL: &[u8] = b"na\n";
+/// Bits of a length that one byte holds, and most bytes of one: lines are short.
+const LENGTH_BITS: u32 = 7;
+const MAX_LENGTH_SHIFT: u32 = 14;
+
+/// How libp2p calls a protocol.
+pub(crate) fn inside(id: &'static str) -> StreamProtocol {
+    StreamProtocol::new(if id == PRIORITY_LEGACY.id { INSIDE } else { id })
+}
+
+/// What a protocol of libp2p is outside.
+pub(crate) fn outside(protocol: &StreamProtocol) -> &str {
+    let name = protocol.as_ref();
+    if name == INSIDE { PRIORITY_LEGACY.id } else { name }
+}
+
+/// Which line of a negotiation ends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    /// Opened the stream: agreed when the other side repeats its id.
+    Dialer,
+    /// Answers: agreed when it repeats the id.
+    Listener,
+}
+
+/// Where in the lines of one direction a stream is.
+#[derive(Debug, Clone, Copy)]
+struct Lines {
+    length: usize,
+    shift: u32,
+    /// Bytes of the line that are through; none as long as its length is read.
+    at: Option<usize>,
+    is_header: bool,
+    is_refusal: bool,
+}
+
+impl Lines {
+    const START: Lines = Lines { length: 0, shift: 0, at: None, is_header: true, is_refusal: true };
+
+    /// Takes the next byte; says whether it ends a line that names a protocol.
+    fn take(&mut self, byte: u8) -> bool {
+        let Some(at) = self.at else {
+            self.length |= usize::from(byte & 0x7f) << self.shift;
+            self.shift = (self.shift + LENGTH_BITS).min(MAX_LENGTH_SHIFT);
+            if byte & 0x80 == 0 {
+                self.at = Some(0);
+                if self.length == 0 {
+                    *self = Self::START;
+                }
+            }
+            return false;
+        };
+        self.is_header &= HEADER.get(at) == Some(&byte);
+        self.is_refusal &= REFUSAL.get(at) == Some(&byte);
+        if at + 1 < self.length {
+            self.at = Some(at + 1);
+            return false;
+        }
+        let names = !self.is_header && !self.is_refusal;
+        *self = Self::START;
+        names
+    }
+
+    /// Whether the next byte is the first of a line as long as the id.
+    fn may_begin(&self) -> bool {
+        self.at == Some(0) && self.length == INSIDE.len() + 1
+    }
+}
+
+/// The lines of a stream that is negotiated.
+#[derive(Debug, Clone, Copy)]
+struct Negotiation {
+    side: Side,
+    read: Lines,
+    written: Lines,
+}
+
+impl Negotiation {
+    fn new(side: Side) -> Self {
+        Self { side, read: Lines::START, written: Lines::START }
+    }
+
+    /// Changes bytes that came; says whether a protocol is agreed on.
+    fn reads(&mut self, bytes: &mut [u8]) -> bool {
+        for byte in bytes {
+            if self.read.may_begin() && *byte == FIRST {
+                // No other id may begin so; one that does is refused under either name.
+                *byte = b'/';
+            }
+            if self.read.take(*byte) && self.side == Side::Dialer {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Changes bytes that go; says whether a protocol is agreed on.
+    fn writes(&mut self, bytes: &mut [u8]) -> bool {
+        for at in 0..bytes.len() {
+            // libp2p writes a line in one piece, so all of it is seen.
+            if self.written.may_begin() && bytes[at..].starts_with(INSIDE.as_bytes()) {
+                bytes[at] = FIRST;
+            }
+            if self.written.take(bytes[at]) && self.side == Side::Listener {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// A muxer whose streams go by the names outside.
+pub(crate) struct Muxer<M>(pub(crate) M);
+
+impl<M> StreamMuxer for Muxer<M>
+where
+    M: StreamMuxer + Unpin,
+    M::Substream: Unpin,
+{
+    type Substream = Substream<M::Substream>;
+    type Error = M::Error;
+
+    fn poll_inbound(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Self::Substream, Self::Error>> {
+        let stream = ready!(Pin::new(&mut self.0).poll_inbound(cx))?;
+        Poll::Ready(Ok(Substream { stream, negotiation: Some(Negotiation::new(Side::Listener)) }))
+    }
+
+    fn poll_outbound(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Self::Substream, Self::Error>> {
+        let stream = ready!(Pin::new(&mut self.0).poll_outbound(cx))?;
+        Poll::Ready(Ok(Substream { stream, negotiation: Some(Negotiation::new(Side::Dialer)) }))
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Pin::new(&mut self.0).poll_close(cx)
+    }
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<StreamMuxerEvent, Self::Error>> {
+        Pin::new(&mut self.0).poll(cx)
+    }
+}
+
+/// A stream of such a muxer.
+pub(crate) struct Substream<S> {
+    stream: S,
+    /// Until a protocol is agreed on.
+    negotiation: Option<Negotiation>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Substream<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        if self.negotiation.as_mut().is_some_and(|lines| lines.reads(&mut buf[..read])) {
+            self.negotiation = None;
+        }
+        Poll::Ready(Ok(read))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Substream<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let Some(mut negotiation) = self.negotiation else {
+            return Pin::new(&mut self.stream).poll_write(cx, buf);
+        };
+        let mut changed = buf.to_vec();
+        negotiation.writes(&mut changed);
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &changed))?;
+        // Only what was taken counts; the rest comes again.
+        if self.negotiation.as_mut().is_some_and(|lines| lines.writes(&mut changed[..written])) {
+            self.negotiation = None;
+        }
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_close(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::executor::block_on;
+    use futures::io::Cursor;
+    use futures::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    fn line(text: &str) -> Vec<u8> {
+        let mut line = vec![u8::try_from(text.len() + 1).unwrap()];
+        line.extend_from_slice(text.as_bytes());
+        line.push(b'\n');
+        line
+    }
+
+    fn lines(texts: &[&str]) -> Vec<u8> {
+        texts.iter().flat_map(|text| line(text)).collect()
+    }
+
+    /// What comes out of a stream in pieces of so many bytes.
+    fn read(negotiation: &mut Option<Negotiation>, bytes: &[u8], piece: usize) -> Vec<u8> {
+        let mut stream = Substream { stream: Cursor::new(bytes.to_vec()), negotiation: *negotiation };
+        let mut all = Vec::new();
+        let mut buf = vec![0; piece];
+        loop {
+            let count = block_on(stream.read(&mut buf)).unwrap();
+            if count == 0 {
+                *negotiation = stream.negotiation;
+                return all;
+            }
+            all.extend_from_slice(&buf[..count]);
+        }
+    }
+
+    /// Takes at most so many bytes at once.
+    struct Narrow(Vec<u8>, usize);
+
+    impl AsyncWrite for Narrow {
+        fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+            let count = buf.len().min(self.1);
+            self.0.extend_from_slice(&buf[..count]);
+            Poll::Ready(Ok(count))
+        }
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    fn write(negotiation: &mut Option<Negotiation>, bytes: &[u8], piece: usize) -> Vec<u8> {
+        let mut stream = Substream { stream: Narrow(Vec::new(), piece), negotiation: *negotiation };
+        block_on(stream.write_all(bytes)).unwrap();
+        *negotiation = stream.negotiation;
+        stream.stream.0
+    }
+
+    const OUT: &str = "charon/priority/2.0.0";
+    const HEAD: &str = "/multistream/1.0.0";
+
+    #[test]
+    fn names_are_as_long_inside_as_outside() {
+        assert_eq!(INSIDE.len(), PRIORITY_LEGACY.id.len());
+        assert_eq!(INSIDE[1..], PRIORITY_LEGACY.id[1..]);
+        assert_eq!(inside(PRIORITY_LEGACY.id).as_ref(), INSIDE);
+        assert_eq!(outside(&inside(PRIORITY_LEGACY.id)), PRIORITY_LEGACY.id);
+        assert_eq!(outside(&inside("/charon/priority/2.0.0")), "/charon/priority/2.0.0");
+        for protocol in &coxswain_dv_wire::protocol::PROTOCOLS {
+            assert!(protocol.id.starts_with('/') || protocol.id == OUT, "{}", protocol.id);
+        }
+    }
+
+    #[test]
+    fn a_dialer_offers_both_and_reads_the_one_outside() {
+        for piece in [1, 2, 3, 7, 1000] {
+            let mut state = Some(Negotiation::new(Side::Dialer));
+            let offers = lines(&[HEAD, "/charon/priority/2.0.0"]);
+            assert_eq!(write(&mut state, &offers, piece), offers);
+            let refused = lines(&[HEAD, "na"]);
+            assert_eq!(read(&mut state, &refused, piece), refused);
+            assert_eq!(write(&mut state, &line(INSIDE), piece), line(OUT), "{piece}");
+            let mut answer = line(OUT);
+            answer.extend_from_slice(&line(OUT));
+            let mut expected = line(INSIDE);
+            // The second is a message of the protocol, whatever it looks like.
+            expected.extend_from_slice(&line(OUT));
+            assert_eq!(read(&mut state, &answer, piece), expected);
+            assert!(state.is_none());
+            assert_eq!(write(&mut state, &line(INSIDE), piece), line(INSIDE));
+        }
+    }
+
+    #[test]
+    fn a_listener_is_asked_outside_and_answers_outside() {
+        for piece in [1, 2, 3, 7, 1000] {
+            let mut state = Some(Negotiation::new(Side::Listener));
+            let asked = lines(&[HEAD, "/libp2p/autonat/1.0.0", "charon/priority/9.9.9", OUT]);
+            let inside = lines(&[HEAD, "/libp2p/autonat/1.0.0", "/haron/priority/9.9.9", INSIDE]);
+            assert_eq!(read(&mut state, &asked, piece), inside);
+            let answered = write(&mut state, &lines(&[HEAD, "na", "na", INSIDE, INSIDE]), piece);
+            assert_eq!(answered, lines(&[HEAD, "na", "na", OUT, INSIDE]));
+            assert!(state.is_none());
+            assert_eq!(read(&mut state, &line(OUT), piece), line(OUT));
+        }
+    }
+
+    /// Whatever a peer sends, at most first letters change, and nothing else happens.
+    #[test]
+    fn foreign_bytes_only_change_their_first_letters() {
+        bolero::check!().with_iterations(2000).for_each(|bytes: &[u8]| {
+            for side in [Side::Dialer, Side::Listener] {
+                let mut state = Some(Negotiation::new(side));
+                let came = read(&mut state, bytes, 5);
+                assert_eq!(came.len(), bytes.len());
+                for (before, after) in bytes.iter().zip(&came) {
+                    assert!(before == after || (*before == FIRST && *after == b'/'));
+                }
+            }
+        });
+    }
+}

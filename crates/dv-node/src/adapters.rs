@@ -1,0 +1,48 @@
+//! The parts of a real node, as the driver wants them.
+
+use coxswain_dv_beacon::client::Backends;
+use coxswain_dv_beacon::server;
+use coxswain_dv_eth::beacon::{Answer, Call, CallError};
+use coxswain_dv_eth::client::{self, Problem};
+use coxswain_dv_eth::protect::{Request, Signer, Verdict, Wall};
+use coxswain_dv_slashing::store::Store;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+
+use crate::driver::{Beacon, Handle, Judge};
+
+impl Beacon for Backends {
+    fn call(&self, call: Call) -> BoxFuture<'static, Result<Answer, CallError>> {
+        let backends = self.clone();
+        async move { Backends::call(&backends, call).await }.boxed()
+    }
+}
+
+impl server::Node for Handle {
+    fn serve(&self, request: client::Request) -> BoxFuture<'_, Result<client::Answer, Problem>> {
+        Handle::serve(self, request).boxed()
+    }
+}
+
+/// The store of what was signed, as a judge.
+pub struct Keeper(pub Store);
+
+impl Judge for Keeper {
+    fn judge(
+        &mut self,
+        signer: Signer,
+        requests: &[Request],
+        slot: u64,
+        epoch: u64,
+    ) -> Result<Vec<Verdict>, String> {
+        self.0.check_and_record(signer, requests, Wall { slot, epoch }).map_err(|error| {
+            let mut text = error.to_string();
+            let mut cause = std::error::Error::source(&error);
+            while let Some(why) = cause {
+                text += &format!(": {why}");
+                cause = why.source();
+            }
+            text
+        })
+    }
+}

@@ -1,0 +1,186 @@
+//! Where histories begin, and what there is of them.
+
+use std::collections::BTreeMap;
+
+use coxswain_dv_eth::bytes::Bytes48;
+use coxswain_dv_eth::protect::Signer;
+use redb::{ReadTransaction, ReadableDatabase as _, ReadableTable as _};
+
+use super::tables::{self, ATTESTATIONS, BLOCKS, FLOORS, GROUPS, LEDGERS, Ledger, SHARES, number};
+use super::{Store, StoreError};
+use crate::verdict::Floor;
+
+/// What there is of a group, for people to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeySummary {
+    /// The group.
+    pub group: Bytes48,
+    /// Shares that this node has and had of it.
+    pub shares: Vec<Bytes48>,
+    /// The ledger of the share, then the one of the group.
+    pub ledgers: [LedgerSummary; 2],
+}
+
+/// What there is of a group in one ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LedgerSummary {
+    /// Its floor; none where it has not started.
+    pub floor: Option<Floor>,
+    /// Blocks that are kept.
+    pub blocks: u64,
+    /// Slot of the last one that is kept.
+    pub last_slot: Option<u64>,
+    /// Attestations that are kept.
+    pub attestations: u64,
+    /// Target of the last one that is kept.
+    pub last_target: Option<u64>,
+}
+
+impl Store {
+    /// Groups of the settings that have no history: nothing was imported for them, and no start was set. Until then
+    /// nothing is signed for them.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn not_started(&self) -> Result<Vec<Bytes48>, StoreError> {
+        let mut found = Vec::new();
+        for group in self.groups.keys() {
+            if self.floor(Signer::Share, group)?.is_none() {
+                found.push(*group);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether no group of the settings has a history.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn is_empty(&self) -> Result<bool, StoreError> {
+        Ok(self.not_started()?.len() == self.groups.len())
+    }
+
+    /// What is out of the question for a group; none where it has not started or is not known.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn floor(&self, signer: Signer, group: &Bytes48) -> Result<Option<Floor>, StoreError> {
+        let Some(group) = self.groups.get(group) else { return Ok(None) };
+        let read = || tables::floor(&self.database.begin_read()?.open_table(FLOORS)?, number(signer), *group);
+        read().map_err(self.failed("reading"))
+    }
+
+    /// Starts all groups of the settings that have no history, after a slot and an epoch: whatever was signed up to them
+    /// is not contradicted. Gives back how many were started.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn start_at(&self, slot: u64, epoch: u64) -> Result<usize, StoreError> {
+        let groups = self.not_started()?;
+        self.raise(&groups, Floor::at(slot, epoch))?;
+        Ok(groups.len())
+    }
+
+    /// Starts groups that have no history and never signed anything, as the chain does not have them yet; others are left
+    /// as they are. Gives back how many were started.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn start_new(&self, groups: &[Bytes48]) -> Result<usize, StoreError> {
+        let mut missing = self.not_started()?;
+        missing.retain(|group| groups.contains(group));
+        self.raise(&missing, Floor::OPEN)?;
+        Ok(missing.len())
+    }
+
+    /// Raises the floors of groups; none gets lower.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn raise(&self, groups: &[Bytes48], floor: Floor) -> Result<(), StoreError> {
+        let doing = "setting the start of";
+        let transaction = self.writing(doing)?;
+        let raise_all = || -> Result<(), redb::Error> {
+            for signer in LEDGERS {
+                let mut ledger = Ledger::open(&transaction, signer)?;
+                for group in groups.iter().filter_map(|group| self.groups.get(group)) {
+                    ledger.raise_floor(*group, floor)?;
+                }
+            }
+            Ok(())
+        };
+        raise_all().map_err(self.failed(doing))?;
+        self.commit(doing, transaction)
+    }
+
+    /// What there is of each group of the settings, in the order of their keys.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn summary(&self) -> Result<Vec<KeySummary>, StoreError> {
+        let read = || -> Result<Vec<KeySummary>, redb::Error> {
+            let transaction = self.database.begin_read()?;
+            let mut shares: BTreeMap<u32, Vec<Bytes48>> = BTreeMap::new();
+            for entry in transaction.open_table(SHARES)?.iter()? {
+                let (share, owner) = entry?;
+                shares.entry(owner.value()).or_default().push(Bytes48::from(*share.value()));
+            }
+            let mut summary = Vec::new();
+            for (group, number) in &self.groups {
+                let [share, of_group] = LEDGERS.map(|signer| summarise(&transaction, signer, *number));
+                let shares = shares.remove(number).unwrap_or_default();
+                summary.push(KeySummary { group: *group, shares, ledgers: [share?, of_group?] });
+            }
+            Ok(summary)
+        };
+        read().map_err(self.failed("reading"))
+    }
+
+    /// The number of a public key: of a group, or of a share that is or was a group's.
+    pub(super) fn resolve(
+        &self,
+        transaction: &redb::WriteTransaction,
+        key: &Bytes48,
+    ) -> Result<Option<Known>, redb::Error> {
+        if let Some(group) = transaction.open_table(GROUPS)?.get(&key.0)? {
+            return Ok(Some(Known { number: group.value(), signer: Signer::Group }));
+        }
+        let shares = transaction.open_table(SHARES)?;
+        let found = shares.get(&key.0)?;
+        Ok(found.map(|group| Known { number: group.value(), signer: Signer::Share }))
+    }
+}
+
+fn summarise(
+    transaction: &ReadTransaction,
+    signer: Signer,
+    group: u32,
+) -> Result<LedgerSummary, redb::Error> {
+    let ledger = number(signer);
+    let range = (ledger, group, 0)..=(ledger, group, u64::MAX);
+    let mut summary = LedgerSummary {
+        floor: tables::floor(&transaction.open_table(FLOORS)?, ledger, group)?,
+        blocks: 0,
+        last_slot: None,
+        attestations: 0,
+        last_target: None,
+    };
+    for entry in transaction.open_table(BLOCKS)?.range(range.clone())? {
+        summary.last_slot = Some(entry?.0.value().2);
+        summary.blocks += 1;
+    }
+    for entry in transaction.open_table(ATTESTATIONS)?.range(range)? {
+        summary.last_target = Some(entry?.0.value().2);
+        summary.attestations += 1;
+    }
+    Ok(summary)
+}
+
+/// A public key that the store knows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known {
+    /// The number of its group.
+    pub(super) number: u32,
+    /// Whether it is the group's, or a share's.
+    pub(super) signer: Signer,
+}
