@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use coxswain_dv_eth::time::Time;
 use serde::Serialize;
 
+use super::traffic::Endpoint;
+
 /// Errors that are kept of each kind.
 const MAX_ERRORS: usize = 8;
 
@@ -34,6 +36,8 @@ pub struct Report {
     /// By the name of the duty's type; `validators`, `duties`, `preparations`, `subscriptions`, `events` and `connection`
     /// besides.
     pub work: BTreeMap<&'static str, Row>,
+    /// Requests, by method and path, whose numbers and keys are `{}`.
+    pub requests: BTreeMap<String, Endpoint>,
 }
 
 /// What came of one piece of work.
