@@ -65,6 +65,8 @@ const PURE: &[&str] = &[
     "crates/dv-core/src/",
     "crates/dv-slashing/src/verdict",
     "crates/simnet/src/chain",
+    "crates/simnet/src/client/plan",
+    "crates/simnet/src/client/sign.rs",
     "src/config/",
     "src/graph/",
     "src/plan/",

@@ -1,50 +1,38 @@
-//! Runs the simulated validator client by hand.
+//! Runs the simulated validator client by hand:
 //!
 //! ```text
-//! validator NODE-URL KEYSTORE-FOLDER whole|distributed [HABITS [SECONDS [MARKS-FILE [unused|registered]]]]
+//! validator node=URL keys=FOLDER [mode=whole|distributed] [habits=NAME] [seconds=N] [marks=FILE]
+//!           [builder=off|registered] [exit=KEY@EPOCH]…
 //! ```
 //!
-//! It ends after so many seconds, or with the process, and writes its report as JSON: at the end, and to the standard
-//! error output every ten seconds.
+//! The folder has keystores as `keystore-N.json` with `keystore-N.txt`. The client ends after so many seconds, or with the
+//! process. Its report is written as JSON: at the end, and to the standard error output every ten seconds.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use coxswain_dv_eth::bytes::Bytes48;
 use coxswain_simnet::client::{Builders, Client, Habits, Keys, Mode, Settings};
 
-type Problem = Box<dyn std::error::Error>;
+type Failure = Box<dyn std::error::Error>;
 
-fn settings(arguments: &[String]) -> Result<(Settings, u64), Problem> {
-    let [node, folder, mode, rest @ ..] = arguments else {
-        return Err(
-            "usage: validator NODE-URL KEYSTORE-FOLDER whole|distributed [HABITS [SECONDS [MARKS]]]".into()
-        );
-    };
-    let mode = match mode.as_str() {
-        "whole" => Mode::Whole,
-        "distributed" => Mode::Distributed,
-        other => return Err(format!("{other} is neither whole nor distributed").into()),
-    };
-    let mut settings = Settings::new(node.parse()?, Keys::load(Path::new(folder))?, mode);
-    if let Some(name) = rest.first() {
-        settings.habits = Habits::of(name).ok_or("there are no such habits")?;
-    }
-    let seconds = rest.get(1).map_or(Ok(u64::MAX), |text| text.parse())?;
-    settings.marks = rest.get(2).filter(|file| !file.is_empty()).map(PathBuf::from);
-    if rest.get(3).is_some_and(|word| word == "registered") {
-        settings.builders = Builders::Registered;
-        settings.terms.builder_boost = u64::MAX;
-    }
-    Ok((settings, seconds))
+/// What the command line says besides the client's settings.
+struct Orders {
+    seconds: u64,
+    exits: Vec<(Bytes48, u64)>,
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Problem> {
+async fn main() -> Result<(), Failure> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let (settings, seconds) = settings(&arguments)?;
+    let (settings, orders) = read(&arguments)?;
     let client = Client::start(settings)?;
-    let mut left = seconds;
+    for (key, epoch) in orders.exits {
+        client.exit(key, epoch).await;
+    }
+    let mut left = orders.seconds;
     while left > 0 {
         let some = left.min(10);
         tokio::time::sleep(Duration::from_secs(some)).await;
@@ -53,4 +41,35 @@ async fn main() -> Result<(), Problem> {
     }
     writeln!(std::io::stdout(), "{}", client.stop().to_json())?;
     Ok(())
+}
+
+fn read(arguments: &[String]) -> Result<(Settings, Orders), Failure> {
+    let mut pairs = Vec::new();
+    for argument in arguments {
+        pairs.push(argument.split_once('=').ok_or_else(|| format!("{argument} is no name=value"))?);
+    }
+    let one = |name: &str| pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
+    let node = one("node").ok_or("node=URL is missing")?.parse()?;
+    let keys = Keys::load(Path::new(one("keys").ok_or("keys=FOLDER is missing")?))?;
+    let mut settings = Settings::new(node, keys, Mode::Distributed);
+    let mut orders = Orders { seconds: u64::MAX, exits: Vec::new() };
+    for (name, value) in pairs {
+        match (name, value) {
+            ("node" | "keys", _) | ("mode", "distributed") | ("builder", "off") => {}
+            ("mode", "whole") => settings.mode = Mode::Whole,
+            ("habits", _) => settings.habits = Habits::of(value).ok_or("there are no such habits")?,
+            ("seconds", _) => orders.seconds = value.parse()?,
+            ("marks", _) => settings.marks = Some(PathBuf::from(value)),
+            ("builder", "registered") => {
+                settings.builders = Builders::Registered;
+                settings.terms.builder_boost = u64::MAX;
+            }
+            ("exit", _) => {
+                let (key, epoch) = value.split_once('@').ok_or("exit=KEY@EPOCH names a key and an epoch")?;
+                orders.exits.push((key.parse()?, epoch.parse()?));
+            }
+            _ => return Err(format!("{name}={value} is no setting").into()),
+        }
+    }
+    Ok((settings, orders))
 }

@@ -23,6 +23,7 @@ pub mod node;
 pub mod plan;
 pub mod report;
 pub mod sign;
+pub mod traffic;
 mod work;
 
 use std::future::Future;
@@ -47,6 +48,7 @@ pub use self::work::{Mode, Terms};
 
 use self::plan::{Effect, Event, Job, Plan, Setup};
 use self::report::Tally;
+use self::traffic::Traffic;
 use self::work::{Outcome, Worker, now};
 
 /// Between two attempts to connect.
@@ -113,6 +115,7 @@ enum Command {
 pub struct Client {
     commands: mpsc::Sender<Command>,
     report: watch::Receiver<Report>,
+    traffic: Arc<Traffic>,
     task: JoinHandle<()>,
 }
 
@@ -127,22 +130,26 @@ impl Client {
             None => Guard::in_memory(),
         };
         let node = Node::new(settings.node.clone(), settings.habits, settings.timeouts)?;
+        let traffic = node.http().traffic();
         let (commands, requests) = mpsc::channel(QUEUE);
         let (told, report) = watch::channel(Report::default());
         let task = tokio::spawn(drive(settings, node, guard, requests, told));
-        Ok(Client { commands, report, task })
+        Ok(Client { commands, report, traffic, task })
     }
 
     /// What it did up to now.
     #[must_use]
     pub fn report(&self) -> Report {
-        self.report.borrow().clone()
+        let report = self.report.borrow().clone();
+        Report { requests: self.traffic.rows(), ..report }
     }
 
-    /// Waits until the report is as it should be. It is asked after each piece of work.
+    /// Waits until the report is as it should be. It is asked after each piece of work; requests are not in it then.
     pub async fn reported(&mut self, is_so: impl FnMut(&Report) -> bool) -> Report {
-        let found = self.report.wait_for(is_so).await.map(|report| report.clone());
-        found.unwrap_or_else(|_| self.report())
+        match self.report.wait_for(is_so).await.map(|report| report.clone()) {
+            Ok(report) => Report { requests: self.traffic.rows(), ..report },
+            Err(_) => self.report(),
+        }
     }
 
     /// Lets a validator leave, not before an epoch.

@@ -1,7 +1,9 @@
 //! The stream of a node's events: <https://html.spec.whatwg.org/multipage/server-sent-events.html>, as far as nodes use it.
 
-use coxswain_dv_eth::time::Clock;
 use std::time::Duration;
+
+use coxswain_dv_eth::beacon::ChainEvent;
+use coxswain_dv_eth::time::Clock;
 use tokio::sync::mpsc;
 
 use super::http::{Http, HttpError};
@@ -46,24 +48,15 @@ impl Lines {
     }
 
     fn understand(&mut self, line: &str) -> Option<Event> {
-        #[derive(serde::Deserialize)]
-        struct Head {
-            #[serde(with = "serde_utils::quoted_u64")]
-            slot: u64,
-        }
         if let Some(name) = line.strip_prefix("event:") {
             name.trim().clone_into(&mut self.name);
             return None;
         }
         let data = line.strip_prefix("data:")?;
-        match self.name.as_str() {
-            "head" => {
-                let head: Head = serde_json::from_str(data).ok()?;
-                Some(Event::Head { slot: head.slot })
-            }
-            "chain_reorg" => Some(Event::Reorg),
-            _ => None,
-        }
+        Some(match ChainEvent::read(&self.name, data.as_bytes())? {
+            ChainEvent::Head { slot, .. } => Event::Head { slot },
+            ChainEvent::Reorg { .. } => Event::Reorg,
+        })
     }
 }
 
@@ -116,8 +109,10 @@ async fn follow_once(
 mod tests {
     use super::*;
 
-    const STREAM: &[u8] = b"event: head\ndata: {\"slot\":\"7\",\"block\":\"0x00\"}\n\n: keep alive\r\n\
-        event: block\ndata: {\"slot\":\"8\"}\n\nevent:chain_reorg\r\ndata:{}\r\n\r\nevent: head\ndata: {}\n\n";
+    const STREAM: &[u8] = b"event: head\ndata: {\"slot\":\"7\",\"block\":\"0x\
+        0000000000000000000000000000000000000000000000000000000000000000\"}\n\n: keep alive\r\n\
+        event: block\ndata: {\"slot\":\"8\"}\n\n\
+        event:chain_reorg\r\ndata:{\"slot\":\"8\",\"depth\":\"1\"}\r\n\r\nevent: head\ndata: {}\n\n";
 
     #[test]
     fn pieces_of_any_size_are_the_same() {
@@ -134,6 +129,9 @@ mod tests {
         assert_eq!(lines.take(b"event: head\ndata: {\"slot\":\"7\",\"x\":\""), []);
         assert_eq!(lines.take(&vec![b'x'; 3 * MAX_LINE_BYTES]), []);
         assert!(lines.line.len() <= MAX_LINE_BYTES);
-        assert_eq!(lines.take(b"\"}\n\ndata: {\"slot\":\"8\"}\n"), [Event::Head { slot: 8 }]);
+        assert_eq!(
+            lines.take(b"\"}\n\nevent: chain_reorg\ndata: {\"slot\":\"8\",\"depth\":\"2\"}\n"),
+            [Event::Reorg]
+        );
     }
 }

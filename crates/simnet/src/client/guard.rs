@@ -131,7 +131,8 @@ impl Guard {
                 marks.block = Some(block);
             }
             What::Attestation { source, target, root } => {
-                if source > target {
+                // In the first epoch both are genesis.
+                if source > target || (source == target && target > 0) {
                     return Err(Refusal::Backwards);
                 }
                 let vote = Vote { source, target, root: root.into() };
@@ -192,16 +193,17 @@ mod tests {
     #[test]
     fn marks_only_rise() {
         for (second, expected) in [
-            (vote(3, 4, 1), ""),
-            (vote(4, 5, 2), ""),
-            (vote(3, 5, 2), ""),
-            (vote(3, 4, 2), "another attestation with the target epoch 4"),
-            (vote(2, 5, 2), "attestations with a source before epoch 3"),
-            (vote(3, 3, 2), "a target up to epoch 4"),
-            (vote(6, 5, 2), "its source is after its target"),
+            (vote(3, 5, 1), ""),
+            (vote(4, 6, 2), ""),
+            (vote(3, 6, 2), ""),
+            (vote(3, 5, 2), "another attestation with the target epoch 5"),
+            (vote(2, 6, 2), "attestations with a source before epoch 3"),
+            (vote(3, 4, 2), "attestations with a target up to epoch 5"),
+            (vote(7, 6, 2), "its source is not before its target"),
+            (vote(6, 6, 2), "its source is not before its target"),
         ] {
             let mut guard = Guard::in_memory();
-            let answers = refusals(&mut guard, &[vote(3, 4, 1), second]);
+            let answers = refusals(&mut guard, &[vote(3, 5, 1), second]);
             assert_eq!(answers[0], "");
             let is_right =
                 if expected.is_empty() { answers[1].is_empty() } else { answers[1].contains(expected) };

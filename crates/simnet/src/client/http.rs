@@ -5,12 +5,15 @@
 //! - A node makes the client hold more than [`MAX_ANSWER_BYTES`], or wait longer than it was told to.
 //! - What is in the node's URL besides the host reaches an error: it may have credentials.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use coxswain_dv_eth::api::ErrorBody;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
 use url::Url;
 
 use super::habits::JSON;
+use super::traffic::Traffic;
 
 /// A block of Fulu with all its blobs, as JSON, has about 4 MB; all validators of a large devnet about 20.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
@@ -144,6 +147,7 @@ impl Reply {
 pub(super) struct Http {
     client: reqwest::Client,
     base: Url,
+    traffic: Arc<Traffic>,
 }
 
 impl Http {
@@ -160,7 +164,7 @@ impl Http {
             Err(_) if base.scheme() == "http" => builder().tls_certs_only([]).build(),
             other => other,
         }?;
-        Ok(Http { client, base })
+        Ok(Http { client, base, traffic: Arc::default() })
     }
 
     fn start(&self, request: &Request) -> reqwest::RequestBuilder {
@@ -182,10 +186,15 @@ impl Http {
     pub(super) async fn send(&self, request: &Request) -> Result<Reply, HttpError> {
         let (path, _) = request.path.split_once('?').unwrap_or((&request.path, ""));
         let what = format!("{} {path}", if request.body == Body::None { "GET" } else { "POST" });
-        match tokio::time::timeout(request.timeout, self.exchange(request, &what)).await {
-            Ok(result) => result,
-            Err(_) => Err(HttpError::Slow { what, after: request.timeout }),
-        }
+        let start = Instant::now();
+        let result = tokio::time::timeout(request.timeout, self.exchange(request, &what)).await;
+        self.traffic.count(&what, matches!(result, Ok(Ok(_))).then(|| start.elapsed()));
+        result.unwrap_or(Err(HttpError::Slow { what, after: request.timeout }))
+    }
+
+    /// What was sent up to now.
+    pub(super) fn traffic(&self) -> Arc<Traffic> {
+        Arc::clone(&self.traffic)
     }
 
     async fn exchange(&self, request: &Request, what: &str) -> Result<Reply, HttpError> {
@@ -220,7 +229,7 @@ impl Http {
             version: None,
             timeout: wait,
         };
-        let response = match tokio::time::timeout(wait, self.start(&request).send()).await {
+        let mut response = match tokio::time::timeout(wait, self.start(&request).send()).await {
             Err(_) => return Err(HttpError::Slow { what, after: wait }),
             Ok(Err(source)) => return Err(HttpError::Unreachable { what, source: source.without_url() }),
             Ok(Ok(response)) => response,
@@ -229,18 +238,20 @@ impl Http {
         if status == 200 {
             return Ok(response);
         }
-        Err(HttpError::Status { what, status, message: "no stream of events".to_owned() })
+        // A piece of what is said is enough, and an endless stream of it is not read.
+        let piece = tokio::time::timeout(wait, response.chunk()).await;
+        let said = piece.ok().and_then(Result::ok).flatten().unwrap_or_default();
+        Err(HttpError::Status { what, status, message: message(&said) })
     }
 }
 
 /// What a node said: the message of its error document, or the beginning of what it sent.
 fn message(body: &[u8]) -> String {
-    #[derive(serde::Deserialize)]
-    struct Document {
-        message: String,
-    }
-    let text = match serde_json::from_slice::<Document>(body) {
-        Ok(document) => document.message,
+    let text = match serde_json::from_slice::<ErrorBody>(body) {
+        Ok(document) => {
+            let failures = document.failures.iter().map(|one| format!("; {}: {}", one.index, one.message));
+            document.message + &failures.collect::<String>()
+        }
         Err(_) => String::from_utf8_lossy(body).into_owned(),
     };
     text.chars().filter(|c| !c.is_control()).take(MAX_EXCERPT_CHARS).collect()
@@ -253,6 +264,8 @@ mod tests {
     #[test]
     fn errors_repeat_a_little_of_what_was_said() {
         assert_eq!(message(br#"{"code":500,"message":"not\nyet"}"#), "notyet");
+        let several = br#"{"code":400,"message":"some","failures":[{"index":1,"message":"old"}]}"#;
+        assert_eq!(message(several), "some; 1: old");
         assert_eq!(message(&[b'x'; 1000]).len(), MAX_EXCERPT_CHARS);
         assert_eq!(message(b"<html>"), "<html>");
     }

@@ -2,7 +2,6 @@
 //!
 //! Nothing here knows keys or time; what a node answers is checked where it is used.
 
-mod config;
 mod submit;
 
 use std::time::Duration;
@@ -13,10 +12,11 @@ use coxswain_dv_eth::api::{
 };
 use coxswain_dv_eth::attestation::{Attestation, AttestationData};
 use coxswain_dv_eth::beacon::{Duties, Validator};
-use coxswain_dv_eth::bytes::{Bytes32, Bytes48, Bytes96};
+use coxswain_dv_eth::bytes::{Bytes4, Bytes32, Bytes48, Bytes96};
 use coxswain_dv_eth::domain::Chain;
-use coxswain_dv_eth::fork::Fork;
+use coxswain_dv_eth::fork::{Fork, Forks};
 use coxswain_dv_eth::proposal::{Form as BlockForm, Proposal};
+use coxswain_dv_eth::spec::{ForkRow, Genesis, Spec};
 use coxswain_dv_eth::sync::SyncCommitteeContribution;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -148,12 +148,13 @@ impl Node {
     /// # Errors
     /// As of any request; the configuration lacks something.
     pub async fn chain(&self) -> Result<Chain, HttpError> {
-        let genesis = self.data(self.get("/eth/v1/beacon/genesis".to_owned())).await?;
+        let genesis: Genesis = self.data(self.get("/eth/v1/beacon/genesis".to_owned())).await?;
         let request = self.get("/eth/v1/config/spec".to_owned());
-        let spec = self.data(request.clone()).await?;
-        let schedule: Vec<config::Scheduled> =
-            self.data(self.get("/eth/v1/config/fork_schedule".to_owned())).await?;
-        config::chain(&genesis, &spec, &schedule).map_err(|why| not_understood(&request, why))
+        let spec: Spec = self.data(request.clone()).await?;
+        let schedule: Vec<ForkRow> = self.data(self.get("/eth/v1/config/fork_schedule".to_owned())).await?;
+        let chain = spec.chain(&genesis).map_err(|why| not_understood(&request, why))?;
+        let forks = scheduled(&chain.forks, &schedule);
+        Ok(Chain { forks, ..chain })
     }
 
     /// What the chain knows of validators; those that it does not know are left out.
@@ -338,6 +339,18 @@ impl Node {
     }
 }
 
+/// Forks with the epochs of a schedule. Where it and the configuration differ, the schedule counts: charon's mock of a
+/// beacon node has Fulu in the former only.
+fn scheduled(forks: &Forks, schedule: &[ForkRow]) -> Forks {
+    let mut rows = [(0, Bytes4::default()); 7];
+    for fork in Fork::all() {
+        let version = forks.version(fork);
+        let row = schedule.iter().find(|row| row.current_version == version);
+        rows[fork as usize] = (row.map_or(forks.first_epoch(fork), |row| row.epoch), version);
+    }
+    Forks::new(rows)
+}
+
 /// JSON of what always has some.
 fn json<T: serde::Serialize + ?Sized>(value: &T) -> Vec<u8> {
     serde_json::to_vec(value).expect("containers have JSON")
@@ -353,4 +366,24 @@ fn not_understood(request: &Request, why: impl ToString) -> HttpError {
     let (path, _) = request.path.split_once('?').unwrap_or((&request.path, ""));
     let method = if request.body == Body::None { "GET" } else { "POST" };
     HttpError::Content { what: format!("{method} {path}"), why: why.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use coxswain_dv_eth::fork::FAR_FUTURE;
+
+    use super::*;
+
+    #[test]
+    fn the_schedule_stands_above_the_configuration() {
+        let version = |n: u8| Bytes4::from([n, 0, 0, 9]);
+        let epochs = [0, 0, 0, 0, 3, 7, FAR_FUTURE];
+        let rows = std::array::from_fn(|fork| (epochs[fork], version(u8::try_from(fork).expect("7"))));
+        let forks = Forks::new(rows);
+        let row = |n: u8, epoch| ForkRow { previous_version: version(0), current_version: version(n), epoch };
+        let found = scheduled(&forks, &[row(5, 8), row(6, 9), row(66, 1)]);
+        let at = |epoch| found.at(epoch);
+        assert_eq!([at(2), at(7), at(8), at(9)], [Fork::Capella, Fork::Deneb, Fork::Electra, Fork::Fulu]);
+        assert_eq!(scheduled(&forks, &[]), forks);
+    }
 }

@@ -15,7 +15,6 @@
 //! - A duty is begun twice.
 //! - What a node answers fills memory: only duties of one's own validators, for epochs around now, are kept.
 
-mod selection;
 mod slot;
 mod state;
 
@@ -27,7 +26,6 @@ use coxswain_dv_eth::bytes::{Bytes32, Bytes48, Bytes96};
 use coxswain_dv_eth::duty::{Duty, DutyType};
 use coxswain_dv_eth::time::{Clock, Time};
 
-pub use self::selection::{is_aggregator, is_sync_aggregator, subcommittees};
 pub use self::state::Plan;
 
 /// How often something is repeated.

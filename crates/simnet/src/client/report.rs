@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use coxswain_dv_eth::time::Time;
 use serde::Serialize;
 
+use super::traffic::Endpoint;
+
 /// Errors that are kept of each kind.
 const MAX_ERRORS: usize = 8;
 
@@ -34,6 +36,8 @@ pub struct Report {
     /// By the name of the duty's type; `validators`, `duties`, `preparations`, `subscriptions`, `events` and `connection`
     /// besides.
     pub work: BTreeMap<&'static str, Row>,
+    /// Requests, by method and path, whose numbers and keys are `{}`.
+    pub requests: BTreeMap<String, Endpoint>,
 }
 
 /// What came of one piece of work.
@@ -76,9 +80,14 @@ impl Tally {
 
     /// Counts a failure of one; what went well is counted when it is submitted.
     pub fn only_failure<T, E: std::fmt::Display>(&mut self, result: Result<T, E>) -> Option<T> {
+        self.count_failure(1, result)
+    }
+
+    /// Counts a failure of so many; what went well is counted later.
+    pub fn count_failure<T, E: std::fmt::Display>(&mut self, many: usize, result: Result<T, E>) -> Option<T> {
         match result {
             Ok(value) => Some(value),
-            Err(error) => self.count(1, Err::<T, E>(error)),
+            Err(error) => self.count(many, Err::<T, E>(error)),
         }
     }
 

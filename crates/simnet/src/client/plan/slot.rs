@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use coxswain_dv_eth::api::{AttesterDuty, ProposerDuty, SyncDuty};
 use coxswain_dv_eth::bytes::{Bytes32, Bytes96};
 use coxswain_dv_eth::duty::DutyType;
+use coxswain_dv_eth::selection::{is_aggregator, is_sync_aggregator};
 
-use super::selection::{is_aggregator, is_sync_aggregator};
 use super::{Aggregator, Contributor, Why};
 
 /// What is known of a slot, and was begun in it.

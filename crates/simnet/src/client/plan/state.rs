@@ -2,7 +2,7 @@
 
 mod ask;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use coxswain_dv_eth::api::{
@@ -11,9 +11,9 @@ use coxswain_dv_eth::api::{
 use coxswain_dv_eth::beacon::Validator;
 use coxswain_dv_eth::bytes::Bytes48;
 use coxswain_dv_eth::duty::{Duty, DutyType};
+use coxswain_dv_eth::selection::{is_aggregator, subcommittees};
 use coxswain_dv_eth::time::Time;
 
-use super::selection::{is_aggregator, subcommittees};
 use super::slot::Slot;
 use super::{AttestAt, Chore, Effect, Event, Job, Setup, Why};
 
@@ -53,6 +53,7 @@ enum Ask {
 /// What a validator client does when.
 pub struct Plan {
     setup: Setup,
+    keys: BTreeSet<Bytes48>,
     validators: BTreeMap<u64, Validator>,
     refreshed: Option<u64>,
     epochs: BTreeMap<u64, Epoch>,
@@ -74,6 +75,7 @@ impl Plan {
     #[must_use]
     pub fn new(setup: Setup) -> Plan {
         Plan {
+            keys: setup.keys.iter().copied().collect(),
             setup,
             validators: BTreeMap::new(),
             refreshed: None,
@@ -124,11 +126,14 @@ impl Plan {
         self.members_of(slot).into_iter().flatten().map(|(_, duty)| duty.clone()).collect()
     }
 
+    /// Attesters of the epoch of a slot, by validator.
+    fn attesters_around(&self, slot: u64) -> Option<&BTreeMap<u64, AttesterDuty>> {
+        self.epochs.get(&self.epoch_of(slot))?.attesters.as_ref().map(|known| &known.duties)
+    }
+
     fn attesters_of(&self, slot: u64) -> Vec<AttesterDuty> {
-        let known = self.epochs.get(&self.epoch_of(slot)).and_then(|epoch| epoch.attesters.as_ref());
-        known.map_or_else(Vec::new, |known| {
-            known.duties.values().filter(|duty| duty.slot == slot).copied().collect()
-        })
+        let duties = self.attesters_around(slot).into_iter().flatten();
+        duties.map(|(_, duty)| *duty).filter(|duty| duty.slot == slot).collect()
     }
 
     fn proposer_of(&self, slot: u64) -> Option<ProposerDuty> {
@@ -219,7 +224,7 @@ impl Plan {
 
     fn learn_validators(&mut self, slot: u64, validators: Vec<Validator>) {
         self.chores.remove(&Chore::Validators);
-        let ours = validators.into_iter().filter(|one| self.setup.keys.contains(&one.validator.pubkey));
+        let ours = validators.into_iter().filter(|one| self.keys.contains(&one.validator.pubkey));
         let ours: BTreeMap<u64, Validator> = ours.map(|one| (one.index, one)).collect();
         if ours.keys().ne(self.validators.keys()) {
             // Others than before: what was asked was asked for too few.
@@ -232,8 +237,9 @@ impl Plan {
     fn learn_selected(&mut self, now: Time, chore: Chore, proofs: Vec<BeaconCommitteeSelection>) {
         let mut duties = Vec::new();
         for one in proofs {
-            let of_slot = self.attesters_of(one.slot);
-            if let Some(duty) = of_slot.into_iter().find(|duty| duty.validator_index == one.validator_index) {
+            let known =
+                self.attesters_around(one.slot).and_then(|all| all.get(&one.validator_index)).copied();
+            if let Some(duty) = known.filter(|duty| duty.slot == one.slot) {
                 let slot = self.slots.entry(one.slot).or_default();
                 slot.proofs.insert(one.validator_index, one.selection_proof);
                 duties.push((duty, is_aggregator(duty.committee_length, &one.selection_proof)));

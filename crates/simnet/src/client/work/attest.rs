@@ -141,9 +141,9 @@ impl Worker {
                     calls.push(self.made_whole(some));
                 }
                 let answers: Vec<_> = stream::iter(calls).buffered(SELECTIONS_AT_ONCE).collect().await;
-                for (count, answer) in answers {
-                    let answer = answer.map_err(WorkError::from).and_then(|whole| enough(whole, count));
-                    proofs.extend(tally.count(count, answer).into_iter().flatten());
+                for (asked, answer) in answers {
+                    let of = |one: &BeaconCommitteeSelection| (one.validator_index, one.slot);
+                    proofs.extend(returned(&mut tally, asked, answer, of));
                 }
             }
         }
@@ -151,11 +151,11 @@ impl Worker {
         Outcome { event: Some(event), tally }
     }
 
-    async fn made_whole(
+    async fn made_whole<'p>(
         &self,
-        partial: &[BeaconCommitteeSelection],
-    ) -> (usize, Result<Vec<BeaconCommitteeSelection>, HttpError>) {
-        (partial.len(), self.node.selections(partial).await)
+        partial: &'p [BeaconCommitteeSelection],
+    ) -> (&'p [BeaconCommitteeSelection], Result<Vec<BeaconCommitteeSelection>, HttpError>) {
+        (partial, self.node.selections(partial).await)
     }
 
     /// Sends aggregates of the committees whose aggregators are here.
@@ -208,12 +208,25 @@ impl Worker {
     }
 }
 
-/// An answer has a proof for each that was asked.
-pub(super) fn enough<T>(whole: Vec<T>, asked: usize) -> Result<Vec<T>, WorkError> {
-    if whole.len() == asked {
-        return Ok(whole);
+/// Counts the proofs that came back and were asked for; others are dropped. Nodes may leave some out: charon before v1.11
+/// has one subcommittee of a validator only.
+pub(super) fn returned<T, K: PartialEq>(
+    tally: &mut Tally,
+    asked: &[T],
+    answer: Result<Vec<T>, HttpError>,
+    of: impl Fn(&T) -> K,
+) -> Vec<T> {
+    let Some(mut whole) = tally.count_failure(asked.len(), answer) else { return Vec::new() };
+    whole.truncate(asked.len());
+    whole.retain(|one| asked.iter().any(|known| of(known) == of(one)));
+    tally.count(whole.len(), Ok::<_, WorkError>(()));
+    let missing = asked.len() - whole.len();
+    if missing > 0 {
+        let (sent, back) = (asked.len(), whole.len());
+        let why = format!("{sent} selections were sent, and {back} of them came back");
+        tally.count(missing, Err::<(), _>(WorkError::Unfit(why)));
     }
-    Err(WorkError::Unfit(format!("{asked} selections were sent, and {} came back", whole.len())))
+    whole
 }
 
 fn check_aggregate(found: &Attestation, by: &Aggregator) -> Result<(), WorkError> {

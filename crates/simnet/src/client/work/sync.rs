@@ -2,6 +2,7 @@
 
 use coxswain_dv_eth::api::{SyncCommitteeSelection, SyncDuty};
 use coxswain_dv_eth::bytes::Bytes32;
+use coxswain_dv_eth::selection::subcommittees;
 use coxswain_dv_eth::sync::{
     ContributionAndProof, SignedContributionAndProof, SyncCommitteeContribution, SyncCommitteeMessage,
 };
@@ -10,10 +11,10 @@ use futures::stream::{self, StreamExt as _};
 use super::super::habits::Batch;
 use super::super::http::HttpError;
 use super::super::node::batches;
-use super::super::plan::{Chore, Contributor, Event, subcommittees};
+use super::super::plan::{Chore, Contributor, Event};
 use super::super::report::Tally;
 use super::super::sign;
-use super::attest::enough;
+use super::attest::returned;
 use super::{Mode, Outcome, SELECTIONS_AT_ONCE, WorkError, Worker};
 
 impl Worker {
@@ -83,9 +84,11 @@ impl Worker {
                     calls.push(self.members_made_whole(some));
                 }
                 let answers: Vec<_> = stream::iter(calls).buffered(SELECTIONS_AT_ONCE).collect().await;
-                for (count, answer) in answers {
-                    let answer = answer.map_err(WorkError::from).and_then(|whole| enough(whole, count));
-                    proofs.extend(tally.count(count, answer).into_iter().flatten());
+                for (asked, answer) in answers {
+                    let of = |one: &SyncCommitteeSelection| {
+                        (one.validator_index, one.slot, one.subcommittee_index)
+                    };
+                    proofs.extend(returned(&mut tally, asked, answer, of));
                 }
             }
         }
@@ -97,11 +100,11 @@ impl Worker {
         Outcome { event: Some(event), tally }
     }
 
-    async fn members_made_whole(
+    async fn members_made_whole<'p>(
         &self,
-        partial: &[SyncCommitteeSelection],
-    ) -> (usize, Result<Vec<SyncCommitteeSelection>, HttpError>) {
-        (partial.len(), self.node.sync_selections(partial).await)
+        partial: &'p [SyncCommitteeSelection],
+    ) -> (&'p [SyncCommitteeSelection], Result<Vec<SyncCommitteeSelection>, HttpError>) {
+        (partial, self.node.sync_selections(partial).await)
     }
 
     /// Sends contributions of the subcommittees whose aggregators are here.

@@ -104,12 +104,14 @@ impl Plan {
         slots: RangeInclusive<u64>,
         effects: &mut Vec<Effect>,
     ) {
-        let mut duties: Vec<AttesterDuty> = Vec::new();
-        for of in slots {
-            let known = self.slots.get(&of).map(|slot| &slot.proofs);
-            let open = |duty: &AttesterDuty| known.is_none_or(|it| !it.contains_key(&duty.validator_index));
-            duties.extend(self.attesters_of(of).into_iter().filter(open));
-        }
+        let is_open = |duty: &AttesterDuty| {
+            let slot = self.slots.get(&duty.slot);
+            slot.is_none_or(|slot| !slot.proofs.contains_key(&duty.validator_index))
+        };
+        let all = self.attesters_around(*slots.start()).into_iter().flatten().map(|(_, duty)| *duty);
+        let mut duties: Vec<AttesterDuty> =
+            all.filter(|duty| slots.contains(&duty.slot) && is_open(duty)).collect();
+        duties.sort_by_key(|duty| (duty.slot, duty.validator_index));
         if !duties.is_empty() && self.may_ask(chore, now) {
             effects.push(Effect::Do(Job::Select { chore, duties }));
         }

@@ -11,10 +11,9 @@ use coxswain_dv_eth::api::{
 use coxswain_dv_eth::beacon::{Duties, Validator, ValidatorFields};
 use coxswain_dv_eth::bytes::{Bytes32, Bytes48, Bytes96};
 use coxswain_dv_eth::fork::FAR_FUTURE;
+use coxswain_dv_eth::selection::{is_sync_aggregator, subcommittees};
 use coxswain_dv_eth::time::{Clock, Time};
-use coxswain_simnet::client::plan::{
-    AttestAt, Builders, Chore, Effect, Event, Job, Plan, Rhythm, Setup, subcommittees,
-};
+use coxswain_simnet::client::plan::{AttestAt, Builders, Chore, Effect, Event, Job, Plan, Rhythm, Setup};
 
 const GENESIS: Time = Time::from_secs(1_000_000);
 const CLOCK: Clock = Clock { genesis: GENESIS, slot: Duration::from_millis(1200), slots_per_epoch: 4 };
@@ -77,7 +76,7 @@ fn member(validator_index: u64) -> SyncDuty {
 /// A proof whose holder aggregates in every subcommittee: the first one that wins.
 fn winning() -> Bytes96 {
     let mut proof = [0; 96];
-    while !coxswain_simnet::client::plan::is_sync_aggregator(&proof.into()) {
+    while !is_sync_aggregator(&proof.into()) {
         proof[0] += 1;
     }
     proof.into()
@@ -494,4 +493,91 @@ fn before_genesis_it_sleeps() {
     let mut plan = Plan::new(setup());
     let effects = plan.step(GENESIS - Duration::from_secs(100), Event::Wake);
     assert_eq!(effects, [Effect::Wake(GENESIS)]);
+}
+
+/// Whatever a node answers, and whenever: nothing begins twice, it always sleeps, and it never forgets to wake.
+mod properties {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn event() -> impl Strategy<Value = Event> {
+        let small = 0..12_u64;
+        let pairs = prop::collection::vec((0..4_u64, 0..40_u64), 0..6);
+        let of = |duties| Duties { dependent_root: Bytes32::default(), duties };
+        prop_oneof![
+            3 => Just(Event::Wake),
+            2 => prop::collection::vec((1..4_u64, 0..3_u64), 0..3).prop_map(|all| {
+                Event::Validators(all.into_iter().map(|(index, epoch)| validator(index, epoch)).collect())
+            }),
+            3 => (small.clone(), pairs.clone()).prop_map(move |(epoch, all)| Event::Attesters {
+                epoch,
+                duties: Duties {
+                    dependent_root: Bytes32::default(),
+                    duties: all.into_iter().map(|(validator, slot)| attester(validator, slot)).collect(),
+                },
+            }),
+            3 => (small.clone(), pairs.clone()).prop_map(move |(epoch, all)| Event::Proposers {
+                epoch,
+                duties: of(all.into_iter().map(|(validator, slot)| proposer(validator, slot)).collect()),
+            }),
+            2 => (small.clone(), pairs.clone()).prop_map(|(epoch, all)| Event::Members {
+                epoch,
+                duties: all.into_iter().map(|(validator, _)| member(validator)).collect(),
+            }),
+            2 => pairs.prop_map(|all| Event::Selected {
+                chore: Chore::SelectEpoch(0),
+                proofs: all
+                    .into_iter()
+                    .map(|(validator_index, slot)| BeaconCommitteeSelection {
+                        validator_index,
+                        slot,
+                        selection_proof: winning(),
+                    })
+                    .collect(),
+            }),
+            1 => (0..40_u64).prop_map(|slot| Event::Attested { slot, roots: vec![(3, Bytes32::default())] }),
+            1 => (0..40_u64).prop_map(|slot| Event::Voted { slot, head: Bytes32::default() }),
+            1 => (0..40_u64).prop_map(|slot| Event::Head { slot }),
+            1 => Just(Event::Reorg),
+            1 => small.prop_map(|epoch| Event::Failed(Chore::Attesters(epoch))),
+            1 => Just(Event::Failed(Chore::Validators)),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn nothing_begins_twice(
+            events in prop::collection::vec((0..700_u64, event()), 1..120),
+            selections in prop::sample::select(vec![Rhythm::Slot, Rhythm::Epoch]),
+            attest_at in prop::sample::select(vec![AttestAt::Head, AttestAt::Third]),
+        ) {
+            let mut plan = Plan::new(Setup { selections, attest_at, ..setup() });
+            let mut millis = 0;
+            let mut begun = BTreeSet::new();
+            for (pause, event) in events {
+                millis += pause;
+                let now = GENESIS + Duration::from_millis(millis);
+                let effects = plan.step(now, event);
+                let wake = effects.iter().rev().find_map(|effect| match effect {
+                    Effect::Wake(time) => Some(*time),
+                    Effect::Do(_) | Effect::Skip { .. } => None,
+                });
+                prop_assert!(wake.is_some_and(|wake| wake > now && wake <= now + CLOCK.slot));
+                for effect in effects {
+                    if let Effect::Do(job) = effect
+                        && job.chore().is_none()
+                        && let Some(duty) = job.duty(&CLOCK)
+                    {
+                        prop_assert!(begun.insert(duty), "{duty} begins twice");
+                        prop_assert_eq!(CLOCK.slot_at(now), Some(duty.slot), "{} begins in its slot", duty);
+                    }
+                }
+            }
+        }
+    }
 }

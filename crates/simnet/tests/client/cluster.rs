@@ -339,7 +339,7 @@ impl Node {
         Some(match pieces.as_slice() {
             ["node", "version"] => json!({ "data": { "version": "pretended/charon" } }),
             ["beacon", "genesis"] => json!({ "data": {
-                "genesis_time": self.chain.clock.genesis.0.as_secs().to_string(),
+                "genesis_fork_version": "0x00000005", "genesis_time": self.chain.clock.genesis.0.as_secs().to_string(),
                 "genesis_validators_root": Bytes32::from(self.chain.genesis_validators_root) } }),
             ["config", "spec"] => self.spec(),
             ["config", "fork_schedule"] => json!({ "data": [] }),

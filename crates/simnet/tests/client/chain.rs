@@ -109,6 +109,8 @@ async fn every_duty_is_done_in_every_way() {
         let report = until(client, &rows).await;
         assert_eq!(errors(&report), [""; 0], "{}", habits.name);
         assert_eq!(report.validators, 2, "{}", habits.name);
+        let votes = report.requests["POST /eth/v1/beacon/pool/sync_committees"];
+        assert!(votes.sent >= 3 && votes.failed == 0 && votes.max_ms >= votes.mean_ms, "{votes:?}");
     }
     check_findings(&simnet);
     let report = simnet.report(None, None);

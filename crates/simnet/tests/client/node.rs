@@ -1,10 +1,6 @@
 //! The validator client with keys of shares, behind a pretended node of a cluster: what it sends, in which form, and what
 //! it makes of answers that are none.
 
-mod support {
-    pub(crate) mod node;
-}
-
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +8,7 @@ use std::time::Duration;
 use coxswain_simnet::client::{Client, Habits, Keys, Mode, Report, Settings, Timeouts, habits};
 use serde_json::Value;
 
-use support::node::{Node, Trick, secret};
+use crate::cluster::{Node, Trick, secret};
 
 const N_VALIDATORS: u8 = 3;
 const SLOT: Duration = Duration::from_millis(400);
@@ -177,7 +173,7 @@ async fn wrong_answers_are_not_signed() {
     assert!(errors.iter().all(|error| error.contains("the answer is not signed")), "{errors:?}");
     let report = until(&mut client, &[("attester", 1), ("aggregator", 1)]).await;
     let errors = report.row("prepare_aggregator").errors;
-    assert!(errors.iter().any(|error| error.contains("0 came back")), "{errors:?}");
+    assert!(errors.iter().any(|error| error.contains("and 0 of them came back")), "{errors:?}");
     assert_eq!(*node.refused.lock().expect("whole"), [""; 0]);
 }
 
