@@ -40,7 +40,7 @@ const GRAFFITI: usize = 32;
 
 /// When keys without a history begin to sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum SlashingStart {
+pub(super) enum SlashingStart {
     /// When the epoch after this one is over
     AfterEpoch,
     /// At once
@@ -57,7 +57,7 @@ pub enum SlashingStart {
         Everything that is signed is kept in the directory `coxswain` beside the node's key: never run a node with a copy of \
         it, or without it."
 )]
-pub struct RunCommand {
+pub(super) struct RunCommand {
     /// Take a threshold of half of the nodes or less: two parts of them can then sign different things, and the
     /// validators are slashed
     #[arg(long)]
