@@ -26,6 +26,7 @@ mod man;
 mod output;
 mod plan;
 mod show;
+mod simnet;
 mod state;
 mod validate;
 mod version;
@@ -179,6 +180,7 @@ pub static COMMANDS: &[Entry] = &[
     Entry::of::<state::State>(),
     Entry::of::<graph::Graph>(),
     Entry { command: dv::command, run: dv::run },
+    Entry { command: simnet::command, run: simnet::run },
     Entry::of::<completions::Completions>(),
     Entry::of::<man::Man>(),
     Entry::of::<version::Version>(),

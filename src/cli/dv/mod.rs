@@ -164,6 +164,11 @@ fn below(parent: Command) -> Command {
         .subcommands(within(None))
 }
 
+/// Waits for SIGTERM or SIGINT.
+pub(super) fn stopped() -> Result<impl Future<Output = ()>, CliError> {
+    serving::stop_signal()
+}
+
 /// Runs what is below `dv`, or below `charon`.
 pub(super) fn run(matches: &ArgMatches, cx: &Cx) -> Result<Exit, CliError> {
     let (name, inner) = matches.subcommand().expect("clap requires a subcommand");

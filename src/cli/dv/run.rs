@@ -284,7 +284,9 @@ impl RunCommand {
             Ok(questions) if questions.is_empty() => Ok(()),
             Ok(questions) => {
                 let contracts = servers::contracts(cx, &self.execution_client_rpc_endpoint)?;
-                cx.block_on(async { Ok(contracts.settle(&questions).await.map_err(|error| error.to_string())) })?
+                cx.block_on(async {
+                    Ok(contracts.settle(&questions).await.map_err(|error| error.to_string()))
+                })?
             }
         };
         match settled {
