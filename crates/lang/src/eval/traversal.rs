@@ -319,12 +319,18 @@ impl Env<'_> {
             }
             Node::Unknown { .. } => Value::unknown(Type::Any),
             Node::Tuple(items) => Value::tuple(self.splat_items(items, &marks, each)?),
+            Node::List(elem, items) | Node::Set(elem, items) if items.is_empty() => {
+                // Their type is known all the same, and `concat` looks at it.
+                match self.splat_item(Value::unknown(elem.clone()), &Marks::NONE, each) {
+                    Ok(one) => Value::list(one.type_of(), Vec::new()).marked(&one.marks),
+                    Err(_) => Value::list(Type::Any, Vec::new()),
+                }
+            }
             Node::List(_, items) | Node::Set(_, items) => {
                 let items = self.splat_items(items, &marks, each)?;
                 match items.iter().map(Value::type_of).reduce(|a, b| if a == b { a } else { Type::Any }) {
-                    Some(Type::Any) => Value::tuple(items),
+                    Some(Type::Any) | None => Value::tuple(items),
                     Some(ty) => Value::list(ty, items),
-                    None => Value::list(Type::Any, items),
                 }
             }
             Node::Bool(_) | Node::Num(_) | Node::Str(_) | Node::Map(..) | Node::Object(_) | Node::Ref(_) => {

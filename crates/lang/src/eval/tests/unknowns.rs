@@ -199,6 +199,15 @@ fn an_empty_collection_keeps_the_type_of_its_elements() {
 }
 
 #[test]
+fn a_splat_of_an_empty_list_keeps_the_type_of_its_elements() {
+    check("sort([])[*]", "list(string)[]");
+    check("concat(tolist([0, 0]), sort([])[*])", "list(string)[\"0\", \"0\"]");
+    check("slice(tolist([{ a = 1, b = \"x\" }]), 0, 0)[*].a", "list(number)[]");
+    check("slice(tolist([[1, 2]]), 0, 0)[*][var.pin - 4711]", "list(number)[]!");
+    check("sort([])[*].x", "list(any)[]");
+}
+
+#[test]
 fn lists_of_anything_leave_the_type_of_their_sum_open() {
     check("concat(range(1), tolist(unknown.any))", "?list(any)/null");
     check("concat(range(1), unknown.list)", "?list(number)/null");
