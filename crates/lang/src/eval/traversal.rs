@@ -309,13 +309,9 @@ impl Env<'_> {
         let marks = value.marks.clone();
         let spread = match &value.node {
             Node::Null(_) => Value::tuple(Vec::new()),
-            Node::Unknown { ty: Type::List(elem) | Type::Set(elem), .. } => {
-                match self.splat_item(Value::unknown(elem.as_ref().clone()), &Marks::NONE, each) {
-                    Ok(one) => Value::unknown(Type::list(one.type_of())).marked(&one.marks),
-                    // There may be no element that fails.
-                    Err(Stop::Error(_)) => Value::unknown(Type::Any),
-                    Err(need) => return Err(need),
-                }
+            Node::Unknown { ty: Type::List(elem) | Type::Set(elem), .. } => self.splat_unknown(elem, each)?,
+            Node::Set(elem, _) if value.is_open_set() => {
+                self.splat_unknown(elem, each)?.marked(&value.deep_marks())
             }
             Node::Unknown { .. } => Value::unknown(Type::Any),
             Node::Tuple(items) => Value::tuple(self.splat_items(items, &marks, each)?),
@@ -338,6 +334,16 @@ impl Env<'_> {
             }
         };
         Ok(spread.marked(&marks))
+    }
+
+    /// Of elements of which the type is known, and not how many there are.
+    fn splat_unknown(&self, elem: &Type, each: &Expr) -> Result<Value, Stop> {
+        match self.splat_item(Value::unknown(elem.clone()), &Marks::NONE, each) {
+            Ok(one) => Ok(Value::unknown(Type::list(one.type_of())).marked(&one.marks)),
+            // There may be no element that fails.
+            Err(Stop::Error(_)) => Ok(Value::unknown(Type::Any)),
+            Err(need) => Err(need),
+        }
     }
 
     /// The first element that fails speaks for all.

@@ -227,7 +227,7 @@ fn length(args: &[Value]) -> Result<Value, FnError> {
     let length = match &value.node {
         Node::Str(text) => Some(width(text)),
         // Unknown elements may turn out to be equal.
-        Node::Set(_, items) if items.len() > 1 && !value.is_wholly_known() => None,
+        Node::Set(..) if value.is_open_set() => None,
         Node::List(_, items) | Node::Set(_, items) | Node::Tuple(items) => Some(items.len()),
         Node::Map(_, fields) | Node::Object(fields) => Some(fields.len()),
         Node::Unknown { ty, .. } => match ty {

@@ -88,6 +88,9 @@ fn unknown_results_keep_the_marks_of_all_that_decides() {
     check("[for x in [var.pin] : x if unknown.bool]", "?any/null!");
     check("{ (unknown.string) = var.pin }", "?any/null!");
     check("host.a.id + 1", "?number@1");
+    check("max(host.a.address, [for x in [var.pin] : x if unknown.bool]...)", "?any/null!@1");
+    check("unknown.bool ? host.a.address : tonumber(\"x\")", "?any/null@1");
+    check("unknown.bool ? 1 / 0 : [host.a.address]", "?any/null@1");
 }
 
 #[test]

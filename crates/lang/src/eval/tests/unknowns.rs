@@ -212,3 +212,14 @@ fn lists_of_anything_leave_the_type_of_their_sum_open() {
     check("concat(range(1), tolist(unknown.any))", "?list(any)/null");
     check("concat(range(1), unknown.list)", "?list(number)/null");
 }
+
+#[test]
+fn a_set_with_an_unknown_element_has_no_order_yet() {
+    check("tolist(toset([unknown.number, 0]))", "?list(number)");
+    check("toset([unknown.number, 0])[*]", "?list(number)/null");
+    check("toset([var.pin, unknown.number])[*]", "?list(number)/null!");
+    check("max(toset([unknown.number, 0])...)", "?any/null");
+    check("max(1, toset([unknown.number, var.pin])...)", "?any/null!");
+    check("tolist(toset([unknown.number]))", "list(number)[?number/null]");
+    check("toset([unknown.number])[*]", "list(number)[?number/null]");
+}
