@@ -81,6 +81,8 @@ fn a_branch_marks_what_its_type_changes() {
     check("false ? toset([var.secret]) : []", "set(string)[]!");
     check("true ? \"x\" : var.secret", "\"x\"");
     check("true ? 1 : host.a.nothing", "1");
+    check("coalesce(1, var.secret)", "\"1\"!");
+    check("coalesce(1, var.pin)", "1");
 }
 
 #[test]

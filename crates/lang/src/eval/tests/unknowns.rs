@@ -223,3 +223,13 @@ fn a_set_with_an_unknown_element_has_no_order_yet() {
     check("tolist(toset([unknown.number]))", "list(number)[?number/null]");
     check("toset([unknown.number])[*]", "list(number)[?number/null]");
 }
+
+#[test]
+fn what_is_of_unknown_type_leaves_the_type_beside_it_open() {
+    check("coalesce(unknown.any, true)", "?any/null");
+    check("coalesce(1, unknown.any)", "?any/null");
+    check("coalesce(\"a\", unknown.any)", "\"a\"");
+    check("coalesce(null, unknown.number, 1)", "?number/null");
+    check("setunion(toset(unknown.any), [1])", "?set(any)/null");
+    check("setunion(toset(unknown.list), [1])", "?set(number)/null");
+}
