@@ -31,6 +31,7 @@ pub fn convert(value: Value, ty: &Type) -> Result<Value, ConvertError> {
     if fits(&value.node, ty) {
         return Ok(value);
     }
+    let is_open_set = value.is_open_set();
     let Value { node, marks } = value;
     let converted = match (node, ty) {
         (Node::Null(_), ty) => Node::Null(plain(ty)).into(),
@@ -54,6 +55,7 @@ pub fn convert(value: Value, ty: &Type) -> Result<Value, ConvertError> {
         }
         (Node::List(_, items) | Node::Set(_, items) | Node::Tuple(items), Type::List(elem)) => {
             match convert_items(items, elem)? {
+                (Some(elem), items) if is_open_set => undecided(Type::list(elem), items.into_iter()),
                 (Some(elem), items) => Value::list(elem, items),
                 (None, items) => undecided(Type::list(Type::Any), items.into_iter()),
             }
@@ -85,7 +87,7 @@ pub fn is_open(value: &Value) -> bool {
     }
 }
 
-/// A collection whose elements have no common type yet, because one of them may be of any type.
+/// A collection whose elements have no common type yet, because one of them may be of any type, or no order yet.
 fn undecided(ty: Type, items: impl Iterator<Item = Value>) -> Value {
     let node = Node::Unknown { ty, not_null: true };
     items.fold(node.into(), |all: Value, item| all.marked(&item.deep_marks()))

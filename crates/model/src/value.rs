@@ -214,6 +214,11 @@ impl Value {
     pub fn is_wholly_known(&self) -> bool {
         self.is_known() && self.children().iter().all(|v| v.is_wholly_known())
     }
+    /// Whether it is a set of which it is not known yet how many elements it has, or in which order: one that is
+    /// unknown may turn out to be another one, and stands where its value will put it.
+    pub fn is_open_set(&self) -> bool {
+        matches!(&self.node, Node::Set(_, items) if items.len() > 1) && !self.is_wholly_known()
+    }
     /// Whether the value or anything in it is sensitive.
     pub fn is_sensitive(&self) -> bool {
         self.marks.sensitive || self.children().iter().any(|v| v.is_sensitive())

@@ -68,7 +68,10 @@ impl Env<'_> {
     }
 
     fn call_spec(&self, spec: &FnSpec, call: &Call<'_>) -> Result<Value, Stop> {
-        let Some(args) = self.arguments(call)? else { return Ok(Value::unknown(Type::Any)) };
+        let args = match self.arguments(call)? {
+            Ok(args) => args,
+            Err(marks) => return Ok(Value::unknown(Type::Any).marked(&marks)),
+        };
         check_count(spec, call, args.len())?;
         let mut problems = Problems::default();
         let mut exprs = Vec::with_capacity(args.len());
@@ -97,8 +100,8 @@ impl Env<'_> {
         }
     }
 
-    /// The evaluated arguments; `None` when it is not known how many there are.
-    fn arguments<'e>(&self, call: &Call<'e>) -> Result<Option<Vec<Argument<'e>>>, Stop> {
+    /// The evaluated arguments; only their marks when it is not known how many there are.
+    fn arguments<'e>(&self, call: &Call<'e>) -> Result<Result<Vec<Argument<'e>>, Marks>, Stop> {
         let mut problems = Problems::default();
         let mut args: Vec<Argument<'e>> = Vec::with_capacity(call.args.len());
         for expr in call.args {
@@ -106,15 +109,19 @@ impl Env<'_> {
         }
         problems.finish()?;
         if !call.expand {
-            return Ok(Some(args));
+            return Ok(Ok(args));
         }
-        let Some(Argument { value, expr }) = args.pop() else { return Ok(Some(args)) };
+        let Some(Argument { value, expr }) = args.pop() else { return Ok(Ok(args)) };
+        let marks = || united(args.iter().map(|arg| &arg.value).chain([&value]));
         match &value.node {
+            Node::Set(..) if value.is_open_set() => Ok(Err(marks())),
             Node::List(_, items) | Node::Set(_, items) | Node::Tuple(items) => {
                 args.extend(items.iter().map(|v| Argument { value: v.clone().marked(&value.marks), expr }));
-                Ok(Some(args))
+                Ok(Ok(args))
             }
-            Node::Unknown { ty: Type::Any | Type::List(_) | Type::Set(_) | Type::Tuple(_), .. } => Ok(None),
+            Node::Unknown { ty: Type::Any | Type::List(_) | Type::Set(_) | Type::Tuple(_), .. } => {
+                Ok(Err(marks()))
+            }
             _ => {
                 let d =
                     Diagnostic::error("invalid-spread", format!("`...` cannot spread {}", a_value(&value)))

@@ -218,7 +218,10 @@ impl Env<'_> {
         let (then, otherwise) = match (then, otherwise) {
             (Some(then), Some(otherwise)) => (then, otherwise),
             (Some(one), None) | (None, Some(one)) if taken.is_some() => return Ok(one),
-            _ => return Ok(Value::unknown(Type::Any)),
+            (Some(one), None) | (None, Some(one)) => {
+                return Ok(Value::unknown(Type::Any).marked(&one.deep_marks()));
+            }
+            (None, None) => return Ok(Value::unknown(Type::Any)),
         };
         let types = [then.type_of(), otherwise.type_of()];
         let targets = branch_types(&types[0], &types[1]);

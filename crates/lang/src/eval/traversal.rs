@@ -309,22 +309,24 @@ impl Env<'_> {
         let marks = value.marks.clone();
         let spread = match &value.node {
             Node::Null(_) => Value::tuple(Vec::new()),
-            Node::Unknown { ty: Type::List(elem) | Type::Set(elem), .. } => {
-                match self.splat_item(Value::unknown(elem.as_ref().clone()), &Marks::NONE, each) {
-                    Ok(one) => Value::unknown(Type::list(one.type_of())).marked(&one.marks),
-                    // There may be no element that fails.
-                    Err(Stop::Error(_)) => Value::unknown(Type::Any),
-                    Err(need) => return Err(need),
-                }
+            Node::Unknown { ty: Type::List(elem) | Type::Set(elem), .. } => self.splat_unknown(elem, each)?,
+            Node::Set(elem, _) if value.is_open_set() => {
+                self.splat_unknown(elem, each)?.marked(&value.deep_marks())
             }
             Node::Unknown { .. } => Value::unknown(Type::Any),
             Node::Tuple(items) => Value::tuple(self.splat_items(items, &marks, each)?),
+            Node::List(elem, items) | Node::Set(elem, items) if items.is_empty() => {
+                // Their type is known all the same, and `concat` looks at it.
+                match self.splat_item(Value::unknown(elem.clone()), &Marks::NONE, each) {
+                    Ok(one) => Value::list(one.type_of(), Vec::new()).marked(&one.marks),
+                    Err(_) => Value::list(Type::Any, Vec::new()),
+                }
+            }
             Node::List(_, items) | Node::Set(_, items) => {
                 let items = self.splat_items(items, &marks, each)?;
                 match items.iter().map(Value::type_of).reduce(|a, b| if a == b { a } else { Type::Any }) {
-                    Some(Type::Any) => Value::tuple(items),
+                    Some(Type::Any) | None => Value::tuple(items),
                     Some(ty) => Value::list(ty, items),
-                    None => Value::list(Type::Any, items),
                 }
             }
             Node::Bool(_) | Node::Num(_) | Node::Str(_) | Node::Map(..) | Node::Object(_) | Node::Ref(_) => {
@@ -332,6 +334,16 @@ impl Env<'_> {
             }
         };
         Ok(spread.marked(&marks))
+    }
+
+    /// Of elements of which the type is known, and not how many there are.
+    fn splat_unknown(&self, elem: &Type, each: &Expr) -> Result<Value, Stop> {
+        match self.splat_item(Value::unknown(elem.clone()), &Marks::NONE, each) {
+            Ok(one) => Ok(Value::unknown(Type::list(one.type_of())).marked(&one.marks)),
+            // There may be no element that fails.
+            Err(Stop::Error(_)) => Ok(Value::unknown(Type::Any)),
+            Err(need) => Err(need),
+        }
     }
 
     /// The first element that fails speaks for all.

@@ -10,7 +10,7 @@ use super::arguments::{
 };
 use super::strings::width;
 use super::{BASE, FnError, FnSpec, Param};
-use crate::convert::{a_type, convert, unify};
+use crate::convert::{a_type, convert, is_open, unify};
 
 const LIST: Param = param("list", list_of_any);
 
@@ -137,15 +137,23 @@ fn coalesce(args: &[Value]) -> Result<Value, FnError> {
         let names: Vec<String> = types.iter().map(a_type).collect();
         FnError::new(format!("all values must be of one type, and these are {}", names.join(", ")))
     })?;
+    // What is of unknown type yet may make text of the others; text it leaves as it is.
+    let is_open = args.iter().any(is_open);
     let mut marks = Marks::NONE;
     for (i, arg) in args.iter().enumerate() {
         // What was passed over had a say in the result.
         marks.add(&arg.marks);
-        if !arg.is_known() {
+        if !arg.is_known() || (is_open && !arg.is_null() && arg.as_str().is_none()) {
+            let ty = if is_open { Type::Any } else { ty };
+            args.iter().for_each(|arg| marks.add(&arg.deep_marks()));
             return Ok(Value::unknown(ty).marked(&marks));
         }
         if !arg.is_null() && arg.as_str() != Some("") {
             let value = convert(arg.clone(), &ty).map_err(|e| FnError::of(i, e.to_string()))?;
+            if value.node != arg.node {
+                // The types of the others made it so.
+                args.iter().for_each(|arg| marks.add(&arg.deep_marks()));
+            }
             return Ok(value.marked(&marks));
         }
     }
@@ -227,7 +235,7 @@ fn length(args: &[Value]) -> Result<Value, FnError> {
     let length = match &value.node {
         Node::Str(text) => Some(width(text)),
         // Unknown elements may turn out to be equal.
-        Node::Set(_, items) if items.len() > 1 && !value.is_wholly_known() => None,
+        Node::Set(..) if value.is_open_set() => None,
         Node::List(_, items) | Node::Set(_, items) | Node::Tuple(items) => Some(items.len()),
         Node::Map(_, fields) | Node::Object(fields) => Some(fields.len()),
         Node::Unknown { ty, .. } => match ty {

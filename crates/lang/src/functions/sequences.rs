@@ -103,10 +103,8 @@ fn row(args: &[Value], i: usize) -> Result<Row, FnError> {
     let refuse = || FnError::of(i, format!("a list or tuple is required, not {}", shown_type(value)));
     match &value.node {
         Node::List(ty, items) => Ok(Row::Known(items.to_vec(), Sort::List(ty.clone()))),
-        Node::Set(ty, items) if items.len() < 2 || value.is_wholly_known() => {
-            Ok(Row::Known(items.to_vec(), Sort::Set(ty.clone())))
-        }
-        Node::Set(ty, _) => Ok(Row::Unknown(Sort::Set(ty.clone()))),
+        Node::Set(ty, _) if value.is_open_set() => Ok(Row::Unknown(Sort::Set(ty.clone()))),
+        Node::Set(ty, items) => Ok(Row::Known(items.to_vec(), Sort::Set(ty.clone()))),
         Node::Tuple(items) => Ok(Row::Known(items.to_vec(), Sort::Tuple)),
         Node::Unknown { ty, .. } => match ty {
             Type::Any => Ok(Row::Unknown(Sort::Undecided)),

@@ -4,7 +4,7 @@ use coxswain_model::{Type, Value};
 
 use super::arguments::{MAX_ITEMS, any, argument, elem_type, items, param, set_of_any};
 use super::{BASE, FnError, FnSpec, Param};
-use crate::convert::{a_type, convert, unify};
+use crate::convert::{a_type, convert, is_open, unify};
 
 const SET: Param = param("set", set_of_any);
 const SETS: Param = param("sets", set_of_any);
@@ -13,7 +13,7 @@ pub(super) static SETINTERSECTION: FnSpec = FnSpec {
     name: "setintersection",
     params: &[SET],
     variadic: Some(SETS),
-    result: |args| Type::set(common_elem(args).unwrap_or(Type::Any)),
+    result: set_type,
     call: |args| combine(args, |have, more| have.retain(|v| is_in(more, v))),
     doc: "The elements that are in all of the sets.",
     example: (r#"setintersection(["a", "b"], ["b", "c"])"#, r#"["b"]"#),
@@ -33,7 +33,7 @@ pub(super) static SETPRODUCT: FnSpec = FnSpec {
 pub(super) static SETSUBTRACT: FnSpec = FnSpec {
     name: "setsubtract",
     params: &[SET, param("without", set_of_any)],
-    result: |args| Type::set(common_elem(args).unwrap_or(Type::Any)),
+    result: set_type,
     call: |args| combine(args, |have, less| have.retain(|v| !is_in(less, v))),
     doc: "The elements of the first set that are not in the second.",
     example: (r#"setsubtract(["a", "b"], ["b"])"#, r#"["a"]"#),
@@ -44,12 +44,18 @@ pub(super) static SETUNION: FnSpec = FnSpec {
     name: "setunion",
     params: &[SET],
     variadic: Some(SETS),
-    result: |args| Type::set(common_elem(args).unwrap_or(Type::Any)),
+    result: set_type,
     call: |args| combine(args, |have, more| have.extend(more.iter().cloned())),
     doc: "The elements that are in any of the sets.",
     example: (r#"setunion(["a"], ["b", "a"])"#, r#"["a","b"]"#),
     ..BASE
 };
+
+/// The type of the result; open while one of the sets is of anything, which has a part in it later.
+fn set_type(args: &[Value]) -> Type {
+    let elem = if args.iter().any(is_open) { None } else { common_elem(args) };
+    Type::set(elem.unwrap_or(Type::Any))
+}
 
 fn common_elem(args: &[Value]) -> Option<Type> {
     unify(&args.iter().map(elem_type).collect::<Vec<_>>())

@@ -81,6 +81,8 @@ fn a_branch_marks_what_its_type_changes() {
     check("false ? toset([var.secret]) : []", "set(string)[]!");
     check("true ? \"x\" : var.secret", "\"x\"");
     check("true ? 1 : host.a.nothing", "1");
+    check("coalesce(1, var.secret)", "\"1\"!");
+    check("coalesce(1, var.pin)", "1");
 }
 
 #[test]
@@ -88,6 +90,9 @@ fn unknown_results_keep_the_marks_of_all_that_decides() {
     check("[for x in [var.pin] : x if unknown.bool]", "?any/null!");
     check("{ (unknown.string) = var.pin }", "?any/null!");
     check("host.a.id + 1", "?number@1");
+    check("max(host.a.address, [for x in [var.pin] : x if unknown.bool]...)", "?any/null!@1");
+    check("unknown.bool ? host.a.address : tonumber(\"x\")", "?any/null@1");
+    check("unknown.bool ? 1 / 0 : [host.a.address]", "?any/null@1");
 }
 
 #[test]

@@ -199,7 +199,37 @@ fn an_empty_collection_keeps_the_type_of_its_elements() {
 }
 
 #[test]
+fn a_splat_of_an_empty_list_keeps_the_type_of_its_elements() {
+    check("sort([])[*]", "list(string)[]");
+    check("concat(tolist([0, 0]), sort([])[*])", "list(string)[\"0\", \"0\"]");
+    check("slice(tolist([{ a = 1, b = \"x\" }]), 0, 0)[*].a", "list(number)[]");
+    check("slice(tolist([[1, 2]]), 0, 0)[*][var.pin - 4711]", "list(number)[]!");
+    check("sort([])[*].x", "list(any)[]");
+}
+
+#[test]
 fn lists_of_anything_leave_the_type_of_their_sum_open() {
     check("concat(range(1), tolist(unknown.any))", "?list(any)/null");
     check("concat(range(1), unknown.list)", "?list(number)/null");
+}
+
+#[test]
+fn a_set_with_an_unknown_element_has_no_order_yet() {
+    check("tolist(toset([unknown.number, 0]))", "?list(number)");
+    check("toset([unknown.number, 0])[*]", "?list(number)/null");
+    check("toset([var.pin, unknown.number])[*]", "?list(number)/null!");
+    check("max(toset([unknown.number, 0])...)", "?any/null");
+    check("max(1, toset([unknown.number, var.pin])...)", "?any/null!");
+    check("tolist(toset([unknown.number]))", "list(number)[?number/null]");
+    check("toset([unknown.number])[*]", "list(number)[?number/null]");
+}
+
+#[test]
+fn what_is_of_unknown_type_leaves_the_type_beside_it_open() {
+    check("coalesce(unknown.any, true)", "?any/null");
+    check("coalesce(1, unknown.any)", "?any/null");
+    check("coalesce(\"a\", unknown.any)", "\"a\"");
+    check("coalesce(null, unknown.number, 1)", "?number/null");
+    check("setunion(toset(unknown.any), [1])", "?set(any)/null");
+    check("setunion(toset(unknown.list), [1])", "?set(number)/null");
 }

@@ -246,8 +246,10 @@ proptest! {
         let text = format!("a = {}\n", pieces.concat());
         if hcl_edit::parser::parse_body(&text).is_ok() {
             let scanned = scan(FileId(0), &text);
-            let lines = scanned.problems.iter().all(|d| d.code == "unterminated-string" || d.code == "unterminated-heredoc");
-            prop_assert!(lines, "{:?}: {:?}", text, scanned.problems);
+            // A string or heredoc without an end ends with its line here; what is after it is read as another thing.
+            let first = scanned.problems.iter().min_by_key(|d| d.labels.iter().map(|l| l.span.start).min());
+            let is_line = first.is_none_or(|d| d.code == "unterminated-string" || d.code == "unterminated-heredoc");
+            prop_assert!(is_line, "{:?}: {:?}", text, scanned.problems);
         }
     }
 }
