@@ -19,6 +19,7 @@ mod adapters;
 mod compute;
 mod driver;
 mod judge;
+pub mod monitor;
 mod wires;
 
 pub use adapters::Keeper;

@@ -1,0 +1,266 @@
+//! What notes come to: figures, and what became of duties.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use coxswain_dv_beacon::client::{Delay, Delays, Event, News};
+use coxswain_dv_core::{Channel, Failure, Note, Report, Step, Tracker};
+use coxswain_dv_eth::beacon::{ChainEvent, Validator};
+use coxswain_dv_eth::bytes::Bytes48;
+use coxswain_dv_eth::duty::{Duty, DutyType};
+use coxswain_dv_eth::protect::Signer;
+use coxswain_dv_eth::time::{Clock, Time};
+use coxswain_dv_qbft::timer::TimerFlags;
+use coxswain_dv_wire::protocol::{PARSIGEX, QBFT};
+
+use super::catalogue as names;
+use super::registry::Registry;
+
+/// What figures are made with.
+pub(super) struct Book {
+    clock: Clock,
+    timers: TimerFlags,
+    /// Names of nodes, in the order of the lock.
+    nodes: Vec<String>,
+    pub(super) registry: Registry,
+    tracker: Tracker,
+    delays: Delays,
+    /// The submission that was counted last: its validators are noted one by one.
+    submitted: Option<(Duty, Time)>,
+}
+
+/// What became of a duty of all its validators.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Outcome {
+    pub(super) duty: Duty,
+    /// How many validators had it.
+    pub(super) validators: usize,
+    /// Those for which it failed.
+    pub(super) failed: Vec<Bytes48>,
+    /// Of one that failed and came furthest.
+    pub(super) failure: Option<Failure>,
+    /// Nodes that signed for none of them, from 0.
+    pub(super) silent: Vec<usize>,
+}
+
+/// A key, short, as logs and dashboards have it.
+pub(super) fn short(key: &Bytes48) -> String {
+    let text = key.to_string();
+    format!("{}_{}", &text[2..5], &text[94..97])
+}
+
+impl Book {
+    pub(super) fn new(clock: Clock, timers: TimerFlags, nodes: Vec<String>, tracker: Tracker) -> Book {
+        let (registry, delays) = (Registry::default(), Delays::default());
+        Book { clock, timers, nodes, registry, tracker, delays, submitted: None }
+    }
+
+    /// Counts a note; says what became of duties that are over.
+    pub(super) fn note(&mut self, now: Time, note: &Note) -> Vec<Outcome> {
+        self.tracker.note(note);
+        match note {
+            Note::Duty { duty, step, key, share, error } => match error {
+                None => self.step(now, *duty, *step, (*key, *share)),
+                Some(_) if *step == Step::Consensus => {
+                    self.registry.add(&names::CONSENSUS_ERRORS, &[QBFT.id], 1.0);
+                }
+                Some(_) => {}
+            },
+            Note::Slot { slot, skipped } => {
+                self.registry.set(&names::SLOT, &[], as_number(*slot));
+                self.registry.set(&names::EPOCH, &[], as_number(self.clock.epoch_of(*slot)));
+                self.registry.add(&names::SKIPPED, &[], as_number(*skipped));
+                return self.due(now);
+            }
+            Note::Resolved { active, .. } => {
+                self.registry.set(&names::ACTIVE, &[], as_number(*active as u64))
+            }
+            Note::Decided { duty, round, leader, took } => self.decided(*duty, (*round, *leader), *took),
+            Note::Undecided { duty } => {
+                let labels = [QBFT.id, duty.kind.name(), self.timers.kind(duty.kind).name()];
+                self.registry.add(&names::CONSENSUS_TIMEOUTS, &labels, 1.0);
+            }
+            Note::Refused { from, channel, .. } => {
+                let (peer, protocol) = (self.node(*from), protocol(*channel));
+                self.registry.add(&names::REFUSED, &[&peer, protocol], 1.0);
+            }
+            Note::Slashable { duty, signer, .. } => {
+                let signer = match signer {
+                    Signer::Share => "share",
+                    Signer::Group => "group",
+                };
+                self.registry.add(&names::SLASHABLE, &[duty.kind.name(), signer], 1.0);
+            }
+            Note::Agreed { .. } | Note::Trouble { .. } => {}
+        }
+        Vec::new()
+    }
+
+    fn node(&self, place: usize) -> String {
+        self.nodes.get(place).cloned().unwrap_or_else(|| place.to_string())
+    }
+
+    /// A step that was taken.
+    fn step(&mut self, now: Time, duty: Duty, step: Step, (key, share): (Option<Bytes48>, Option<u32>)) {
+        let kind = duty.kind.name();
+        match (step, share) {
+            (Step::ParSigDbLocal | Step::ParSigDbExternal, Some(share)) => {
+                let late = signed(now, self.clock.start_of(duty.slot)) - expected_after(duty.kind);
+                let place = share.saturating_sub(1).to_string();
+                self.registry.observe(&names::PARSIG_STORE, &[kind, &place], late);
+                if let (DutyType::Exit, Some(key)) = (duty.kind, key) {
+                    self.registry.add(&names::PARSIG_EXITS, &[&short(&key)], 1.0);
+                }
+            }
+            (Step::Bcast, _) if self.submitted != Some((duty, now)) => {
+                self.submitted = Some((duty, now));
+                self.registry.add(&names::BROADCASTS, &[kind], 1.0);
+                let late = signed(now, duty.start(&self.clock));
+                self.registry.observe(&names::BROADCAST_DELAY, &[kind], late);
+            }
+            _ => {}
+        }
+    }
+
+    fn decided(&mut self, duty: Duty, (round, leader): (u64, usize), took: Duration) {
+        let (kind, timer) = (duty.kind.name(), self.timers.kind(duty.kind).name());
+        self.registry.set(&names::DECIDED_LEADER, &[QBFT.id, kind], as_number(leader as u64));
+        let labels = [QBFT.id, kind, timer];
+        self.registry.set(&names::DECIDED_ROUNDS, &labels, as_number(round));
+        self.registry.observe(&names::CONSENSUS_DURATION, &labels, took.as_secs_f64());
+    }
+
+    fn due(&mut self, now: Time) -> Vec<Outcome> {
+        let mut by_duty: BTreeMap<Duty, Vec<Report>> = BTreeMap::new();
+        for report in self.tracker.due(now) {
+            by_duty.entry(report.duty).or_default().push(report);
+        }
+        by_duty.into_iter().map(|(duty, reports)| self.over(duty, &reports)).collect()
+    }
+
+    /// A duty is over. It counts as done if it was done for any of its validators, as charon counts; the log has the rest.
+    fn over(&mut self, duty: Duty, reports: &[Report]) -> Outcome {
+        let kind = duty.kind.name();
+        let failed: Vec<&Report> = reports.iter().filter(|report| report.failure.is_some()).collect();
+        let failure =
+            failed.iter().filter_map(|report| report.failure.clone()).max_by_key(|failure| failure.step);
+        let is_done = failed.len() < reports.len();
+        let registry = &mut self.registry;
+        registry.add(&names::EXPECTED, &[kind], 1.0);
+        match &failure {
+            Some(failure) if !is_done => {
+                registry.add(&names::FAILED, &[kind], 1.0);
+                registry.add(&names::REASONS, &[kind, failure.reason], 1.0);
+            }
+            _ => registry.add(&names::SUCCEEDED, &[kind], 1.0),
+        }
+        for report in &failed {
+            let reason = report.failure.as_ref().map(|failure| failure.reason);
+            if matches!(reason, Some("bug_par_sig_db_inconsistent" | "par_sig_db_inconsistent_sync")) {
+                registry.add(&names::INCONSISTENT, &[kind], 1.0);
+            }
+        }
+        if duty.kind == DutyType::Attester {
+            registry.add(&names::ATTESTATIONS, &[], as_number(reports.len() as u64));
+            registry.add(&names::ATTESTATIONS_DONE, &[], as_number((reports.len() - failed.len()) as u64));
+        }
+        Outcome {
+            duty,
+            validators: reports.len(),
+            failed: failed.iter().map(|report| report.key).collect(),
+            failure,
+            silent: self.participation(kind, reports),
+        }
+    }
+
+    /// Counts who signed; says who did not. Where nobody did, nobody is to blame.
+    fn participation(&mut self, kind: &str, reports: &[Report]) -> Vec<usize> {
+        let signed: Vec<&BTreeSet<u32>> =
+            reports.iter().map(|report| &report.shares).filter(|shares| !shares.is_empty()).collect();
+        let mut silent = Vec::new();
+        if signed.is_empty() {
+            return silent;
+        }
+        for (place, peer) in self.nodes.iter().enumerate() {
+            let is_of = |shares: &&&BTreeSet<u32>| shares.iter().any(|share| *share as usize == place + 1);
+            let (done, expected) = (signed.iter().filter(is_of).count(), signed.len());
+            let labels = [kind, peer.as_str()];
+            let registry = &mut self.registry;
+            registry.set(&names::PARTICIPATION, &labels, f64::from(u8::from(done > 0)));
+            for (metric, count) in [
+                (&names::PARTICIPATIONS, done),
+                (&names::PARTICIPATIONS_DONE, done),
+                (&names::PARTICIPATIONS_MISSED, expected - done),
+                (&names::PARTICIPATIONS_EXPECTED, expected),
+            ] {
+                registry.add(metric, &labels, as_number(count as u64));
+            }
+            if done == 0 {
+                silent.push(place);
+            }
+        }
+        silent
+    }
+
+    /// Counts what a beacon node told.
+    pub(super) fn heard(&mut self, address: &str, event: &Event) {
+        let registry = &mut self.registry;
+        for delay in self.delays.of(&self.clock, event) {
+            let (metric, late) = match delay {
+                Delay::Head(late) => (&names::HEAD_DELAY, late),
+                Delay::Gossip(late) => (&names::BLOCK_GOSSIP, late),
+                Delay::Imported(late) => (&names::BLOCK, late),
+                Delay::Processing(late) => (&names::BLOCK_PROCESSING, late),
+            };
+            registry.observe(metric, &[address], late.as_secs_f64());
+        }
+        match event.news {
+            News::Chain(ChainEvent::Head { slot, .. }) => {
+                registry.set(&names::HEAD_SLOT, &[address], as_number(slot));
+            }
+            News::Chain(ChainEvent::Reorg { depth, .. }) => {
+                registry.observe(&names::REORG_DEPTH, &[address], as_number(depth));
+            }
+            News::Gossip { .. } | News::Imported { .. } | News::Connected | News::Lost(_) => {}
+        }
+    }
+
+    /// Validators as the chain has them.
+    pub(super) fn validators(&mut self, validators: &[Validator]) {
+        let registry = &mut self.registry;
+        registry.clear(&names::STATUS);
+        for validator in validators {
+            let key = &validator.validator.pubkey;
+            let (full, short) = (key.to_string(), short(key));
+            registry.set(&names::BALANCE, &[&full, &short], as_number(validator.balance));
+            registry.set(&names::STATUS, &[&full, &short, &validator.status], 1.0);
+        }
+    }
+}
+
+/// The id of a channel's protocol.
+pub(super) fn protocol(channel: Channel) -> &'static str {
+    match channel {
+        Channel::Qbft => QBFT.id,
+        Channel::Parsigex => PARSIGEX.id,
+    }
+}
+
+/// Seconds, also before.
+fn signed(now: Time, from: Time) -> f64 {
+    now.0.as_secs_f64() - from.0.as_secs_f64()
+}
+
+/// Seconds after the start of a slot at which partial signatures are expected; of slots of 12 s, as dashboards have it.
+fn expected_after(kind: DutyType) -> f64 {
+    match kind {
+        DutyType::Attester => 4.0,
+        DutyType::Aggregator | DutyType::SyncContribution => 8.0,
+        _ => 0.0,
+    }
+}
+
+/// Exact up to 2^53, which no count of a node reaches.
+pub(super) fn as_number(count: u64) -> f64 {
+    count as f64
+}

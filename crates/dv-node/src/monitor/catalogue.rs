@@ -1,0 +1,452 @@
+//! Every figure that a node shows, by the names that dashboards and alerts of charon's users know.
+//!
+//! [`LEFT_OUT`] has the names that charon has and this node has not, each with its reason.
+
+use coxswain_dv_beacon::measure::{CALL_BOUNDS, REQUEST_BOUNDS};
+use coxswain_dv_net::PING_BUCKETS;
+use coxswain_dv_net::run::SEND_BUCKETS;
+
+use super::registry::{Kind, Metric};
+
+/// Of the delay of heads, in seconds after the start of their slot.
+const HEAD_BOUNDS: &[f64] = &[2.0, 4.0, 6.0, 8.0, 10.0, 12.0];
+/// Of the delays of blocks.
+const BLOCK_BOUNDS: &[f64] = &[
+    0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 6.5, 7.0, 7.5, 8.0, 8.5, 9.0, 9.5, 10.0,
+    10.5, 11.0, 11.5, 12.0,
+];
+/// Of the time from gossip to head.
+const PROCESSING_BOUNDS: &[f64] =
+    &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0];
+const REORG_BOUNDS: &[f64] = &[1.0, 2.0, 4.0, 6.0, 8.0, 16.0];
+const BROADCAST_BOUNDS: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0];
+const STORE_BOUNDS: &[f64] =
+    &[0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.25, 2.5, 2.75, 3.0, 5.0];
+
+const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Metric {
+    Metric { name, kind: Kind::Counter, labels, help }
+}
+
+const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Metric {
+    Metric { name, kind: Kind::Gauge, labels, help }
+}
+
+const fn histogram(
+    name: &'static str,
+    labels: &'static [&'static str],
+    bounds: &'static [f64],
+    help: &'static str,
+) -> Metric {
+    Metric { name, kind: Kind::Histogram(bounds), labels, help }
+}
+
+// The program and the cluster.
+pub(super) const VERSION: Metric = gauge("app_version", &["version"], "1, with the version of this node");
+pub(super) const GIT_COMMIT: Metric =
+    gauge("app_git_commit", &["git_hash"], "1, with the sources of this node");
+pub(super) const START_TIME: Metric =
+    gauge("app_start_time_secs", &[], "When this node was started, in seconds after 1970");
+pub(super) const PEER_NAME: Metric = gauge("app_peer_name", &["peer_name"], "1, with the name of this node");
+pub(super) const FEATURE_FLAGS: Metric =
+    gauge("app_feature_flags", &["feature_flags"], "1, with the features that operators turned on or off");
+pub(super) const NETWORK: Metric = gauge("cluster_network", &["network"], "1, with the network of the chain");
+pub(super) const OPERATORS: Metric = gauge("cluster_operators", &[], "Nodes of the cluster");
+pub(super) const THRESHOLD: Metric =
+    gauge("cluster_threshold", &[], "Shares that make a signature of the group");
+pub(super) const VALIDATORS: Metric = gauge("cluster_validators", &[], "Validators of the cluster");
+
+// Beacon nodes.
+pub(super) const BEACON_VERSION: Metric = gauge(
+    "app_beacon_node_version",
+    &["version", "beacon_id"],
+    "1, with what a beacon node says it is, and where it is",
+);
+pub(super) const BEACON_PEERS: Metric =
+    gauge("app_beacon_node_peers", &[], "Peers of the beacon node that has most of them");
+pub(super) const HEAD_SLOT: Metric =
+    gauge("app_beacon_node_sse_head_slot", &["addr"], "Slot of the last head that a beacon node told");
+pub(super) const HEAD_DELAY: Metric = histogram(
+    "app_beacon_node_sse_head_delay",
+    &["addr"],
+    HEAD_BOUNDS,
+    "Seconds from the start of a slot to the news of its head",
+);
+pub(super) const BLOCK: Metric = histogram(
+    "app_beacon_node_sse_block",
+    &["addr"],
+    BLOCK_BOUNDS,
+    "Seconds from the start of a slot to the news that its block was imported",
+);
+pub(super) const BLOCK_GOSSIP: Metric = histogram(
+    "app_beacon_node_sse_block_gossip",
+    &["addr"],
+    BLOCK_BOUNDS,
+    "Seconds from the start of a slot to the news that its block came from the network",
+);
+pub(super) const BLOCK_PROCESSING: Metric = histogram(
+    "app_beacon_node_sse_block_processing_time",
+    &["addr"],
+    PROCESSING_BOUNDS,
+    "Seconds from the gossip of a block to the news that it is the head",
+);
+pub(super) const REORG_DEPTH: Metric = histogram(
+    "app_beacon_node_sse_chain_reorg_depth",
+    &["addr"],
+    REORG_BOUNDS,
+    "Slots that the chain gave up for another branch",
+);
+pub(super) const ETH2_REQUESTS: Metric =
+    counter("app_eth2_requests_total", &["endpoint"], "Calls to beacon nodes");
+pub(super) const ETH2_ERRORS: Metric =
+    counter("app_eth2_errors_total", &["endpoint"], "Calls to beacon nodes that came to nothing");
+pub(super) const ETH2_LATENCY: Metric = histogram(
+    "app_eth2_latency_seconds",
+    &["endpoint"],
+    CALL_BOUNDS,
+    "How long calls to beacon nodes take, in seconds",
+);
+pub(super) const USING_FALLBACK: Metric =
+    gauge("app_eth2_using_fallback", &[], "1 where the last answer came from a fallback beacon node");
+pub(super) const REGISTRATIONS: Metric =
+    counter("core_scheduler_submit_registration_total", &[], "Submissions of registrations with builders");
+pub(super) const REGISTRATION_ERRORS: Metric = counter(
+    "core_scheduler_submit_registration_errors_total",
+    &[],
+    "Submissions of registrations with builders that failed",
+);
+
+// How the node is.
+pub(super) const HEALTH: Metric = gauge(
+    "app_health_checks",
+    &["severity", "name", "description"],
+    "1 where a check of this node's health fails, else 0",
+);
+pub(super) const HEALTH_FAILED: Metric = counter(
+    "app_health_checks_failed_total",
+    &["severity", "name", "description"],
+    "How often a check of this node's health failed",
+);
+pub(super) const HIGH_CARDINALITY: Metric = gauge(
+    "app_health_metrics_high_cardinality",
+    &["name"],
+    "Series of a name that has more of them than it should",
+);
+pub(super) const LOG_ERRORS: Metric = counter("app_log_error_total", &["topic"], "Errors in the log");
+pub(super) const LOG_WARNINGS: Metric = counter("app_log_warn_total", &["topic"], "Warnings in the log");
+pub(super) const READYZ: Metric = gauge(
+    "app_monitoring_readyz",
+    &[],
+    "1 ready; 2 no beacon node answers; 3 beacon node syncing; 4 too few peers; 5 no validator client; \
+     7 beacon node without peers; 8 beacon node far behind",
+);
+pub(super) const MEMORY: Metric =
+    gauge("process_resident_memory_bytes", &[], "Memory of this process that is in RAM, in bytes");
+
+// What peers say of themselves.
+pub(super) const PEER_BUILDER: Metric =
+    gauge("app_peerinfo_builder_api_enabled", &["peer"], "1 where the peer takes blocks from builders");
+pub(super) const PEER_CLOCK: Metric =
+    gauge("app_peerinfo_clock_offset_seconds", &["peer"], "How far the clock of the peer is ahead of ours");
+pub(super) const PEER_CLIENT: Metric =
+    gauge("app_peerinfo_dv_client", &["peer", "dv_client"], "1, with what the peer is");
+pub(super) const PEER_COMMIT: Metric =
+    gauge("app_peerinfo_git_commit", &["peer", "git_hash"], "1, with the sources of the peer");
+pub(super) const PEER_INDEX: Metric =
+    gauge("app_peerinfo_index", &["peer"], "Place of the peer in the cluster, from 0");
+pub(super) const PEER_NICKNAME: Metric =
+    gauge("app_peerinfo_nickname", &["peer", "peer_nickname"], "1, with what its operator calls the peer");
+pub(super) const PEER_START: Metric =
+    gauge("app_peerinfo_start_time_secs", &["peer"], "When the peer was started, in seconds after 1970");
+pub(super) const PEER_VERSION: Metric =
+    gauge("app_peerinfo_version", &["peer", "version"], "1, with the version of the peer");
+pub(super) const PEER_SUPPORT: Metric =
+    gauge("app_peerinfo_version_support", &["peer"], "1 where this node works with the version of the peer");
+
+// Duties.
+pub(super) const SLOT: Metric = gauge("core_scheduler_current_slot", &[], "The slot of the clock");
+pub(super) const EPOCH: Metric = gauge("core_scheduler_current_epoch", &[], "The epoch of the clock");
+pub(super) const SKIPPED: Metric =
+    counter("core_scheduler_skipped_slots_total", &[], "Slots that this node missed while it ran");
+pub(super) const ACTIVE: Metric =
+    gauge("core_scheduler_validators_active", &[], "Validators that have duties");
+pub(super) const BALANCE: Metric = gauge(
+    "core_scheduler_validator_balance_gwei",
+    &["pubkey_full", "pubkey"],
+    "Balance of a validator, in Gwei",
+);
+pub(super) const STATUS: Metric = gauge(
+    "core_scheduler_validator_status",
+    &["pubkey_full", "pubkey", "status"],
+    "1 for the status that a validator has on the chain",
+);
+pub(super) const DECIDED_LEADER: Metric = gauge(
+    "core_consensus_decided_leader_index",
+    &["protocol", "duty"],
+    "Who led the round in which the last duty was decided, from 0",
+);
+pub(super) const DECIDED_ROUNDS: Metric = gauge(
+    "core_consensus_decided_rounds",
+    &["protocol", "duty", "timer"],
+    "The round in which the last duty was decided",
+);
+pub(super) const CONSENSUS_DURATION: Metric = histogram(
+    "core_consensus_duration_seconds",
+    &["protocol", "duty", "timer"],
+    CALL_BOUNDS,
+    "Seconds from the begin of consensus to its decision",
+);
+pub(super) const CONSENSUS_ERRORS: Metric =
+    counter("core_consensus_error_total", &["protocol"], "Instances of consensus that failed");
+pub(super) const CONSENSUS_TIMEOUTS: Metric = counter(
+    "core_consensus_timeout_total",
+    &["protocol", "duty", "timer"],
+    "Instances of consensus that did not decide in time",
+);
+pub(super) const PARSIG_STORE: Metric = histogram(
+    "core_parsigdb_store",
+    &["duty", "peer_idx"],
+    STORE_BOUNDS,
+    "Seconds from when a partial signature is expected to its arrival, by the place of its signer from 0",
+);
+pub(super) const PARSIG_EXITS: Metric =
+    counter("core_parsigdb_exit_total", &["pubkey"], "Partial signatures of voluntary exits");
+pub(super) const BROADCASTS: Metric =
+    counter("core_bcast_broadcast_total", &["duty"], "Duties that were submitted to beacon nodes");
+pub(super) const BROADCAST_DELAY: Metric = histogram(
+    "core_bcast_broadcast_delay_seconds",
+    &["duty"],
+    BROADCAST_BOUNDS,
+    "Seconds from when a duty begins to its submission",
+);
+pub(super) const EXPECTED: Metric =
+    counter("core_tracker_expect_duties_total", &["duty"], "Duties that are over");
+pub(super) const SUCCEEDED: Metric = counter(
+    "core_tracker_success_duties_total",
+    &["duty"],
+    "Duties that succeeded for at least one validator",
+);
+pub(super) const FAILED: Metric =
+    counter("core_tracker_failed_duties_total", &["duty"], "Duties that failed for all their validators");
+pub(super) const REASONS: Metric = counter(
+    "core_tracker_failed_duty_reasons_total",
+    &["duty", "reason"],
+    "Duties that failed for all their validators, by what was missing",
+);
+pub(super) const ATTESTATIONS: Metric =
+    counter("core_tracker_attestation_expect_total", &[], "Attestations of single validators that are over");
+pub(super) const ATTESTATIONS_DONE: Metric = counter(
+    "core_tracker_attestation_success_total",
+    &[],
+    "Attestations of single validators that were submitted",
+);
+pub(super) const INCONSISTENT: Metric = counter(
+    "core_tracker_inconsistent_parsigs_total",
+    &["duty"],
+    "Duties of single validators that failed because shares signed different things",
+);
+pub(super) const PARTICIPATION: Metric = gauge(
+    "core_tracker_participation",
+    &["duty", "peer"],
+    "1 where the peer signed for the last duty, else 0",
+);
+pub(super) const PARTICIPATIONS: Metric =
+    counter("core_tracker_participation_total", &["duty", "peer"], "Partial signatures of the peer");
+pub(super) const PARTICIPATIONS_DONE: Metric =
+    counter("core_tracker_participation_success_total", &["duty", "peer"], "Partial signatures of the peer");
+pub(super) const PARTICIPATIONS_MISSED: Metric = counter(
+    "core_tracker_participation_missed_total",
+    &["duty", "peer"],
+    "Partial signatures of the peer that did not come",
+);
+pub(super) const PARTICIPATIONS_EXPECTED: Metric = counter(
+    "core_tracker_participation_expected_total",
+    &["duty", "peer"],
+    "Partial signatures that the peer should have sent",
+);
+
+// Ours alone.
+pub(super) const REFUSED: Metric =
+    counter("core_refused_messages_total", &["peer", "protocol"], "Messages of a peer that were refused");
+pub(super) const SLASHABLE: Metric = counter(
+    "core_slashable_requests_total",
+    &["duty", "signer"],
+    "Signatures that were refused because they contradict others, by whose they would have been",
+);
+
+// The validator API.
+pub(super) const API_REQUESTS: Metric = counter(
+    "core_validatorapi_request_total",
+    &["endpoint", "content_type"],
+    "Requests of validator clients",
+);
+pub(super) const API_ERRORS: Metric = counter(
+    "core_validatorapi_request_error_total",
+    &["endpoint", "status_code"],
+    "Requests of validator clients that failed; `proxy` are those that were passed on",
+);
+pub(super) const API_LATENCY: Metric = histogram(
+    "core_validatorapi_request_latency_seconds",
+    &["endpoint"],
+    REQUEST_BOUNDS,
+    "How long validator clients wait, in seconds",
+);
+pub(super) const API_PROXY_LATENCY: Metric = histogram(
+    "core_validatorapi_proxy_request_latency_seconds",
+    &["path"],
+    REQUEST_BOUNDS,
+    "How long requests take that are passed on, in seconds",
+);
+pub(super) const API_AGENT: Metric =
+    gauge("core_validatorapi_vc_user_agent", &["user_agent"], "1, with the validator client that asked last");
+
+// The network of nodes.
+pub(super) const CONNECTIONS: Metric =
+    counter("p2p_peer_connection_total", &["peer"], "Connections to the peer since the start");
+pub(super) const CONNECTION_TYPES: Metric = gauge(
+    "p2p_peer_connection_types",
+    &["peer", "type", "protocol"],
+    "Connections to the peer, by their way",
+);
+pub(super) const RELAY_CONNECTIONS: Metric =
+    gauge("p2p_relay_connections", &["peer"], "Connections to the relay");
+pub(super) const RELAY_TYPES: Metric = gauge(
+    "p2p_relay_connection_types",
+    &["peer", "type", "protocol"],
+    "Connections to the relay, by their way",
+);
+pub(super) const RECEIVED_BYTES: Metric = counter(
+    "p2p_peer_network_receive_bytes_total",
+    &["peer", "protocol", "transport"],
+    "Bytes of messages from the peer",
+);
+pub(super) const SENT_BYTES: Metric = counter(
+    "p2p_peer_network_sent_bytes_total",
+    &["peer", "protocol", "transport"],
+    "Bytes of messages that the peer has taken",
+);
+pub(super) const PING_ERRORS: Metric =
+    counter("p2p_ping_error_total", &["peer"], "Pings that the peer did not answer");
+pub(super) const PING_LATENCY: Metric =
+    histogram("p2p_ping_latency_secs", &["peer"], &PING_BUCKETS, "Round trips to the peer, in seconds");
+pub(super) const PING_SUCCESS: Metric =
+    gauge("p2p_ping_success", &["peer"], "1 where the peer answered the last ping");
+pub(super) const REACHABILITY: Metric = gauge(
+    "p2p_reachability_status",
+    &[],
+    "0: this node does not find out whether it is reachable from outside",
+);
+pub(super) const SEND_DURATION: Metric = histogram(
+    "p2p_send_duration_seconds",
+    &["peer", "protocol", "topic"],
+    &SEND_BUCKETS,
+    "How long it takes to send a message, in seconds",
+);
+
+/// All of them.
+pub const ALL: &[Metric] = &[
+    VERSION,
+    GIT_COMMIT,
+    START_TIME,
+    PEER_NAME,
+    FEATURE_FLAGS,
+    NETWORK,
+    OPERATORS,
+    THRESHOLD,
+    VALIDATORS,
+    BEACON_VERSION,
+    BEACON_PEERS,
+    HEAD_SLOT,
+    HEAD_DELAY,
+    BLOCK,
+    BLOCK_GOSSIP,
+    BLOCK_PROCESSING,
+    REORG_DEPTH,
+    ETH2_REQUESTS,
+    ETH2_ERRORS,
+    ETH2_LATENCY,
+    USING_FALLBACK,
+    REGISTRATIONS,
+    REGISTRATION_ERRORS,
+    HEALTH,
+    HEALTH_FAILED,
+    HIGH_CARDINALITY,
+    LOG_ERRORS,
+    LOG_WARNINGS,
+    READYZ,
+    MEMORY,
+    PEER_BUILDER,
+    PEER_CLOCK,
+    PEER_CLIENT,
+    PEER_COMMIT,
+    PEER_INDEX,
+    PEER_NICKNAME,
+    PEER_START,
+    PEER_VERSION,
+    PEER_SUPPORT,
+    SLOT,
+    EPOCH,
+    SKIPPED,
+    ACTIVE,
+    BALANCE,
+    STATUS,
+    DECIDED_LEADER,
+    DECIDED_ROUNDS,
+    CONSENSUS_DURATION,
+    CONSENSUS_ERRORS,
+    CONSENSUS_TIMEOUTS,
+    PARSIG_STORE,
+    PARSIG_EXITS,
+    BROADCASTS,
+    BROADCAST_DELAY,
+    EXPECTED,
+    SUCCEEDED,
+    FAILED,
+    REASONS,
+    ATTESTATIONS,
+    ATTESTATIONS_DONE,
+    INCONSISTENT,
+    PARTICIPATION,
+    PARTICIPATIONS,
+    PARTICIPATIONS_DONE,
+    PARTICIPATIONS_MISSED,
+    PARTICIPATIONS_EXPECTED,
+    REFUSED,
+    SLASHABLE,
+    API_REQUESTS,
+    API_ERRORS,
+    API_LATENCY,
+    API_PROXY_LATENCY,
+    API_AGENT,
+    CONNECTIONS,
+    CONNECTION_TYPES,
+    RELAY_CONNECTIONS,
+    RELAY_TYPES,
+    RECEIVED_BYTES,
+    SENT_BYTES,
+    PING_ERRORS,
+    PING_LATENCY,
+    PING_SUCCESS,
+    REACHABILITY,
+    SEND_DURATION,
+];
+
+/// Names of charon that this node does not have, and why.
+pub const LEFT_OUT: &[(&str, &str)] = &[
+    ("app_cache_hits_total", "duties are asked for once an epoch: there is no cache in between"),
+    ("app_cache_misses_total", "as app_cache_hits_total"),
+    ("app_cache_invalidated_reorg_total", "as app_cache_hits_total"),
+    ("app_execution_layer_version", "this node does not talk to the execution client"),
+    ("app_log_loki_dropped_total", "logs are not sent to Loki"),
+    ("app_validator_stack_params", "the command lines of other programs are not read"),
+    ("core_consensus_insufficient_round_changes_total", "the machine does not note rounds that run out"),
+    ("core_fetcher_proposal_blinded", "the machine does not note what kind of block it fetched"),
+    ("core_fetcher_proposal_local_mismatch_fee_recipient", "as core_fetcher_proposal_blinded"),
+    ("core_parsigex_set_verification_seconds", "the machine does not note how long computations take"),
+    ("core_scheduler_duty_total", "the machine does not note what it schedules"),
+    ("core_sigagg_slot_aggregation_seconds", "as core_parsigex_set_verification_seconds"),
+    ("core_tracker_inclusion_delay", "blocks of the chain are not searched for what was submitted"),
+    ("core_tracker_inclusion_missed_total", "as core_tracker_inclusion_delay"),
+    ("core_tracker_parsig_cohort_rank_total", "the machine does not note roots of partial signatures"),
+    ("core_tracker_unexpected_events_total", "partial signatures of duties that do not exist are refused"),
+    ("p2p_peer_streams", "a stream lives as long as its message; there is nothing to be counted in between"),
+];

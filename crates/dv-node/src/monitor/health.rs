@@ -1,0 +1,367 @@
+//! Checks of a node's health, over samples of its figures that are taken every 30 s.
+//!
+//! Names and severities are charon's: alerts know them. Those of charon that are missing here ask for figures that this node
+//! does not have, or are about the Go runtime; [`LEFT_OUT`] says which.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::catalogue as names;
+use super::ready::{self, State};
+use super::registry::{Kind, Metric, Registry, Value};
+
+/// Samples that most checks look at: five minutes.
+pub const SHORT: usize = 10;
+/// Samples of checks of what is rare: an hour.
+pub const LONG: usize = 120;
+/// Samples of memory, of which one is kept of each [`MEMORY_EVERY`]: two days.
+const MEMORY: usize = 96;
+/// Half an hour.
+const MEMORY_EVERY: u64 = 60;
+/// Series of one name for each validator.
+const MAX_SERIES_PER_VALIDATOR: usize = 100;
+/// Of calls to beacon nodes, in seconds.
+const MAX_CALL: f64 = 1.0;
+/// Of calls about blocks: builders are waited for.
+const MAX_PROPOSAL_CALL: f64 = 2.0;
+const PROPOSAL_CALLS: [&str; 2] = ["proposal", "submit_blinded_proposal"];
+/// Part of heads that may be late, and from how many seconds on they are.
+const MAX_LATE_HEADS: f64 = 0.04;
+const LATE_HEAD: f64 = 4.0;
+const MAX_CLOCK_OFFSET: f64 = 0.2;
+const MAX_PING: f64 = 0.15;
+/// Seconds from when partial signatures are expected to their arrival.
+const MAX_ATTESTER: f64 = 2.0;
+const MAX_PROPOSER: f64 = 3.0;
+/// How much memory may grow from one day to the next.
+const MAX_GROWTH: f64 = 1.05;
+
+/// Count and sum of what was measured.
+type Mean = (u64, f64);
+
+/// What checks look at, of one moment.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Sample {
+    /// [`State::number`].
+    pub readiness: u8,
+    /// Nodes that answered their last ping.
+    pub peers: usize,
+    /// Validators that wait for their activation.
+    pub pending: usize,
+    /// Submissions of registrations that failed.
+    pub registration_errors: f64,
+    /// Calls to beacon nodes, by endpoint.
+    pub calls: BTreeMap<String, Mean>,
+    /// Heads, and those that were late.
+    pub heads: (u64, u64),
+    /// The largest difference to the clock of a peer, in seconds.
+    pub clock_offset: f64,
+    /// Round trips, by peer.
+    pub pings: BTreeMap<String, Mean>,
+    /// Whether beacon nodes are fallback nodes.
+    pub is_using_fallback: bool,
+    /// The last rounds of decisions on blocks and attestations.
+    pub rounds: u64,
+    /// Arrival of partial signatures, by type of duty and place of the signer.
+    pub arrivals: BTreeMap<(String, String), Mean>,
+    /// Names with too many series, and how many.
+    pub too_many: Vec<(&'static str, usize)>,
+    /// Bytes; none where that is not known.
+    pub memory: Option<f64>,
+}
+
+/// What is known of a cluster.
+#[derive(Debug, Clone, Copy)]
+pub struct Size {
+    /// Its nodes.
+    pub nodes: usize,
+    /// Its validators.
+    pub validators: usize,
+}
+
+impl Sample {
+    /// What figures say now.
+    #[must_use]
+    pub fn of(registry: &Registry, size: Size) -> Sample {
+        let first = |metric: &Metric| registry.numbers(metric).map(|(_, number)| number).next();
+        let ones = |metric: &Metric| registry.numbers(metric).filter(|(_, number)| *number > 0.0).count();
+        let is_agreed_early = |labels: &[String]| matches!(labels[1].as_str(), "proposer" | "attester");
+        let most = size.validators.max(1) * MAX_SERIES_PER_VALIDATOR;
+        Sample {
+            readiness: first(&names::READYZ).unwrap_or_default() as u8,
+            peers: ones(&names::PING_SUCCESS),
+            pending: registry
+                .numbers(&names::STATUS)
+                .filter(|(labels, number)| *number > 0.0 && labels[2].starts_with("pending"))
+                .count(),
+            registration_errors: first(&names::REGISTRATION_ERRORS).unwrap_or_default(),
+            calls: means(registry, &names::ETH2_LATENCY, |labels| labels[0].clone()),
+            heads: heads(registry),
+            clock_offset: registry
+                .numbers(&names::PEER_CLOCK)
+                .map(|(_, offset)| offset.abs())
+                .fold(0.0, f64::max),
+            pings: means(registry, &names::PING_LATENCY, |labels| labels[0].clone()),
+            is_using_fallback: ones(&names::USING_FALLBACK) > 0,
+            rounds: registry
+                .numbers(&names::DECIDED_ROUNDS)
+                .filter(|(labels, _)| is_agreed_early(labels))
+                .map(|(_, round)| round as u64)
+                .max()
+                .unwrap_or_default(),
+            arrivals: means(registry, &names::PARSIG_STORE, |labels| (labels[0].clone(), labels[1].clone())),
+            too_many: registry.sizes().filter(|(_, count)| *count > most).collect(),
+            memory: first(&names::MEMORY),
+        }
+    }
+}
+
+fn means<K: Ord>(registry: &Registry, metric: &Metric, key: impl Fn(&[String]) -> K) -> BTreeMap<K, Mean> {
+    let mean = |(labels, value): (&[String], &Value)| match value {
+        Value::Classes(classes, sum) => Some((key(labels), (classes.iter().sum(), *sum))),
+        Value::Number(_) => None,
+    };
+    registry.of(metric).filter_map(mean).collect()
+}
+
+fn heads(registry: &Registry) -> (u64, u64) {
+    let Kind::Histogram(bounds) = names::HEAD_DELAY.kind else { return (0, 0) };
+    let in_time = bounds.iter().filter(|bound| **bound <= LATE_HEAD).count();
+    let of = |value: &Value| match value {
+        Value::Classes(classes, _) => (classes.iter().sum::<u64>(), classes[in_time..].iter().sum::<u64>()),
+        Value::Number(_) => (0, 0),
+    };
+    registry
+        .of(&names::HEAD_DELAY)
+        .map(|(_, value)| of(value))
+        .fold((0, 0), |(all, late), one| (all + one.0, late + one.1))
+}
+
+/// The last samples, the newest last.
+#[derive(Debug, Clone, Default)]
+pub struct Window {
+    samples: VecDeque<Sample>,
+    memory: VecDeque<f64>,
+    taken: u64,
+}
+
+impl Window {
+    /// Adds a sample.
+    pub fn add(&mut self, sample: Sample) {
+        if let Some(memory) = sample.memory
+            && self.taken.is_multiple_of(MEMORY_EVERY)
+        {
+            if self.memory.len() == MEMORY {
+                self.memory.pop_front();
+            }
+            self.memory.push_back(memory);
+        }
+        self.taken += 1;
+        if self.samples.len() == LONG {
+            self.samples.pop_front();
+        }
+        self.samples.push_back(sample);
+    }
+
+    /// The newest samples, oldest first.
+    fn last(&self, count: usize) -> impl DoubleEndedIterator<Item = &Sample> {
+        self.samples.iter().skip(self.samples.len().saturating_sub(count))
+    }
+
+    /// The oldest and the newest of the newest samples.
+    fn ends(&self, count: usize) -> Option<(&Sample, &Sample)> {
+        self.last(count).next().zip(self.samples.back())
+    }
+
+    /// The largest mean of what was measured within the last samples.
+    fn worst<K: Ord>(
+        &self,
+        of: impl Fn(&Sample) -> &BTreeMap<K, Mean>,
+        is_meant: impl Fn(&K) -> bool,
+    ) -> f64 {
+        let Some((old, new)) = self.ends(SHORT) else { return 0.0 };
+        let measured = of(new).iter().filter(|(key, _)| is_meant(key)).filter_map(|(key, (count, sum))| {
+            let (count_before, sum_before) = of(old).get(key).copied().unwrap_or_default();
+            let count = count.checked_sub(count_before).filter(|count| *count > 0)?;
+            Some((sum - sum_before) / count as f64)
+        });
+        measured.fold(0.0, f64::max)
+    }
+
+    fn arrivals(&self, kind: &str) -> f64 {
+        self.worst(|sample| &sample.arrivals, |(duty, _)| duty == kind)
+    }
+}
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// Duties are missed.
+    Critical,
+    /// Duties may be missed.
+    Warning,
+    /// It is to be known.
+    Info,
+}
+
+impl Severity {
+    /// Its name in metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Severity::Critical => "critical",
+            Severity::Warning => "warning",
+            Severity::Info => "info",
+        }
+    }
+}
+
+/// A check.
+pub struct Check {
+    /// Its name, as alerts know it.
+    pub name: &'static str,
+    /// How bad it is if it fails.
+    pub severity: Severity,
+    /// What is wrong if it fails, for people.
+    pub description: &'static str,
+    fails: fn(&Window, Size) -> bool,
+}
+
+impl Check {
+    /// Whether it fails.
+    #[must_use]
+    pub fn fails(&self, window: &Window, size: Size) -> bool {
+        (self.fails)(window, size)
+    }
+}
+
+const fn check(
+    name: &'static str,
+    severity: Severity,
+    description: &'static str,
+    fails: fn(&Window, Size) -> bool,
+) -> Check {
+    Check { name, severity, description, fails }
+}
+
+/// All checks.
+pub const CHECKS: &[Check] = &[
+    check(
+        "beacon_node_syncing",
+        Severity::Critical,
+        "The beacon node is still reading the chain",
+        |window, _| {
+            window.samples.back().is_some_and(|sample| sample.readiness == State::BeaconSyncing.number())
+        },
+    ),
+    check(
+        "insufficient_connected_peers",
+        Severity::Critical,
+        "Too few nodes of the cluster answer pings: the cluster cannot agree",
+        |window, size| {
+            let most = window.last(SHORT).map(|sample| sample.peers).max();
+            most.is_some_and(|most| most < ready::needed_peers(size.nodes))
+        },
+    ),
+    check("pending_validators", Severity::Info, "Validators wait for their activation", |window, _| {
+        window.samples.back().is_some_and(|sample| sample.pending > 0)
+    }),
+    check(
+        "high_registration_failures_rate",
+        Severity::Warning,
+        "Registrations with builders fail: see the log for what the beacon node says",
+        |window, _| {
+            window.ends(SHORT).is_some_and(|(old, new)| new.registration_errors > old.registration_errors)
+        },
+    ),
+    check(
+        "metrics_high_cardinality",
+        Severity::Warning,
+        "A metric has more than 100 series for each validator",
+        |window, _| window.samples.back().is_some_and(|sample| !sample.too_many.is_empty()),
+    ),
+    check(
+        "high_beacon_node_latency",
+        Severity::Warning,
+        "Calls to beacon nodes take more than 1 s: the beacon node is overloaded or far away",
+        |window, _| window.worst(|sample| &sample.calls, |call| !is_of_proposal(call)) > MAX_CALL,
+    ),
+    check(
+        "high_beacon_node_proposal_latency",
+        Severity::Warning,
+        "Calls about blocks take more than 2 s: the beacon node or its builder is slow",
+        |window, _| window.worst(|sample| &sample.calls, |call| is_of_proposal(call)) > MAX_PROPOSAL_CALL,
+    ),
+    check(
+        "high_beacon_node_sse_head_delay",
+        Severity::Warning,
+        "More than 4 % of heads come later than 4 s after the start of their slot",
+        |window, _| {
+            window.ends(LONG).is_some_and(|(old, new)| {
+                let (all, late) =
+                    (new.heads.0.saturating_sub(old.heads.0), new.heads.1.saturating_sub(old.heads.1));
+                late as f64 > all as f64 * MAX_LATE_HEADS
+            })
+        },
+    ),
+    check(
+        "high_peer_clock_offset",
+        Severity::Warning,
+        "The clock of a peer differs by more than 200 ms from that of this node: look after both",
+        |window, _| window.samples.back().is_some_and(|sample| sample.clock_offset > MAX_CLOCK_OFFSET),
+    ),
+    check(
+        "high_peer_ping_latency",
+        Severity::Warning,
+        "Round trips to a peer take more than 150 ms",
+        |window, _| window.worst(|sample| &sample.pings, |_| true) > MAX_PING,
+    ),
+    check(
+        "using_fallback_beacon_nodes",
+        Severity::Warning,
+        "The beacon nodes are out of order, and the fallback ones are used",
+        |window, _| window.last(SHORT).any(|sample| sample.is_using_fallback),
+    ),
+    check(
+        "high_consensus_rounds",
+        Severity::Warning,
+        "Blocks or attestations were not agreed on in the first round",
+        |window, _| window.last(SHORT).any(|sample| sample.rounds >= 2),
+    ),
+    check(
+        "high_parsigdb_store_latency",
+        Severity::Warning,
+        "Signatures of attestations arrive more than 2 s late from a node",
+        |window, _| window.arrivals("attester") > MAX_ATTESTER,
+    ),
+    check(
+        "high_parsigdb_store_latency_proposer",
+        Severity::Warning,
+        "Signatures of blocks arrive more than 3 s late from a node",
+        |window, _| window.arrivals("proposer") > MAX_PROPOSER,
+    ),
+    check(
+        "memory_leak",
+        Severity::Warning,
+        "This node uses over 5 % more memory than the day before",
+        |window, _| {
+            let half = MEMORY / 2;
+            let mean = |part: &mut dyn Iterator<Item = &f64>| part.sum::<f64>() / half as f64;
+            let before = mean(&mut window.memory.iter().take(half));
+            let after = mean(&mut window.memory.iter().skip(half));
+            window.memory.len() == MEMORY && after > before * MAX_GROWTH
+        },
+    ),
+];
+
+/// Checks of charon that this node does not have, and why.
+pub const LEFT_OUT: &[(&str, &str)] = &[
+    ("local_proposal_fee_recipient_mismatch", "the machine does not note whom fetched blocks pay"),
+    ("local_block_proposal", "the machine does not note what kind of block it fetched"),
+    ("insufficient_round_changes", "the machine does not note rounds that run out"),
+    ("sync_message_head_disagreement", "the machine does not note roots of partial signatures"),
+    ("high_goroutine_count", "there are no goroutines"),
+];
+
+fn is_of_proposal(call: &str) -> bool {
+    PROPOSAL_CALLS.contains(&call)
+}

@@ -1,0 +1,240 @@
+//! What happens, as lines of a log for operators; what peers or a broken beacon node can repeat is not repeated.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use coxswain_dv_core::{Channel, Note};
+use coxswain_dv_eth::bytes::Bytes48;
+use coxswain_dv_eth::duty::Duty;
+use coxswain_dv_eth::time::Time;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::layer::{Context, Layer};
+
+use super::Named;
+use super::book::{Outcome, protocol, short};
+
+/// After a line of a subject, how long further ones are only counted.
+const PAUSE: Duration = Duration::from_secs(60);
+/// Subjects that are remembered; more of them share one.
+const MAX_SUBJECTS: usize = 1_024;
+/// Topics that are counted, which are names of crates and of their modules.
+const MAX_TOPICS: usize = 256;
+/// Characters of foreign text in a line.
+const MAX_TEXT: usize = 512;
+
+/// What a line is about, where lines may come often.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Subject {
+    Refused(usize, Channel),
+    Slashable(Bytes48, Duty),
+    Step(Duty, &'static str),
+    /// By the first words, without what follows the first colon.
+    Trouble(String),
+    Others,
+}
+
+/// Writes lines.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    /// When a subject had its last line, and how many it could have had since.
+    said: BTreeMap<Subject, (Time, u64)>,
+}
+
+impl Lines {
+    /// Whether a subject has a line now, and how many lines were left out before it.
+    fn turn(&mut self, now: Time, subject: Subject) -> Option<u64> {
+        let subject = if self.said.len() >= MAX_SUBJECTS && !self.said.contains_key(&subject) {
+            self.said.retain(|_, (at, _)| now.since(*at) < PAUSE);
+            if self.said.len() >= MAX_SUBJECTS { Subject::Others } else { subject }
+        } else {
+            subject
+        };
+        match self.said.get_mut(&subject) {
+            Some((at, more)) if now.since(*at) < PAUSE => {
+                *more += 1;
+                None
+            }
+            Some((at, more)) => {
+                *at = now;
+                Some(std::mem::take(more))
+            }
+            None => {
+                self.said.insert(subject, (now, 0));
+                Some(0)
+            }
+        }
+    }
+
+    /// Writes a note.
+    pub(super) fn note(&mut self, now: Time, nodes: &[Named], note: &Note) {
+        match note {
+            Note::Duty { duty, step, key, share, error } => {
+                let validator = key.as_ref().map(short);
+                let Some(error) = error else {
+                    let step = step.name();
+                    tracing::trace!(%duty, step, validator, share, "a duty took a step");
+                    return;
+                };
+                if let Some(left_out) = self.turn(now, Subject::Step(*duty, step.name())) {
+                    let (step, error) = (step.name(), cut(error));
+                    tracing::warn!(%duty, step, validator, share, error, left_out, "a step of a duty failed");
+                }
+            }
+            Note::Slot { slot, skipped: 0 } => tracing::debug!(slot, "a slot began"),
+            Note::Slot { slot, skipped } => {
+                tracing::warn!(
+                    slot,
+                    skipped,
+                    "slots were missed: this machine was suspended, overloaded, or its clock moved"
+                );
+            }
+            Note::Resolved { epoch, active } => {
+                tracing::info!(epoch, active, "the duties of an epoch are known")
+            }
+            Note::Decided { duty, round, leader, took } => {
+                let (leader, millis) = (name(nodes, *leader), took.as_millis());
+                if *round > 1 {
+                    tracing::info!(%duty, round, leader, millis, "the cluster agreed, but not in the first round");
+                } else {
+                    tracing::debug!(%duty, round, leader, millis, "the cluster agreed");
+                }
+            }
+            Note::Undecided { duty } => tracing::warn!(%duty, "the cluster did not agree in time"),
+            Note::Refused { from, channel, why } => {
+                if let Some(left_out) = self.turn(now, Subject::Refused(*from, *channel)) {
+                    let (peer, protocol, why) = (name(nodes, *from), protocol(*channel), cut(why));
+                    tracing::warn!(peer, protocol, why, left_out, "a message of a peer was refused");
+                }
+            }
+            Note::Slashable { key, duty, signer, why } => {
+                if let Some(left_out) = self.turn(now, Subject::Slashable(*key, *duty)) {
+                    let (validator, why) = (short(key), cut(why));
+                    tracing::error!(validator, %duty, ?signer, why, left_out, "a signature was refused: it could be slashed");
+                }
+            }
+            Note::Agreed { slot, agreed } => {
+                let (versions, protocols) = (agreed.versions.join(","), agreed.protocols.join(","));
+                let proposals = agreed.proposals.join(",");
+                let (versions, protocols, proposals) = (cut(&versions), cut(&protocols), cut(&proposals));
+                tracing::info!(slot, versions, protocols, proposals, "the cluster agreed on how it works");
+            }
+            Note::Trouble { what } => {
+                // Numbers change with each slot; what follows the colon may be anything.
+                let head = what.split(':').next().unwrap_or_default();
+                let words = head.chars().filter(|char| !char.is_ascii_digit()).take(MAX_TEXT).collect();
+                if let Some(left_out) = self.turn(now, Subject::Trouble(words)) {
+                    tracing::warn!(what = cut(what), left_out, "something went wrong");
+                }
+            }
+        }
+    }
+}
+
+/// Writes what became of a duty.
+pub(super) fn outcome(nodes: &[Named], outcome: &Outcome) {
+    let Outcome { duty, validators, failed, failure, silent } = outcome;
+    let silent: Vec<String> = silent.iter().map(|place| name(nodes, *place)).collect();
+    let silent = silent.join(",");
+    let Some(failure) = failure else {
+        if silent.is_empty() {
+            tracing::debug!(%duty, validators, "a duty is done");
+        } else {
+            tracing::info!(%duty, validators, silent, "a duty is done, without signatures of some peers");
+        }
+        return;
+    };
+    let (reason, step, error) = (failure.reason, failure.step.name(), failure.error.as_deref().map(cut));
+    let (count, first) = (failed.len(), failed.first().map(short));
+    tracing::warn!(%duty, validators, failed = count, first, reason, step, error, silent, "a duty failed");
+}
+
+/// The name of a node.
+pub(super) fn name(nodes: &[Named], place: usize) -> String {
+    nodes.get(place).map_or_else(|| format!("node {place}"), |node| node.name.clone())
+}
+
+fn cut(text: &str) -> &str {
+    let end = text.char_indices().nth(MAX_TEXT).map_or(text.len(), |(at, _)| at);
+    &text[..end]
+}
+
+/// Counts warnings and errors of the log; a layer of `tracing`, and the same again as a handle.
+#[derive(Debug, Clone, Default)]
+pub struct Counts {
+    /// Behind a lock: any thread may write a line.
+    topics: Arc<Mutex<BTreeMap<(Level, &'static str), u64>>>,
+}
+
+impl Counts {
+    /// Warnings and errors by topic.
+    pub(super) fn seen(&self) -> BTreeMap<(Level, &'static str), u64> {
+        self.topics.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Counts {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let level = *event.metadata().level();
+        if level > Level::WARN {
+            return;
+        }
+        let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        let topic = (level, topic(event.metadata().target()));
+        if topics.len() < MAX_TOPICS || topics.contains_key(&topic) {
+            *topics.entry(topic).or_default() += 1;
+        }
+    }
+}
+
+/// The crate, without what all of ours begin with.
+fn topic(target: &'static str) -> &'static str {
+    let first = target.split("::").next().unwrap_or(target);
+    first.strip_prefix("coxswain_").unwrap_or(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subject_has_one_line_a_minute() {
+        let mut lines = Lines::default();
+        let subject = || Subject::Refused(1, Channel::Qbft);
+        let mut turn = |seconds| lines.turn(Time::from_secs(seconds), subject());
+        assert_eq!(turn(0), Some(0));
+        assert_eq!([turn(1), turn(30), turn(59)], [None; 3]);
+        assert_eq!(turn(60), Some(3), "three were left out");
+        assert_eq!(turn(61), None);
+        let other = Subject::Refused(1, Channel::Parsigex);
+        assert_eq!(lines.turn(Time::from_secs(61), other), Some(0));
+    }
+
+    #[test]
+    fn subjects_are_limited_and_the_rest_shares_one() {
+        let mut lines = Lines::default();
+        let subject = |at| Subject::Trouble(format!("{at}"));
+        for at in 0..MAX_SUBJECTS {
+            assert_eq!(lines.turn(Time::from_secs(1), subject(at)), Some(0));
+        }
+        assert_eq!(lines.turn(Time::from_secs(2), subject(5000)), Some(0));
+        assert_eq!(lines.turn(Time::from_secs(2), subject(5001)), None);
+        assert_eq!(lines.said.len(), MAX_SUBJECTS + 1);
+        // Old ones make room.
+        assert_eq!(lines.turn(Time::from_secs(100), subject(6000)), Some(0));
+        assert_eq!(lines.said.len(), 1);
+    }
+
+    #[test]
+    fn topics_are_crates() {
+        assert_eq!(topic("coxswain_dv_net::run::post"), "dv_net");
+        assert_eq!(topic("coxswain::cli"), "coxswain");
+        assert_eq!(topic("hyper::proto"), "hyper");
+    }
+
+    #[test]
+    fn foreign_text_is_cut_at_a_character() {
+        assert_eq!(cut("short"), "short");
+        assert_eq!(cut(&"ä".repeat(600)).chars().count(), MAX_TEXT);
+    }
+}

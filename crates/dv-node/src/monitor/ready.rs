@@ -1,0 +1,218 @@
+//! Whether a node can do its duties, looked at once a slot.
+//!
+//! The first of these that is so is what is said: no beacon node answers, it is syncing, it has no peers, it is far behind,
+//! too few nodes of the cluster are connected, no validator client asks.
+
+use coxswain_dv_eth::beacon::Syncing;
+
+/// Slots that a beacon node may be behind: ten epochs, after which it does not know what validators have to do.
+const FAR_BEHIND: u64 = 320;
+/// Looks in a row with too few peers before that is said: peers restart.
+const PATIENCE: u32 = 6;
+
+/// How a node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Nobody has looked yet.
+    Uninitialised,
+    /// All is well.
+    Ready,
+    /// No beacon node answers.
+    BeaconDown,
+    /// The beacon node is still reading the chain.
+    BeaconSyncing,
+    /// Too few nodes of the cluster are connected.
+    PeersMissing,
+    /// No validator client asked anything in the last epoch.
+    ClientMissing,
+    /// The beacon node has no peers.
+    BeaconAlone,
+    /// The beacon node is far behind.
+    BeaconBehind,
+}
+
+impl State {
+    /// Its number in metrics; dashboards know them.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
+            State::Uninitialised => 0,
+            State::Ready => 1,
+            State::BeaconDown => 2,
+            State::BeaconSyncing => 3,
+            State::PeersMissing => 4,
+            State::ClientMissing => 5,
+            State::BeaconAlone => 7,
+            State::BeaconBehind => 8,
+        }
+    }
+
+    /// What `/readyz` answers.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            State::Uninitialised => "ready check uninitialised",
+            State::Ready => "ok",
+            State::BeaconDown => "beacon node down",
+            State::BeaconSyncing => "beacon node not synced",
+            State::PeersMissing => "quorum peers not connected",
+            State::ClientMissing => "vc not connected",
+            State::BeaconAlone => "beacon node has no peers",
+            State::BeaconBehind => "beacon node far behind",
+        }
+    }
+}
+
+/// What is seen at one look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Facts {
+    /// How far the beacon nodes are; none where none answers.
+    pub syncing: Option<Syncing>,
+    /// Peers of the beacon node that has most; none where that is not known.
+    pub beacon_peers: Option<u64>,
+    /// Other nodes of the cluster that are connected.
+    pub peers: usize,
+    /// The epoch of the clock.
+    pub epoch: u64,
+    /// Requests of validator clients since the start.
+    pub requests: u64,
+}
+
+/// What is remembered between looks.
+#[derive(Debug, Clone)]
+pub struct Readiness {
+    needed: usize,
+    looks_without_peers: u32,
+    epoch: Option<u64>,
+    requests: u64,
+    requests_at_begin: u64,
+    was_asked: bool,
+    state: State,
+}
+
+/// Other nodes that are needed in a cluster of so many: two thirds of all, without this one. As charon counts, whatever the
+/// threshold of the cluster is: consensus needs them.
+#[must_use]
+pub fn needed_peers(nodes: usize) -> usize {
+    (2 * nodes).div_ceil(3).saturating_sub(1)
+}
+
+impl Readiness {
+    /// Of a cluster of so many nodes. Peers count as missing until they have come.
+    #[must_use]
+    pub fn new(nodes: usize) -> Readiness {
+        Readiness {
+            needed: needed_peers(nodes),
+            looks_without_peers: PATIENCE,
+            epoch: None,
+            requests: 0,
+            requests_at_begin: 0,
+            was_asked: true,
+            state: State::Uninitialised,
+        }
+    }
+
+    /// How the node was at the last look.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// Looks.
+    pub fn look(&mut self, facts: &Facts) -> State {
+        if facts.peers >= self.needed {
+            self.looks_without_peers = 0;
+        } else {
+            self.looks_without_peers = self.looks_without_peers.saturating_add(1);
+        }
+        if self.epoch != Some(facts.epoch) {
+            // The first epoch is not whole: a client may not have come yet.
+            if self.epoch.is_some() {
+                self.was_asked = self.requests > self.requests_at_begin;
+            }
+            self.epoch = Some(facts.epoch);
+            self.requests_at_begin = self.requests;
+        }
+        self.requests = facts.requests;
+        self.state = self.judge(facts);
+        self.state
+    }
+
+    fn judge(&self, facts: &Facts) -> State {
+        match facts.syncing {
+            None => State::BeaconDown,
+            Some(syncing) if syncing.is_syncing => State::BeaconSyncing,
+            Some(_) if facts.beacon_peers == Some(0) => State::BeaconAlone,
+            Some(syncing) if syncing.sync_distance > FAR_BEHIND => State::BeaconBehind,
+            Some(_) if self.looks_without_peers >= PATIENCE => State::PeersMissing,
+            Some(_) if !self.was_asked => State::ClientMissing,
+            Some(_) => State::Ready,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FINE: Syncing = Syncing { head_slot: 1000, sync_distance: 0, is_syncing: false };
+    const GOOD: Facts =
+        Facts { syncing: Some(FINE), beacon_peers: Some(50), peers: 3, epoch: 1, requests: 1 };
+
+    #[test]
+    fn the_first_that_is_so_is_said() {
+        let syncing = Syncing { is_syncing: true, sync_distance: 1000, ..FINE };
+        let behind = |distance| Some(Syncing { sync_distance: distance, ..FINE });
+        for (facts, expected) in [
+            (GOOD, State::Ready),
+            (Facts { syncing: None, beacon_peers: Some(0), peers: 0, ..GOOD }, State::BeaconDown),
+            (Facts { syncing: Some(syncing), beacon_peers: Some(0), ..GOOD }, State::BeaconSyncing),
+            (Facts { syncing: behind(1000), beacon_peers: Some(0), ..GOOD }, State::BeaconAlone),
+            (Facts { syncing: behind(321), peers: 0, ..GOOD }, State::BeaconBehind),
+            (Facts { syncing: behind(320), ..GOOD }, State::Ready),
+            (Facts { beacon_peers: None, ..GOOD }, State::Ready),
+            (Facts { peers: 1, ..GOOD }, State::PeersMissing),
+            (Facts { peers: 2, ..GOOD }, State::Ready),
+        ] {
+            let mut readiness = Readiness::new(4);
+            assert_eq!(readiness.state(), State::Uninitialised);
+            assert_eq!(readiness.look(&facts), expected, "{facts:?}");
+        }
+    }
+
+    #[test]
+    fn peers_may_be_away_for_five_slots() {
+        let mut readiness = Readiness::new(4);
+        let mut look = |peers| readiness.look(&Facts { peers, ..GOOD });
+        assert_eq!(look(0), State::PeersMissing, "they have not come yet");
+        assert_eq!(look(2), State::Ready);
+        let states: Vec<State> = (0..7).map(|_| look(1)).collect();
+        assert_eq!(states[..5], [State::Ready; 5]);
+        assert_eq!(states[5..], [State::PeersMissing; 2]);
+        assert_eq!(look(3), State::Ready);
+    }
+
+    #[test]
+    fn a_validator_client_asks_in_every_epoch() {
+        let mut readiness = Readiness::new(4);
+        let mut look = |epoch, requests| readiness.look(&Facts { epoch, requests, ..GOOD });
+        let script = [
+            (5, 0, State::Ready),
+            (5, 0, State::Ready),
+            (6, 0, State::ClientMissing),
+            (6, 3, State::ClientMissing),
+            (7, 3, State::Ready),
+            (7, 3, State::Ready),
+            (8, 4, State::ClientMissing),
+        ];
+        for (epoch, requests, expected) in script {
+            assert_eq!(look(epoch, requests), expected, "epoch {epoch}, {requests} requests");
+        }
+    }
+
+    #[test]
+    fn two_thirds_of_all_without_this_one_are_needed() {
+        let needed: Vec<usize> = [3, 4, 5, 6, 7, 10].into_iter().map(needed_peers).collect();
+        assert_eq!(needed, [1, 2, 3, 3, 4, 6]);
+    }
+}

@@ -1,0 +1,90 @@
+//! What is looked at by the clock: readiness each slot, health every 30 s, beacon nodes every minute, validators each epoch.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use coxswain_dv_beacon::client::Backends;
+use coxswain_dv_eth::beacon::{Answer, Call};
+use coxswain_dv_eth::time::Time;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+use super::Monitor;
+use super::ready::Facts;
+
+/// How often samples for checks of health are taken, as charon does.
+const HEALTH: Duration = Duration::from_secs(30);
+/// How often beacon nodes are asked for their peers and versions.
+const BEACONS: Duration = Duration::from_secs(60);
+/// Before genesis there are no slots; this often it is looked then.
+const BEFORE_GENESIS: Duration = Duration::from_secs(12);
+
+/// Keeps a monitor up to date; it never ends, and dropping it is its end.
+pub async fn keep(monitor: Monitor, backends: Backends) {
+    tokio::join!(each_slot(&monitor, &backends), health(&monitor));
+}
+
+fn now() -> Time {
+    Time(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+async fn health(monitor: &Monitor) {
+    let mut every = interval(HEALTH);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // The first tick is at once, when there is nothing to see.
+    every.tick().await;
+    loop {
+        every.tick().await;
+        monitor.check().await;
+    }
+}
+
+async fn each_slot(monitor: &Monitor, backends: &Backends) {
+    let clock = monitor.inner.settings.clock;
+    let (mut beacons, mut peers, mut epoch) = (None::<Instant>, None, None);
+    loop {
+        if beacons.is_none_or(|at| at.elapsed() >= BEACONS) {
+            beacons = Some(Instant::now());
+            let counts = backends.peer_counts().await;
+            peers = counts.into_iter().filter_map(Result::ok).max();
+            let versions: Vec<Option<String>> =
+                backends.versions().await.into_iter().map(Result::ok).collect();
+            monitor.beacon_versions(&versions);
+        }
+        let slot = clock.slot_at(now());
+        let this = clock.epoch_of(slot.unwrap_or_default());
+        let facts = facts(monitor, backends, this, peers).await;
+        monitor.look(&facts);
+        if epoch != Some(this) && read_validators(monitor, backends).await {
+            epoch = Some(this);
+        }
+        let next = slot.map_or(now() + BEFORE_GENESIS, |slot| clock.start_of(slot.saturating_add(1)));
+        sleep_until(Instant::now() + next.since(now())).await;
+    }
+}
+
+async fn facts(monitor: &Monitor, backends: &Backends, epoch: u64, beacon_peers: Option<u64>) -> Facts {
+    let syncing = match backends.call(Call::Syncing).await {
+        Ok(Answer::Syncing(syncing)) => Some(syncing),
+        Ok(_) | Err(_) => None,
+    };
+    let (peers, requests) = match monitor.inner.sources.get() {
+        Some(sources) => {
+            let overview = (sources.network)().await;
+            let connected = overview.network.peers.values().filter(|peer| peer.direct + peer.relayed > 0);
+            (connected.count(), (sources.api)().requests.values().sum())
+        }
+        None => (0, 0),
+    };
+    Facts { syncing, beacon_peers, peers, epoch, requests }
+}
+
+/// Whether the chain told how validators are.
+async fn read_validators(monitor: &Monitor, backends: &Backends) -> bool {
+    let keys = monitor.inner.settings.validators.clone();
+    match backends.call(Call::Validators { state: "head".to_owned(), keys }).await {
+        Ok(Answer::Validators(validators)) => {
+            monitor.validators(&validators);
+            true
+        }
+        Ok(_) | Err(_) => false,
+    }
+}
