@@ -22,7 +22,9 @@ use coxswain_dv_eth::bytes::{Bytes20, Bytes32, Bytes48};
 use coxswain_dv_eth::signed::SignedRegistration;
 use coxswain_dv_eth::time::Time;
 use coxswain_dv_net::{Multiaddr, PeerId, RelaySource, Resolve, peer_id};
-use coxswain_dv_node::{Handle, Keeper, Parts, Watch, Wires, bring};
+use coxswain_dv_node::monitor::{About, Counts, Monitor, Named, Settings as MonitorSettings, Sources, keep};
+use coxswain_dv_node::{Handle, Keeper, Parts, Wires, bring};
+use coxswain_dv_qbft::timer::TimerFlags;
 use coxswain_dv_slashing::machine::Disk;
 use coxswain_dv_slashing::store::{KeyPair, Settings as StoreSettings, Store, StoreError};
 use coxswain_dv_types::cluster::Lock;
@@ -67,6 +69,10 @@ pub struct Run {
     pub version: Version,
     /// What our operator calls us.
     pub nickname: String,
+    /// What the network is called.
+    pub network_name: String,
+    /// What counts the lines of the log.
+    pub counts: Counts,
     /// Where peers are found.
     pub relays: Vec<RelaySource>,
     /// How URLs of relays are asked.
@@ -132,6 +138,8 @@ pub struct Running {
     pub server: server::Server,
     /// The network.
     pub network: coxswain_dv_net::run::Node,
+    /// Who watches it.
+    pub monitor: Monitor,
     tasks: Vec<tokio::task::JoinHandle<()>>,
     driver: tokio::task::JoinHandle<()>,
 }
@@ -231,7 +239,7 @@ fn open_store(path: &Path, config: &Config, pairs: Vec<KeyPair>, start: Start) -
 ///
 /// # Errors
 /// [`RunError`].
-pub async fn start(run: Run, watch: Box<dyn Watch>) -> Result<Running, RunError> {
+pub async fn start(run: Run) -> Result<Running, RunError> {
     let records = run.lock.definition.nodes().map_err(RunError::Operators)?;
     let nodes: Vec<IdentityPublic> = records.iter().map(|record| *record.public()).collect();
     let me = nodes.iter().position(|node| *node == run.key.public()).ok_or(RunError::Stranger)?;
@@ -264,22 +272,75 @@ pub async fn start(run: Run, watch: Box<dyn Watch>) -> Result<Running, RunError>
         registrations: registrations(&run.lock),
         preferences: Preferences::of_node(run.version.minor(), ways),
     });
+    let monitor = watch(&run, &config, (&peers, me), boot);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let (handle, driver) = coxswain_dv_node::start(Parts {
         node,
         beacon: Arc::new(run.backends.clone()),
         judge: Box::new(Keeper(store)),
         peers: Arc::new(Wires::new(network.clone(), peers.clone(), clock)),
-        watch,
+        watch: Box::new(monitor.clone()),
         threads,
     })
     .map_err(RunError::Thread)?;
     let tasks = vec![
         tokio::spawn(bring(inbox, peers, handle.clone())),
-        tokio::spawn(listen_to_chain(run.backends.clone(), handle.clone())),
+        tokio::spawn(listen_to_chain(run.backends.clone(), handle.clone(), monitor.clone())),
+        tokio::spawn(keep(monitor.clone(), run.backends.clone())),
     ];
+    let backends = run.backends.clone();
     let server = server::start(run.server, Arc::new(handle.clone()), run.backends).await?;
-    Ok(Running { handle, server, network, tasks, driver })
+    connect(&monitor, &network, backends, &server);
+    Ok(Running { handle, server, network, monitor, tasks, driver })
+}
+
+/// Who watches the node.
+fn watch(run: &Run, config: &Config, (peers, me): (&[PeerId], usize), boot: Time) -> Monitor {
+    let clock = config.chain.clock;
+    let hash = hex::encode(&*run.lock.lock_hash);
+    let named = |(place, id): (usize, &PeerId)| Named { name: format!("node-{place}"), id: *id };
+    let keys = run.lock.validators.iter();
+    Monitor::new(MonitorSettings {
+        about: About {
+            version: run.version.to_string(),
+            git_hash: "unknown".to_owned(),
+            cluster_hash: hash.chars().take(7).collect(),
+            cluster_name: run.lock.definition.name.clone(),
+            network: run.network_name.clone(),
+            nickname: run.nickname.clone(),
+            features: String::new(),
+            started_at: boot,
+        },
+        clock,
+        timers: TimerFlags::STANDARD,
+        nodes: peers.iter().enumerate().map(named).collect(),
+        me,
+        threshold: usize::try_from(run.lock.definition.threshold).unwrap_or(usize::MAX),
+        validators: keys.filter_map(|one| Some(Bytes((*one.public_key).try_into().ok()?))).collect(),
+        beacons: run.backends.addresses().iter().map(ToString::to_string).collect(),
+        judge_from: clock.slot_at(boot).map_or(0, |slot| slot + UNJUDGED),
+        counts: run.counts.clone(),
+    })
+}
+
+/// Slots after the start whose duties are not judged: peers are not connected yet.
+const UNJUDGED: u64 = 2;
+
+fn connect(
+    monitor: &Monitor,
+    network: &coxswain_dv_net::run::Node,
+    backends: Backends,
+    server: &server::Server,
+) {
+    let (network, metrics) = (network.clone(), server.measured());
+    monitor.connect(Sources {
+        network: Box::new(move || {
+            let network = network.clone();
+            Box::pin(async move { network.overview().await })
+        }),
+        beacon: Box::new(move || backends.metrics()),
+        api: Box::new(metrics),
+    });
 }
 
 /// What is waited for, once each time it changes.
@@ -335,10 +396,11 @@ fn network(run: &Run, peers: &[PeerId]) -> coxswain_dv_net::run::Settings {
 }
 
 /// Brings what beacon nodes tell of their chain to the machine.
-async fn listen_to_chain(backends: Backends, handle: Handle) {
+async fn listen_to_chain(backends: Backends, handle: Handle, monitor: Monitor) {
     let mut events = backends.events();
     loop {
         let event = events.next().await;
+        monitor.heard(&event);
         if let News::Chain(event) = event.news
             && handle.chain(event).await.is_err()
         {

@@ -198,6 +198,12 @@ impl Server {
         lock(&self.metrics).clone()
     }
 
+    /// What was answered so far, for somebody who asks often and does not have the server.
+    pub fn measured(&self) -> impl Fn() -> Metrics + Send + Sync + 'static {
+        let metrics = Arc::clone(&self.metrics);
+        move || lock(&metrics).clone()
+    }
+
     /// Stops it: streams end, answers that are on their way may still arrive.
     pub async fn stop(self) {
         // Nobody listens any more only if the task has ended.

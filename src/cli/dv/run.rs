@@ -7,12 +7,10 @@ use std::time::Duration;
 
 use coxswain_dv_beacon::client::{Address, Backends, Settings as BeaconSettings};
 use coxswain_dv_beacon::server;
-use coxswain_dv_core::{Builder, Majority, Note};
+use coxswain_dv_core::{Builder, Majority};
 use coxswain_dv_eth::Bytes;
 use coxswain_dv_eth::bytes::Bytes32;
-use coxswain_dv_eth::time::Time;
-use coxswain_dv_node::Watch;
-use coxswain_dv_qbft::debugger::Record;
+use coxswain_dv_node::monitor::{Counts, routes};
 use coxswain_dv_slashing::lease::{Applicant, Lease, LeaseError};
 use coxswain_dv_slashing::machine::{Disk, Machine};
 use coxswain_dv_types::cluster::Lock;
@@ -24,12 +22,13 @@ use super::super::{Cx, Exit, Run as Command};
 use super::logging::{LogArgs, LokiArgs};
 use super::network::TestnetArgs;
 use super::p2p::{self, P2pArgs, multiaddr};
-use super::serving::stop_signal;
+use super::serving::{open, stop_signal};
 use super::{servers, settings};
 use crate::dv::combine::read_lock;
 use crate::dv::key;
 use crate::dv::relays::Resolver;
 use crate::dv::run::{self, DIRECTORY, Run, RunError, Start};
+use crate::dv::serve::Limits;
 
 /// What we report.
 const VERSION: &str = "v1.11.0";
@@ -220,8 +219,10 @@ impl Command for RunCommand {
             // Before anything else: whoever starts this may end it at any moment.
             let stopped = stop_signal()?;
             let lease = self.lease(&path, &lock).await?;
-            let run = self.settings(&path, lock, key).await?;
-            serve(run, lease, stopped).await
+            let looked =
+                Looked { monitoring: self.monitoring_address.clone(), debug: self.debug_address.clone() };
+            let run = self.settings(&path, (lock, &networks), key).await?;
+            serve(run, looked, lease, stopped).await
         })?;
         Ok(Exit::Done)
     }
@@ -328,7 +329,7 @@ impl RunCommand {
     async fn settings(
         &self,
         path: &Path,
-        lock: Lock,
+        (lock, networks): (Lock, &Networks),
         key: coxswain_dv_crypto::k1::IdentityKey,
     ) -> Result<Run, CliError> {
         let tcp = self.p2p.tcp().await?;
@@ -350,6 +351,8 @@ impl RunCommand {
             version: Version::parse(VERSION)
                 .map_err(|error| CliError::other("reading our version", error, "report this"))?,
             nickname: self.nickname.clone(),
+            network_name: lock.definition.network(networks).map_or(String::new(), |one| one.name.to_string()),
+            counts: Counts::default(),
             relays: self.p2p.relays()?,
             resolve,
             listen: tcp.iter().map(multiaddr).collect(),
@@ -446,43 +449,31 @@ fn padded(text: &str) -> Bytes32 {
     Bytes(bytes)
 }
 
-/// What happens goes to the log.
-struct Logged;
-
-impl Watch for Logged {
-    fn note(&mut self, _now: Time, note: &Note) {
-        match note {
-            Note::Duty { duty, step, key, error: Some(error), .. } => {
-                tracing::warn!(%duty, step = step.name(), key = key.map(|key| key.to_string()), error, "a duty goes wrong");
-            }
-            Note::Slashable { key, duty, signer, why } => {
-                tracing::error!(%duty, %key, ?signer, why, "something that could be slashed is not signed");
-            }
-            Note::Trouble { what } => tracing::warn!("{what}"),
-            Note::Refused { from, channel, why } => {
-                tracing::debug!(from, ?channel, why, "a message is refused")
-            }
-            Note::Undecided { duty } => tracing::warn!(%duty, "the cluster did not agree in time"),
-            Note::Decided { duty, round, leader, took } => {
-                let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-                tracing::debug!(%duty, round, leader, millis, "the cluster agreed");
-            }
-            Note::Resolved { epoch, active } => tracing::info!(epoch, active, "duties are known"),
-            Note::Agreed { slot, agreed } => tracing::info!(slot, ?agreed, "the cluster agreed how it works"),
-            Note::Slot { .. } | Note::Duty { .. } => {}
-        }
-    }
-
-    fn record(&mut self, _record: Record) {}
+/// Where others look at the node.
+struct Looked {
+    monitoring: String,
+    debug: String,
 }
 
-async fn serve(run: Run, mut lease: Lease, stopped: impl Future<Output = ()>) -> Result<(), CliError> {
+/// Those who look at a node: Prometheus, load balancers, people.
+const LOOKERS: Limits = Limits { connections: 64, lasts: Duration::from_secs(60) };
+
+async fn serve(
+    run: Run,
+    looked: Looked,
+    mut lease: Lease,
+    stopped: impl Future<Output = ()>,
+) -> Result<(), CliError> {
     tokio::pin!(stopped);
-    let starting = run::start(run, Box::new(Logged));
+    let starting = run::start(run);
     let mut running = tokio::select! {
         running = starting => running.map_err(explained)?,
         () = &mut stopped => return Ok(()),
     };
+    let monitor = running.monitor.clone();
+    let monitoring =
+        open("monitoring-address", &looked.monitoring, routes::monitoring(monitor.clone()), LOOKERS).await?;
+    let debugging = open("debug-address", &looked.debug, routes::debugging(monitor), LOOKERS).await?;
     tracing::info!(validator_api = %running.server.address(), "the node runs");
     let lost = loop {
         tokio::select! {
@@ -503,6 +494,9 @@ async fn serve(run: Run, mut lease: Lease, stopped: impl Future<Output = ()>) ->
             }
         }
     };
+    for server in [monitoring, debugging].into_iter().flatten() {
+        server.stop().await;
+    }
     running.stop().await;
     if let Err(error) = lease.free() {
         tracing::warn!(%error, "the key was not given back");
