@@ -21,6 +21,8 @@ mod book;
 mod lines;
 mod pulled;
 mod rounds;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
