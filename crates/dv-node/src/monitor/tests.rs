@@ -10,6 +10,7 @@ use axum::Router;
 use coxswain_dv_beacon::client::News;
 use coxswain_dv_beacon::measure::{CALL_BOUNDS, Histogram, REQUEST_BOUNDS};
 use coxswain_dv_core::{Channel, Step};
+use coxswain_dv_crypto::bls::SecretKey;
 use coxswain_dv_crypto::k1::IdentityKey;
 use coxswain_dv_eth::Bytes;
 use coxswain_dv_eth::beacon::{ChainEvent, Syncing, ValidatorFields};
@@ -24,11 +25,13 @@ use coxswain_dv_wire::message::decode;
 use coxswain_dv_wire::protocol::{PARSIGEX, QBFT};
 use coxswain_dv_wire::sniffed::SniffedConsensusInstances;
 use coxswain_dv_wire::well_known::Timestamp;
+use coxswain_simnet::{Settings as ChainSettings, Simnet};
 use futures::FutureExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tracing_subscriber::layer::SubscriberExt as _;
 
+use super::book::short;
 use super::registry::Kind;
 use super::*;
 
@@ -358,11 +361,21 @@ async fn every_figure_is_there_with_its_labels() {
     assert_eq!(seen.kinds.keys().map(String::as_str).collect::<BTreeSet<_>>(), known);
 }
 
-#[tokio::test]
-async fn figures_say_what_happened() {
+/// A name, some labels, and the value of the only series that has them.
+type Row<'a> = (&'a str, Vec<(&'a str, &'a str)>, f64);
+
+async fn check(rows: &[Row<'_>]) {
     let seen = Seen::read(&fed().await.text().await);
+    for (name, labels, expected) in rows {
+        let found = seen.value(name, labels);
+        assert!((found - expected).abs() < 1e-9, "{name} {labels:?}: {found}, not {expected}");
+    }
+}
+
+#[tokio::test]
+async fn figures_say_what_became_of_duties() {
     let duty = |kind| ("duty", kind);
-    for (name, labels, expected) in [
+    check(&[
         ("app_version", vec![("version", "v1.11.0"), ("cluster_name", "a \"cluster\"")], 1.0),
         ("app_peer_name", vec![("peer_name", "calm-ant"), ("cluster_peer", "calm-ant")], 1.0),
         ("app_start_time_secs", vec![], 1_700_000_000.0),
@@ -399,6 +412,13 @@ async fn figures_say_what_happened() {
         ("core_tracker_participation_expected_total", vec![duty("sync_message"), ("peer", "wise-dog")], 2.0),
         ("core_refused_messages_total", vec![("peer", "wise-dog"), ("protocol", QBFT.id)], 1.0),
         ("core_slashable_requests_total", vec![duty("attester"), ("signer", "share")], 1.0),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn figures_say_how_others_are() {
+    check(&[
         ("app_beacon_node_peers", vec![], 70.0),
         ("app_beacon_node_version", vec![("beacon_id", "http://beacon:5052")], 1.0),
         ("app_beacon_node_sse_head_slot", vec![("addr", "http://beacon:5052")], 10.0),
@@ -435,15 +455,12 @@ async fn figures_say_what_happened() {
         ("app_health_checks", vec![("name", "beacon_node_syncing"), ("severity", "critical")], 0.0),
         ("app_health_checks_failed_total", vec![("name", "insufficient_connected_peers")], 1.0),
         ("app_health_metrics_high_cardinality", vec![], 101.0),
-    ] {
-        let found = seen.value(name, &labels);
-        assert!((found - expected).abs() < 1e-9, "{name} {labels:?}: {found}, not {expected}");
-    }
+    ])
+    .await;
 }
 
 /// The names, kinds, labels and buckets that a real node of charon shows.
 #[test]
-#[expect(clippy::disallowed_methods, reason = "a test finds the vectors by its environment")]
 fn figures_are_those_of_charon() {
     let here = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors");
     let vectors = std::env::var_os("COXSWAIN_VECTORS").map_or_else(here, Into::into);
@@ -515,6 +532,37 @@ async fn probes_follow_the_state() {
         let (status, _, body) = get(address, path).await;
         assert_eq!((status, text(body).as_str()), (404, "404 page not found\n"), "{path}");
     }
+}
+
+/// All that is read by the clock, of a chain that runs.
+#[tokio::test]
+async fn beacon_nodes_are_looked_at_by_the_clock() {
+    let secret = SecretKey::from_bytes(&[7; 32]).expect("a key");
+    let key = Bytes48::from(secret.public().to_bytes());
+    let now = Time(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970"));
+    let mut chain = ChainSettings::new(now - Duration::from_secs(5), Duration::from_secs(1), vec![key]);
+    chain.slots_per_epoch = 4;
+    let clock = Clock { genesis: chain.genesis, slot: chain.slot, slots_per_epoch: 4 };
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let chain = Simnet::start(chain, vec![listener]).expect("a chain");
+    let address = format!("http://{}", chain.addresses()[0]);
+    let addresses = client::Address::parse_all([address.as_str()]).expect("an address");
+    let backends = client::Backends::new(&client::Settings::new(addresses)).expect("beacon nodes");
+    let monitor = Monitor::new(Settings {
+        validators: vec![key],
+        clock,
+        beacons: vec![address.clone()],
+        ..settings(Counts::default())
+    });
+    rounds::Round::default().look(&monitor, &backends).await;
+    let registry = monitor.registry().await;
+    let statuses: Vec<_> = registry.numbers(&names::STATUS).collect();
+    assert!(matches!(statuses.as_slice(), [(labels, 1.0)] if labels[1] == short(&key)), "{statuses:?}");
+    assert_eq!(monitor.readiness(), State::PeersMissing, "the beacon node is fine, and no peer is there");
+    let versions: Vec<_> = registry.numbers(&names::BEACON_VERSION).collect();
+    assert!(matches!(versions.as_slice(), [(labels, 1.0)] if labels[1] == address), "{versions:?}");
+    let peers: Vec<f64> = registry.numbers(&names::BEACON_PEERS).map(|(_, count)| count).collect();
+    assert!(matches!(peers.as_slice(), [count] if *count > 0.0), "{peers:?}");
 }
 
 /// What an instance has seen that did not decide.
