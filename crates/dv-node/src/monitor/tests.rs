@@ -509,6 +509,44 @@ fn nothing_is_both_there_and_left_out() {
     }
 }
 
+/// Warnings and errors that a monitor writes of some notes.
+fn lines_of(notes: impl IntoIterator<Item = (Time, Note)>) -> Vec<(Level, u64)> {
+    let counts = Counts::default();
+    let mut monitor = Monitor::new(settings(counts.clone()));
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(counts.clone()), || {
+        notes.into_iter().for_each(|(now, note)| monitor.note(now, &note));
+    });
+    counts.seen().into_iter().map(|((level, _), count)| (level, count)).collect()
+}
+
+#[test]
+fn what_is_repeated_does_not_flood_the_log() {
+    let refused = |from: usize| Note::Refused { from, channel: Channel::Qbft, why: "it is late".to_owned() };
+    let at = |second: u64, note| (Time::from_secs(second), note);
+    assert_eq!(lines_of((0..59).map(|second| at(second, refused(1)))), [(Level::WARN, 1)]);
+    assert_eq!(lines_of((0..61).map(|second| at(second, refused(1)))), [(Level::WARN, 2)]);
+    assert_eq!(lines_of((0..59).map(|second| at(second, refused(second as usize % 3)))), [(Level::WARN, 3)]);
+    let trouble =
+        |slot: u64| Note::Trouble { what: format!("resolving the duties of epoch {slot}: no answer") };
+    assert_eq!(lines_of((0..59).map(|second| at(second, trouble(second)))), [(Level::WARN, 1)]);
+    // All validators of a duty that cannot be submitted are one line.
+    let failed = |number: u8| Note::Duty {
+        duty: duty(10, DutyType::Attester),
+        step: Step::Bcast,
+        key: Some(Bytes([number; 48])),
+        share: None,
+        error: Some("no beacon node answers".to_owned()),
+    };
+    assert_eq!(lines_of((0..100).map(|number| at(125, failed(number)))), [(Level::WARN, 1)]);
+    let slashable = |slot| Note::Slashable {
+        key: KEY,
+        duty: duty(slot, DutyType::Attester),
+        signer: Signer::Share,
+        why: "it is another".to_owned(),
+    };
+    assert_eq!(lines_of((0..10).map(|slot| at(slot, slashable(slot / 5)))), [(Level::ERROR, 2)]);
+}
+
 #[tokio::test]
 async fn probes_follow_the_state() {
     let monitor = Monitor::new(settings(Counts::default()));
