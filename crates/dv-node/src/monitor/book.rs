@@ -164,10 +164,12 @@ impl Book {
             registry.add(&names::ATTESTATIONS, &[], as_number(reports.len() as u64));
             registry.add(&names::ATTESTATIONS_DONE, &[], as_number((reports.len() - failed.len()) as u64));
         }
+        // What failed before anybody's part was known has no key.
+        let is_of_one = |key: &Bytes48| *key != Bytes48::default();
         Outcome {
             duty,
-            validators: reports.len(),
-            failed: failed.iter().map(|report| report.key).collect(),
+            validators: reports.iter().filter(|report| is_of_one(&report.key)).count(),
+            failed: failed.iter().map(|report| report.key).filter(is_of_one).collect(),
             failure,
             silent: self.participation(kind, reports),
         }

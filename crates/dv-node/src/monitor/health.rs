@@ -365,3 +365,123 @@ pub const LEFT_OUT: &[(&str, &str)] = &[
 fn is_of_proposal(call: &str) -> bool {
     PROPOSAL_CALLS.contains(&call)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZE: Size = Size { nodes: 4, validators: 2 };
+
+    fn healthy() -> Sample {
+        Sample { readiness: 1, peers: 3, rounds: 1, memory: Some(1e8), ..Sample::default() }
+    }
+
+    fn failing(window: &Window) -> Vec<&'static str> {
+        CHECKS.iter().filter(|check| check.fails(window, SIZE)).map(|check| check.name).collect()
+    }
+
+    /// What fails after a healthy sample and this one.
+    fn after(change: impl FnOnce(&mut Sample)) -> Vec<&'static str> {
+        let mut window = Window::default();
+        window.add(healthy());
+        let mut sample = healthy();
+        change(&mut sample);
+        window.add(sample);
+        failing(&window)
+    }
+
+    fn of<K: Ord>(key: K, mean: Mean) -> BTreeMap<K, Mean> {
+        BTreeMap::from([(key, mean)])
+    }
+
+    #[test]
+    fn nothing_fails_of_a_healthy_node_or_without_samples() {
+        assert_eq!(failing(&Window::default()), [""; 0]);
+        assert_eq!(after(|_| {}), [""; 0]);
+    }
+
+    #[test]
+    fn each_check_fails_for_its_own_reason() {
+        let arrivals = |kind: &str, mean| of((kind.to_owned(), "1".to_owned()), mean);
+        let calls = |call: &str, mean| of(call.to_owned(), mean);
+        for (found, expected) in [
+            (after(|sample| sample.readiness = 3), Some("beacon_node_syncing")),
+            (after(|sample| sample.pending = 1), Some("pending_validators")),
+            (after(|sample| sample.registration_errors = 1.0), Some("high_registration_failures_rate")),
+            (after(|sample| sample.too_many = vec![("x", 201)]), Some("metrics_high_cardinality")),
+            (
+                after(|sample| sample.calls = calls("validators", (10, 10.1))),
+                Some("high_beacon_node_latency"),
+            ),
+            (after(|sample| sample.calls = calls("validators", (10, 9.9))), None),
+            (after(|sample| sample.calls = calls("proposal", (10, 19.0))), None),
+            (
+                after(|sample| sample.calls = calls("proposal", (10, 21.0))),
+                Some("high_beacon_node_proposal_latency"),
+            ),
+            (after(|sample| sample.heads = (100, 5)), Some("high_beacon_node_sse_head_delay")),
+            (after(|sample| sample.heads = (100, 4)), None),
+            (after(|sample| sample.clock_offset = 0.21), Some("high_peer_clock_offset")),
+            (after(|sample| sample.pings = of("a".to_owned(), (10, 1.6))), Some("high_peer_ping_latency")),
+            (after(|sample| sample.is_using_fallback = true), Some("using_fallback_beacon_nodes")),
+            (after(|sample| sample.rounds = 2), Some("high_consensus_rounds")),
+            (
+                after(|sample| sample.arrivals = arrivals("attester", (10, 21.0))),
+                Some("high_parsigdb_store_latency"),
+            ),
+            (after(|sample| sample.arrivals = arrivals("proposer", (10, 21.0))), None),
+            (
+                after(|sample| sample.arrivals = arrivals("proposer", (10, 31.0))),
+                Some("high_parsigdb_store_latency_proposer"),
+            ),
+            (after(|sample| sample.arrivals = arrivals("randao", (10, 99.0))), None),
+        ] {
+            assert_eq!(found, Vec::from_iter(expected));
+        }
+    }
+
+    #[test]
+    fn peers_may_be_away_for_a_moment() {
+        let mut window = Window::default();
+        window.add(healthy());
+        for _ in 1..SHORT {
+            window.add(Sample { peers: 0, ..healthy() });
+            assert_eq!(failing(&window), [""; 0]);
+        }
+        window.add(Sample { peers: 0, ..healthy() });
+        assert_eq!(failing(&window), ["insufficient_connected_peers"]);
+    }
+
+    #[test]
+    fn what_was_long_ago_does_not_count() {
+        let mut window = Window::default();
+        window.add(healthy());
+        let slow = || Sample { pings: of("a".to_owned(), (10, 5.0)), heads: (10, 9), ..healthy() };
+        window.add(slow());
+        assert_eq!(failing(&window), ["high_beacon_node_sse_head_delay", "high_peer_ping_latency"]);
+        for _ in 0..SHORT {
+            window.add(slow());
+        }
+        assert_eq!(failing(&window), ["high_beacon_node_sse_head_delay"]);
+        for _ in 0..LONG {
+            window.add(slow());
+        }
+        assert_eq!(failing(&window), [""; 0]);
+        assert_eq!(window.samples.len(), LONG);
+    }
+
+    #[test]
+    fn memory_is_compared_with_the_day_before() {
+        let grown = |factor: f64| {
+            let mut window = Window::default();
+            let half = MEMORY / 2 * MEMORY_EVERY as usize;
+            for at in 0..=(MEMORY - 1) * MEMORY_EVERY as usize {
+                assert_eq!(failing(&window), [""; 0], "there are no two days yet");
+                window.add(Sample { memory: Some(if at < half { 1e8 } else { 1e8 * factor }), ..healthy() });
+            }
+            failing(&window)
+        };
+        assert_eq!(grown(1.04), [""; 0]);
+        assert_eq!(grown(1.06), ["memory_leak"]);
+    }
+}

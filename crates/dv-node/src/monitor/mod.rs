@@ -21,6 +21,8 @@ mod book;
 mod lines;
 mod pulled;
 mod rounds;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -197,6 +199,10 @@ impl Monitor {
         match (before == now, now) {
             (true, _) => {}
             (false, State::Ready) => tracing::info!("this node is ready"),
+            // Peers and clients come one after the other.
+            (false, _) if before == State::Uninitialised => {
+                tracing::info!(why = now.text(), "this node is not ready yet");
+            }
             (false, _) => tracing::warn!(why = now.text(), "this node is not ready"),
         }
         now

@@ -39,25 +39,43 @@ async fn health(monitor: &Monitor) {
 
 async fn each_slot(monitor: &Monitor, backends: &Backends) {
     let clock = monitor.inner.settings.clock;
-    let (mut beacons, mut peers, mut epoch) = (None::<Instant>, None, None);
+    let mut round = Round::default();
     loop {
-        if beacons.is_none_or(|at| at.elapsed() >= BEACONS) {
-            beacons = Some(Instant::now());
-            let counts = backends.peer_counts().await;
-            peers = counts.into_iter().filter_map(Result::ok).max();
-            let versions: Vec<Option<String>> =
-                backends.versions().await.into_iter().map(Result::ok).collect();
-            monitor.beacon_versions(&versions);
-        }
-        let slot = clock.slot_at(now());
-        let this = clock.epoch_of(slot.unwrap_or_default());
-        let facts = facts(monitor, backends, this, peers).await;
-        monitor.look(&facts);
-        if epoch != Some(this) && read_validators(monitor, backends).await {
-            epoch = Some(this);
-        }
-        let next = slot.map_or(now() + BEFORE_GENESIS, |slot| clock.start_of(slot.saturating_add(1)));
+        round.look(monitor, backends).await;
+        let next = match clock.slot_at(now()) {
+            Some(slot) => clock.start_of(slot.saturating_add(1)),
+            None => now() + BEFORE_GENESIS,
+        };
         sleep_until(Instant::now() + next.since(now())).await;
+    }
+}
+
+/// What was looked at before.
+#[derive(Debug, Default)]
+pub(super) struct Round {
+    /// When beacon nodes were asked for their peers and versions.
+    asked_at: Option<Instant>,
+    /// Peers of the beacon node that has most.
+    beacon_peers: Option<u64>,
+    /// The epoch of which validators were read.
+    epoch: Option<u64>,
+}
+
+impl Round {
+    /// Looks at what is due.
+    pub(super) async fn look(&mut self, monitor: &Monitor, backends: &Backends) {
+        if self.asked_at.is_none_or(|at| at.elapsed() >= BEACONS) {
+            self.asked_at = Some(Instant::now());
+            let (counts, versions) = tokio::join!(backends.peer_counts(), backends.versions());
+            self.beacon_peers = counts.into_iter().filter_map(Result::ok).max();
+            monitor.beacon_versions(&versions.into_iter().map(Result::ok).collect::<Vec<_>>());
+        }
+        let clock = monitor.inner.settings.clock;
+        let epoch = clock.epoch_of(clock.slot_at(now()).unwrap_or_default());
+        monitor.look(&facts(monitor, backends, epoch, self.beacon_peers).await);
+        if self.epoch != Some(epoch) && read_validators(monitor, backends).await {
+            self.epoch = Some(epoch);
+        }
     }
 }
 
