@@ -38,6 +38,13 @@ const DEVIATIONS: &[(&str, &str, &str)] = &[
     ("dkg", "allow-low-threshold", "the same"),
     ("dkg", "charon-version", "nodes of several versions of charon can be joined"),
     ("dkg", "connect-timeout", "no wait is without an end"),
+    ("run", "allow-low-threshold", "a threshold that two parts of the nodes reach is refused without it"),
+    (
+        "run",
+        "slashing-start",
+        "keys without a history wait until nothing contradicts what they signed elsewhere",
+    ),
+    ("run", "take-over-from", "a key that another machine has is taken only by name"),
 ];
 /// Flags that came after a release: release, command, flag.
 const LATER: &[(&str, &str, &str)] = &[

@@ -1,5 +1,7 @@
 //! `run`: a node of a distributed validator.
 
+mod serve;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,8 +12,8 @@ use coxswain_dv_beacon::server;
 use coxswain_dv_core::{Builder, Majority};
 use coxswain_dv_eth::Bytes;
 use coxswain_dv_eth::bytes::Bytes32;
-use coxswain_dv_node::monitor::{Counts, routes};
-use coxswain_dv_slashing::lease::{Applicant, Lease, LeaseError};
+use coxswain_dv_node::monitor::Counts;
+use coxswain_dv_slashing::lease::{Applicant, Lease};
 use coxswain_dv_slashing::machine::{Disk, Machine};
 use coxswain_dv_types::cluster::Lock;
 use coxswain_dv_types::network::Networks;
@@ -22,13 +24,13 @@ use super::super::{Cx, Exit, Run as Command};
 use super::logging::{LogArgs, LokiArgs};
 use super::network::TestnetArgs;
 use super::p2p::{self, P2pArgs, multiaddr};
-use super::serving::{open, stop_signal};
+use super::serving::stop_signal;
 use super::{servers, settings};
 use crate::dv::combine::read_lock;
 use crate::dv::key;
 use crate::dv::relays::Resolver;
-use crate::dv::run::{self, DIRECTORY, Run, RunError, Start};
-use crate::dv::serve::Limits;
+use crate::dv::run::{DIRECTORY, Run, Start};
+use serve::{Looked, in_full, refused_key, serve};
 
 /// What we report.
 const VERSION: &str = "v1.11.0";
@@ -447,91 +449,4 @@ fn padded(text: &str) -> Bytes32 {
         *to = from;
     }
     Bytes(bytes)
-}
-
-/// Where others look at the node.
-struct Looked {
-    monitoring: String,
-    debug: String,
-}
-
-/// Those who look at a node: Prometheus, load balancers, people.
-const LOOKERS: Limits = Limits { connections: 64, lasts: Duration::from_secs(60) };
-
-async fn serve(
-    run: Run,
-    looked: Looked,
-    mut lease: Lease,
-    stopped: impl Future<Output = ()>,
-) -> Result<(), CliError> {
-    tokio::pin!(stopped);
-    let starting = run::start(run);
-    let mut running = tokio::select! {
-        running = starting => running.map_err(explained)?,
-        () = &mut stopped => return Ok(()),
-    };
-    let monitor = running.monitor.clone();
-    let monitoring =
-        open("monitoring-address", &looked.monitoring, routes::monitoring(monitor.clone()), LOOKERS).await?;
-    let debugging = open("debug-address", &looked.debug, routes::debugging(monitor), LOOKERS).await?;
-    tracing::info!(validator_api = %running.server.address(), "the node runs");
-    let lost = loop {
-        tokio::select! {
-            () = &mut stopped => {
-                tracing::info!("the node ends: it was told to");
-                break None;
-            }
-            () = running.ended() => {
-                let why = "its machine has ended by itself";
-                break Some(CliError::other("running the node", why, "start it again, and report this with the log"));
-            }
-            () = tokio::time::sleep(coxswain_dv_types::keylock::REFRESH) => {
-                match lease.renew(jiff::Timestamp::now()) {
-                    Err(error @ LeaseError::Lost { .. }) => break Some(refused_key(&error)),
-                    Err(error) => tracing::warn!(%error, "the claim to the key was not renewed"),
-                    Ok(()) => {}
-                }
-            }
-        }
-    };
-    for server in [monitoring, debugging].into_iter().flatten() {
-        server.stop().await;
-    }
-    running.stop().await;
-    if let Err(error) = lease.free() {
-        tracing::warn!(%error, "the key was not given back");
-    }
-    lost.map_or(Ok(()), Err)
-}
-
-fn refused_key(error: &LeaseError) -> CliError {
-    CliError::other("taking the node's key", in_full(error), error.next())
-}
-
-fn in_full(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(why) = cause {
-        text += &format!(": {why}");
-        cause = why.source();
-    }
-    text
-}
-
-fn explained(error: RunError) -> CliError {
-    let next = match &error {
-        RunError::Lock { .. } | RunError::Operators(_) | RunError::Key(_) => {
-            "bring the lock back from your backup, or from another operator"
-        }
-        RunError::Stranger => "name the key of this node with --private-key-file: its record is in the lock",
-        RunError::Cluster(_) => {
-            "a cluster like this is not safe; --allow-low-threshold takes a low threshold as it is, for tests"
-        }
-        RunError::Chain { .. } => "name beacon nodes of the cluster's network",
-        RunError::Store(error) => error.next(),
-        RunError::Network(_) => "check --p2p-tcp-address, and whether another program listens there",
-        RunError::Server(_) => "check --validator-api-address, and whether another program listens there",
-        RunError::Thread(_) => "check the limits of this process",
-    };
-    CliError::other("starting the node", in_full(&error), next)
 }

@@ -1,0 +1,98 @@
+//! The node while it runs: until it is told to end, or the key is lost.
+
+use std::time::Duration;
+
+use coxswain_dv_node::monitor::routes;
+use coxswain_dv_slashing::lease::{Lease, LeaseError};
+
+use super::super::super::error::CliError;
+use super::super::serving::open;
+use crate::dv::run::{self, Run, RunError};
+use crate::dv::serve::Limits;
+
+/// Where others look at the node.
+pub(super) struct Looked {
+    pub(super) monitoring: String,
+    pub(super) debug: String,
+}
+
+/// Those who look at a node: Prometheus, load balancers, people.
+const LOOKERS: Limits = Limits { connections: 64, lasts: Duration::from_secs(60) };
+
+pub(super) async fn serve(
+    run: Run,
+    looked: Looked,
+    mut lease: Lease,
+    stopped: impl Future<Output = ()>,
+) -> Result<(), CliError> {
+    tokio::pin!(stopped);
+    let starting = run::start(run);
+    let mut running = tokio::select! {
+        running = starting => running.map_err(explained)?,
+        () = &mut stopped => return Ok(()),
+    };
+    let monitor = running.monitor.clone();
+    let monitoring =
+        open("monitoring-address", &looked.monitoring, routes::monitoring(monitor.clone()), LOOKERS).await?;
+    let debugging = open("debug-address", &looked.debug, routes::debugging(monitor), LOOKERS).await?;
+    tracing::info!(validator_api = %running.server.address(), "the node runs");
+    let lost = loop {
+        tokio::select! {
+            () = &mut stopped => {
+                tracing::info!("the node ends: it was told to");
+                break None;
+            }
+            () = running.ended() => {
+                let why = "its machine has ended by itself";
+                break Some(CliError::other("running the node", why, "start it again, and report this with the log"));
+            }
+            () = tokio::time::sleep(coxswain_dv_types::keylock::REFRESH) => {
+                match lease.renew(jiff::Timestamp::now()) {
+                    Err(error @ LeaseError::Lost { .. }) => break Some(refused_key(&error)),
+                    Err(error) => tracing::warn!(%error, "the claim to the key was not renewed"),
+                    Ok(()) => {}
+                }
+            }
+        }
+    };
+    for server in [monitoring, debugging].into_iter().flatten() {
+        server.stop().await;
+    }
+    running.stop().await;
+    if let Err(error) = lease.free() {
+        tracing::warn!(%error, "the key was not given back");
+    }
+    lost.map_or(Ok(()), Err)
+}
+
+pub(super) fn refused_key(error: &LeaseError) -> CliError {
+    CliError::other("taking the node's key", in_full(error), error.next())
+}
+
+pub(super) fn in_full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(why) = cause {
+        text += &format!(": {why}");
+        cause = why.source();
+    }
+    text
+}
+
+fn explained(error: RunError) -> CliError {
+    let next = match &error {
+        RunError::Lock { .. } | RunError::Operators(_) | RunError::Key(_) => {
+            "bring the lock back from your backup, or from another operator"
+        }
+        RunError::Stranger => "name the key of this node with --private-key-file: its record is in the lock",
+        RunError::Cluster(_) => {
+            "a cluster like this is not safe; --allow-low-threshold takes a low threshold as it is, for tests"
+        }
+        RunError::Chain { .. } => "name beacon nodes of the cluster's network",
+        RunError::Store(error) => error.next(),
+        RunError::Network(_) => "check --p2p-tcp-address, and whether another program listens there",
+        RunError::Server(_) => "check --validator-api-address, and whether another program listens there",
+        RunError::Thread(_) => "check the limits of this process",
+    };
+    CliError::other("starting the node", in_full(&error), next)
+}
