@@ -277,7 +277,7 @@ pub async fn start(run: Run) -> Result<Running, RunError> {
     let (handle, driver) = coxswain_dv_node::start(Parts {
         node,
         beacon: Arc::new(run.backends.clone()),
-        judge: Box::new(Keeper(store)),
+        judge: Box::new(Keeper::new(store)),
         peers: Arc::new(Wires::new(network.clone(), peers.clone(), clock)),
         watch: Box::new(monitor.clone()),
         threads,

@@ -1,6 +1,7 @@
 //! What happens to a node, and what it has to be done.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use coxswain_dv_eth::beacon::{self, CallError};
 use coxswain_dv_eth::bytes::Bytes48;
@@ -82,6 +83,11 @@ pub enum Event {
     },
     /// A beacon node tells of its chain.
     Chain(beacon::ChainEvent),
+    /// The clock of the machine was set: what began before cannot be told from what comes.
+    ClockSet {
+        /// By how much, either way.
+        by: Duration,
+    },
 }
 
 /// The protocols between nodes.
@@ -229,7 +235,7 @@ pub enum Note {
         /// Who led it, from 0.
         leader: usize,
         /// Since it began.
-        took: std::time::Duration,
+        took: Duration,
     },
     /// Consensus did not decide in time.
     Undecided {

@@ -9,6 +9,7 @@ mod signing;
 mod slots;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use coxswain_dv_crypto::k1::{IdentityKey, IdentityPublic};
 use coxswain_dv_eth::beacon::{Call, ChainEvent, Preparation};
@@ -199,6 +200,7 @@ impl Node {
             Event::Responded { from, bytes } => self.responded(from, &bytes),
             Event::Judged { ticket, verdicts } => self.judged(ticket, verdicts),
             Event::Computed { ticket, output } => self.computed(ticket, output),
+            Event::ClockSet { by } => self.clock_set(by),
             Event::Chain(ChainEvent::Head { .. }) => {}
             Event::Chain(ChainEvent::Reorg { slot, depth }) => {
                 let epoch = self.chain.clock.epoch_of(slot.saturating_sub(depth));
@@ -206,6 +208,14 @@ impl Node {
                 self.resolve();
             }
         }
+    }
+
+    /// What this node said under the other time is not known under the new one: for an epoch it only watches.
+    fn clock_set(&mut self, by: Duration) {
+        self.consensus.observe_before(self.now + self.chain.clock.epoch());
+        let what =
+            format!("the clock was set by {} ms: consensus is only watched for an epoch", by.as_millis());
+        self.note(Note::Trouble { what });
     }
 
     fn run_timers(&mut self) {

@@ -5,7 +5,7 @@ use coxswain_dv_beacon::server;
 use coxswain_dv_eth::beacon::{Answer, Call, CallError};
 use coxswain_dv_eth::client::{self, Problem};
 use coxswain_dv_eth::protect::{Request, Signer, Verdict, Wall};
-use coxswain_dv_slashing::store::Store;
+use coxswain_dv_slashing::store::{KEEP_EPOCHS, Store};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
@@ -24,8 +24,33 @@ impl server::Node for Handle {
     }
 }
 
-/// The store of what was signed, as a judge.
-pub struct Keeper(pub Store);
+/// The store of what was signed, as a judge. Once an epoch it forgets what cannot matter any more.
+pub struct Keeper {
+    store: Store,
+    pruned: u64,
+}
+
+impl Keeper {
+    /// A judge with this store.
+    pub fn new(store: Store) -> Keeper {
+        Keeper { store, pruned: 0 }
+    }
+
+    fn prune(&mut self, slot: u64, epoch: u64) {
+        if epoch <= self.pruned.max(KEEP_EPOCHS) {
+            return;
+        }
+        self.pruned = epoch;
+        let slots = slot / epoch;
+        let before = Wall {
+            slot: slot.saturating_sub(KEEP_EPOCHS.saturating_mul(slots)),
+            epoch: epoch.saturating_sub(KEEP_EPOCHS),
+        };
+        if let Err(error) = self.store.prune(before) {
+            tracing::warn!(%error, "old rows of the store of what was signed stay");
+        }
+    }
+}
 
 impl Judge for Keeper {
     fn judge(
@@ -35,7 +60,8 @@ impl Judge for Keeper {
         slot: u64,
         epoch: u64,
     ) -> Result<Vec<Verdict>, String> {
-        self.0.check_and_record(signer, requests, Wall { slot, epoch }).map_err(|error| {
+        self.prune(slot, epoch);
+        self.store.check_and_record(signer, requests, Wall { slot, epoch }).map_err(|error| {
             let mut text = error.to_string();
             let mut cause = std::error::Error::source(&error);
             while let Some(why) = cause {

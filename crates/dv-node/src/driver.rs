@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use coxswain_dv_core::{Channel, Effect, Event, Node, Note, Ticket};
 use coxswain_dv_eth::beacon::{Answer, Call, CallError};
@@ -17,6 +17,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::compute::Pool;
 use crate::judge::{Bench, Question};
 
+/// By how much the clock may differ from what went by, until it counts as set.
+const CLOCK_SET: Duration = Duration::from_millis(500);
 /// Longest sleep: the clock of the machine may be set meanwhile.
 const LONGEST_SLEEP: Duration = Duration::from_millis(500);
 
@@ -157,6 +159,7 @@ pub fn start(parts: Parts) -> std::io::Result<(Handle, tokio::task::JoinHandle<(
         replies: BTreeMap::new(),
         answers: BTreeMap::new(),
         next: 0,
+        begun: (now(), Instant::now()),
     };
     let task = tokio::spawn(driver.run(taken, results, stopped));
     Ok((Handle { inputs, stop }, task))
@@ -174,6 +177,8 @@ struct Driver {
     replies: BTreeMap<Ticket, oneshot::Sender<Result<client::Answer, Problem>>>,
     answers: BTreeMap<Ticket, oneshot::Sender<Option<Arc<Vec<u8>>>>>,
     next: u64,
+    /// The clock, and what went by without being set, at one moment.
+    begun: (Time, Instant),
 }
 
 /// What time it is.
@@ -235,8 +240,21 @@ impl Driver {
 
     fn step(&mut self, event: Event) {
         let now = now();
+        self.look_at_the_clock(now);
         for effect in self.node.step(now, event) {
             self.carry_out(now, effect);
+        }
+    }
+
+    fn look_at_the_clock(&mut self, now: Time) {
+        let (wall, steady) = self.begun;
+        let expected = wall + steady.elapsed();
+        let by = now.since(expected).max(expected.since(now));
+        if by > CLOCK_SET {
+            self.begun = (now, Instant::now());
+            for effect in self.node.step(now, Event::ClockSet { by }) {
+                self.carry_out(now, effect);
+            }
         }
     }
 
