@@ -114,7 +114,12 @@ impl Cluster {
             "--fee-recipient-addresses",
             address,
         ];
-        let made = coxswain(&[&["dv"], &create[..]].concat()).current_dir(dir.path()).output().unwrap();
+        // Another program may not know the newest version of locks: then it makes its own.
+        let mut maker = match programs.last() {
+            Some(Program::Other(path)) => Command::new(path),
+            _ => coxswain(&["dv"]),
+        };
+        let made = maker.args(&create).current_dir(dir.path()).env("HOME", dir.path()).output().unwrap();
         assert!(made.status.success(), "{made:?}");
         let [relay, p2p, chain] = [free_port(), free_port(), free_port()];
         let ports = programs.iter().map(|_| (free_port(), free_port())).collect();
@@ -215,6 +220,18 @@ impl Cluster {
         self.nodes[node] = None;
     }
 
+    /// Every duty of two slots is done while nodes are down. With slots as short as these the time of a block is over
+    /// before a second round: slots are looked at whose first leader is there.
+    #[track_caller]
+    fn check_without(&self, down: &[usize]) {
+        let leads = |slot: u64| down.contains(&usize::try_from((slot + 2) % 4).unwrap());
+        // What was under way when a node went is nobody's fault.
+        let from = self.slot() + 2;
+        let first = (from..).find(|slot| !leads(*slot) && !leads(slot + 1)).unwrap();
+        self.wait_for_slot(first + 4);
+        self.check_done(first, first + 1);
+    }
+
     fn wait_until_ready(&self, node: usize) {
         let port = self.ports[node].1;
         let is_ready = || get(port, "/readyz").is_ok_and(|(status, _)| status == 200);
@@ -248,9 +265,7 @@ fn four_nodes_do_every_duty_and_go_on_without_one() {
 
     // Three are enough.
     cluster.kill(3);
-    let killed = cluster.slot();
-    cluster.wait_for_slot(killed + 5);
-    cluster.check_done(killed + 2, killed + 3);
+    cluster.check_without(&[3]);
 
     // It comes back with what it has signed, and then it is needed: another one goes.
     let back = cluster.start_node(3, &Program::Ours);
@@ -259,9 +274,7 @@ fn four_nodes_do_every_duty_and_go_on_without_one() {
     let ready = cluster.slot();
     cluster.wait_for_slot(ready + 2);
     cluster.kill(0);
-    let needed = cluster.slot();
-    cluster.wait_for_slot(needed + 5);
-    cluster.check_done(needed + 2, needed + 3);
+    cluster.check_without(&[0]);
 
     // Two are not.
     cluster.kill(1);
@@ -289,9 +302,7 @@ fn check_mixed(variable: &str, theirs: usize) {
     // One of either kind goes.
     for node in [0, 3] {
         cluster.kill(node);
-        let killed = cluster.slot();
-        cluster.wait_for_slot(killed + 5);
-        cluster.check_done(killed + 2, killed + 3);
+        cluster.check_without(&[node]);
         let again = cluster.start_node(node, &programs[node]);
         cluster.nodes[node] = Some(again);
         cluster.wait_until_ready(node);
