@@ -48,6 +48,11 @@ impl Aggregated {
         }
     }
 
+    /// How many there are.
+    pub(crate) fn held(&self) -> usize {
+        self.places.len()
+    }
+
     /// Forgets a duty.
     pub(crate) fn end(&mut self, duty: Duty) {
         self.places.extract_if(places_of(duty), |_, _| true).for_each(drop);

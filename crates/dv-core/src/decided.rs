@@ -13,8 +13,10 @@ use coxswain_dv_eth::unsigned::Unsigned;
 /// Decided values by what they are asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Decided {
-    /// By slot and committee; also under committee 0, which clients ask for from Electra on.
+    /// By slot and committee.
     attestations: BTreeMap<(u64, u64), AttestationData>,
+    /// By slot, the first of any committee: from Electra on clients ask for committee 0 and mean any.
+    any: BTreeMap<u64, AttestationData>,
     /// By slot, committee and validator index; also under committee 0.
     attesters: BTreeMap<(u64, u64, u64), Bytes48>,
     /// By slot.
@@ -79,8 +81,8 @@ impl Decided {
         if *self.attestations.entry((data.slot, committee)).or_insert(data) != data {
             return Err(clash);
         }
-        // Heads of committees may differ: whoever asks for committee 0 gets the first.
-        let any = self.attestations.entry((data.slot, 0)).or_insert(data);
+        // Heads of committees may differ: whoever asks for a committee 0 that has nobody of the cluster gets the first.
+        let any = self.any.entry(data.slot).or_insert(data);
         if agree(any, &data) { Ok(()) } else { Err(clash) }
     }
 
@@ -128,7 +130,8 @@ impl Decided {
     }
 
     pub(crate) fn attestation(&self, slot: u64, committee: u64) -> Option<&AttestationData> {
-        self.attestations.get(&(slot, committee))
+        let any = || self.any.get(&slot).filter(|_| committee == 0);
+        self.attestations.get(&(slot, committee)).or_else(any)
     }
 
     pub(crate) fn attester(&self, slot: u64, committee: u64, validator: u64) -> Option<Bytes48> {
@@ -157,6 +160,12 @@ impl Decided {
         self.contributions.get(&(slot, subcommittee, block_root))
     }
 
+    /// How many values there are.
+    pub(crate) fn held(&self) -> usize {
+        let attested = self.attestations.len() + self.any.len() + self.attesters.len();
+        attested + self.proposals.len() + self.aggregates.len() + self.contributions.len()
+    }
+
     /// Forgets a duty.
     pub(crate) fn end(&mut self, duty: Duty) {
         let slot = duty.slot;
@@ -164,6 +173,7 @@ impl Decided {
         match duty.kind {
             DutyType::Attester => {
                 self.attestations.extract_if((slot, 0)..(next, 0), |_, _| true).for_each(drop);
+                self.any.remove(&slot);
                 self.attesters.extract_if((slot, 0, 0)..(next, 0, 0), |_, _| true).for_each(drop);
             }
             DutyType::Proposer => {

@@ -192,9 +192,7 @@ impl Node {
                 Outcome::Nothing => {}
             },
             Event::Asked { ticket, request } => self.serve(ticket, request),
-            Event::GaveUp { ticket } => {
-                self.requests.remove(&ticket);
-            }
+            Event::GaveUp { ticket } => self.give_up(ticket),
             Event::Received { from, channel, bytes } => self.receive(from, channel, bytes),
             Event::Requested { ticket, from, bytes } => self.requested(ticket, from, &bytes),
             Event::Responded { from, bytes } => self.responded(from, &bytes),
@@ -281,6 +279,27 @@ impl Node {
 
     fn wait(&mut self, awaited: Awaited, waiter: Waiter) {
         self.waiters.entry(awaited).or_default().insert(waiter);
+    }
+
+    /// Somebody does not wait any more.
+    fn forget_waiter(&mut self, waiter: Waiter) {
+        self.waiters.retain(|_, waiters| {
+            waiters.remove(&waiter);
+            !waiters.is_empty()
+        });
+    }
+
+    /// How many things are held for duties, peers and clients: none once all duties are over and nobody waits.
+    pub fn held(&self) -> usize {
+        let of_duties = self.fetches.len() + self.live.len() + self.consensus.duties();
+        let of_peers = self.batches.len() + self.groups.len() + self.priority.held();
+        let of_clients = self.requests.len() + self.waiters.len() + self.woken.len();
+        of_duties
+            + of_peers
+            + of_clients
+            + self.decided.held()
+            + self.partials.held()
+            + self.aggregated.held()
     }
 
     fn preparations(&self, epoch: u64) -> Vec<Preparation> {

@@ -85,6 +85,11 @@ impl Partials {
         }
     }
 
+    /// How many places have one.
+    pub(crate) fn held(&self) -> usize {
+        self.places.len()
+    }
+
     /// Forgets a duty.
     pub(crate) fn end(&mut self, duty: Duty) {
         self.places.extract_if(places_of(duty), |_, _| true).for_each(drop);

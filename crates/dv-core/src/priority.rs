@@ -72,6 +72,8 @@ pub(crate) struct Taken {
     pub(crate) answer: Option<Arc<Vec<u8>>>,
     /// A duty of which all messages are in.
     pub(crate) complete: Option<Duty>,
+    /// Which duty it was of, to be ended with the others.
+    pub(crate) duty: Option<Duty>,
 }
 
 impl Priority {
@@ -128,7 +130,7 @@ impl Priority {
             exchange.waiting.push((from, ticket));
         }
         let is_whole = exchange.messages.len() == nodes && exchange.own.is_some() && !exchange.is_over;
-        Ok(Taken { answer, complete: is_whole.then_some(duty) })
+        Ok(Taken { answer, complete: is_whole.then_some(duty), duty: Some(duty) })
     }
 
     /// The value to propose, once.
@@ -138,6 +140,11 @@ impl Priority {
         let messages: Vec<PriorityMsg> = exchange.messages.values().cloned().collect();
         let result = priority_result::result_of(&messages, self.threshold);
         Some(result.map(|result| Any::pack(&result)).map_err(|error| error.to_string()))
+    }
+
+    /// How many duties have an exchange.
+    pub(crate) fn held(&self) -> usize {
+        self.exchanges.len()
     }
 
     /// Forgets a duty; questions that still wait get no answer.

@@ -159,7 +159,9 @@ impl Node {
     fn decided(&mut self, decision: &Decision) {
         let Decision { duty, value, round, leader, started_at, decided_at } = decision;
         let (duty, took) = (*duty, decided_at.since(*started_at));
-        self.touch(duty);
+        if !self.touch(duty) {
+            return;
+        }
         self.note(Note::Decided { duty, round: *round, leader: *leader, took });
         if duty.kind == DutyType::InfoSync {
             self.note_step(duty, Step::Consensus, None, None);

@@ -31,12 +31,19 @@ impl Node {
     }
 
     pub(super) fn requested(&mut self, ticket: Ticket, from: usize, bytes: &[u8]) {
+        let clock = self.chain.clock;
+        // Only the last slot of an epoch has an exchange: others would never begin, and take the places of those that do.
         let is_near = |duty: Duty| {
-            duty.is_near(&self.chain.clock, self.now)
-                && duty.deadline(&self.chain.clock).is_some_and(|deadline| deadline > self.now)
+            clock.epoch_of(duty.slot.saturating_add(1)) != clock.epoch_of(duty.slot)
+                && duty.is_near(&clock, self.now)
+                && duty.deadline(&clock).is_some_and(|deadline| deadline > self.now)
         };
         match self.priority.take(from, bytes, Some(ticket), is_near) {
             Ok(taken) => {
+                // This node may sleep through the slot: what waits must end then, too.
+                if let Some(duty) = taken.duty {
+                    self.touch(duty);
+                }
                 if let Some(answer) = taken.answer {
                     self.effects.push(Effect::Respond { ticket, bytes: Some(answer) });
                 }

@@ -65,6 +65,12 @@ impl Node {
         self.effects.push(Effect::Reply { ticket, answer: Box::new(answer) });
     }
 
+    /// A client does not wait any more.
+    pub(super) fn give_up(&mut self, ticket: Ticket) {
+        self.requests.remove(&ticket);
+        self.forget_waiter(Waiter::Client(ticket));
+    }
+
     // ------------------------------------------------------------------------------ what beacon nodes answer
 
     fn pass(&mut self, ticket: Ticket, request: Request) {

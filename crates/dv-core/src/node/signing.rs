@@ -345,6 +345,12 @@ impl Node {
         let mut out: BTreeMap<Duty, Vec<(Bytes48, SignedData)>> = BTreeMap::new();
         for Group { place, data, .. } in groups {
             let (duty, key, _) = place;
+            // Nobody would forget what comes after the end.
+            if !self.touch(duty) {
+                let error = Some("the duty was over before its signature was whole".to_owned());
+                self.note_step(duty, Step::AggSigDb, Some(key), error);
+                continue;
+            }
             match self.aggregated.keep(place, data.clone()) {
                 Kept::New => {
                     self.note_step(duty, Step::AggSigDb, Some(key), None);

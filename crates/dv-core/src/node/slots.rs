@@ -131,10 +131,7 @@ impl Node {
                 self.effects.push(Effect::Respond { ticket, bytes: None });
             }
         }
-        self.waiters.retain(|_, waiters| {
-            waiters.remove(&super::Waiter::Fetch(duty));
-            !waiters.is_empty()
-        });
+        self.forget_waiter(super::Waiter::Fetch(duty));
     }
 }
 

@@ -1,0 +1,257 @@
+//! A validator client of one node: it asks for what its duties need, signs with its shares, and submits.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use coxswain_dv_eth::api::{BeaconCommitteeSelection, SyncCommitteeSelection};
+use coxswain_dv_eth::attestation::{AttestationData, SingleAttestation};
+use coxswain_dv_eth::bytes::{Bytes32, Bytes96};
+use coxswain_dv_eth::client::{Answer, Request};
+use coxswain_dv_eth::fork::Fork;
+use coxswain_dv_eth::selection;
+use coxswain_dv_eth::signed::{SignedAggregate, SignedAttestation, SignedData, SignedRandao};
+use coxswain_dv_eth::sync::{ContributionAndProof, SignedContributionAndProof, SyncCommitteeMessage};
+use coxswain_dv_eth::time::Time;
+
+use super::beacon::Beacon;
+use super::keys::Keys;
+
+/// When a client does something on its own.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Alarm {
+    Start(u64),
+    Third(u64),
+    TwoThirds(u64),
+}
+
+/// Whether it signs what it has not seen decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manner {
+    Careful,
+    /// After each vote and block a second, contradicting one; or before.
+    Reckless {
+        lie_first: bool,
+    },
+}
+
+/// What a client works with.
+pub(crate) struct Hands<'w> {
+    pub(crate) keys: &'w mut Keys,
+    pub(crate) beacon: &'w Beacon,
+    pub(crate) now: Time,
+}
+
+pub(crate) struct Client {
+    node: usize,
+    manner: Manner,
+    attested: BTreeMap<u64, AttestationData>,
+    voted: BTreeMap<u64, Bytes32>,
+    selected: BTreeMap<(u64, u64), Bytes96>,
+    sync_selected: BTreeMap<(u64, u64, u64), Bytes96>,
+    /// Aggregates and contributions that were asked for: slot, validator, subcommittee.
+    asked: BTreeSet<(u64, u64, Option<u64>)>,
+}
+
+impl Client {
+    pub(crate) fn new(node: usize, manner: Manner) -> Client {
+        Client {
+            node,
+            manner,
+            attested: BTreeMap::new(),
+            voted: BTreeMap::new(),
+            selected: BTreeMap::new(),
+            sync_selected: BTreeMap::new(),
+            asked: BTreeSet::new(),
+        }
+    }
+
+    fn sign(&self, hands: &mut Hands, validator: usize, data: &mut SignedData) -> Bytes96 {
+        let signable = data.signable(&hands.beacon.chain.clock).expect("it is signed");
+        let root = hands.beacon.chain.signing_root(&signable);
+        let signature = hands.keys.sign(validator, self.node, root);
+        data.set_signature(signature);
+        signature
+    }
+
+    pub(crate) fn alarm(&mut self, hands: &mut Hands, alarm: Alarm) -> Vec<Request> {
+        match alarm {
+            Alarm::Start(slot) => self.start(hands, slot),
+            Alarm::Third(slot) => self.third(hands, slot),
+            Alarm::TwoThirds(slot) => self.follow_up(hands, slot),
+        }
+    }
+
+    fn start(&mut self, hands: &mut Hands, slot: u64) -> Vec<Request> {
+        let mut requests = Vec::new();
+        let empty = Bytes96::default();
+        if let Some(validator) = hands.beacon.proposer(slot) {
+            let epoch = hands.beacon.chain.clock.epoch_of(slot);
+            let mut data = SignedData::Randao(SignedRandao { epoch, signature: empty });
+            let randao = self.sign(hands, validator, &mut data);
+            requests.push(Request::Proposal { slot, randao });
+        }
+        let mut selections = Vec::new();
+        for (validator, duty) in hands.beacon.attesters_at(slot) {
+            let validator_index = duty.validator_index;
+            let mut one = BeaconCommitteeSelection { validator_index, slot, selection_proof: empty };
+            let mut data = SignedData::PrepareAggregator(one.clone());
+            one.selection_proof = self.sign(hands, validator, &mut data);
+            selections.push(one);
+        }
+        if !selections.is_empty() {
+            requests.push(Request::Selections(selections));
+        }
+        if let Some((validator, subcommittees)) = hands.beacon.member(slot) {
+            let selections = subcommittees.map(|subcommittee_index| {
+                let validator_index = Beacon::index_of(validator);
+                let mut one = SyncCommitteeSelection {
+                    validator_index,
+                    slot,
+                    subcommittee_index,
+                    selection_proof: empty,
+                };
+                let mut data = SignedData::PrepareSyncContribution(one.clone());
+                one.selection_proof = self.sign(hands, validator, &mut data);
+                one
+            });
+            requests.push(Request::SyncSelections(selections.to_vec()));
+        }
+        requests
+    }
+
+    fn third(&mut self, hands: &mut Hands, slot: u64) -> Vec<Request> {
+        let mut requests = Vec::new();
+        if !hands.beacon.attesters_at(slot).is_empty() {
+            requests.push(Request::AttestationData { slot, committee: 0 });
+        }
+        if let Some((validator, _)) = hands.beacon.member(slot) {
+            let head = hands.beacon.head(self.node, slot, hands.now);
+            self.voted.insert(slot, head);
+            let (validator_index, signature) = (Beacon::index_of(validator), Bytes96::default());
+            let mut vote = SyncCommitteeMessage { slot, beacon_block_root: head, validator_index, signature };
+            let mut data = SignedData::SyncMessage(vote.clone());
+            vote.signature = self.sign(hands, validator, &mut data);
+            requests.push(Request::SubmitSyncMessages(vec![vote]));
+        }
+        requests
+    }
+
+    /// What a node answered leads to more requests.
+    pub(crate) fn answered(&mut self, hands: &mut Hands, request: &Request, answer: Answer) -> Vec<Request> {
+        match (request, answer) {
+            (Request::AttestationData { slot, .. }, Answer::AttestationData(data)) => {
+                self.attested.insert(*slot, data);
+                let mut other = data;
+                other.beacon_block_root = Bytes32::from([0xee; 32]);
+                let mut requests = self.in_manner(data, other, |data| self.attest(hands, *slot, data));
+                requests.extend(self.follow_up(hands, *slot));
+                requests
+            }
+            (Request::Proposal { slot, .. }, Answer::Proposal(block)) => {
+                let Some(validator) = hands.beacon.proposer(*slot) else { return Vec::new() };
+                let mut data = SignedData::Proposer(Box::new(block.signed(Bytes96::default())));
+                self.sign(hands, validator, &mut data);
+                let SignedData::Proposer(block) = data else { panic!("it was a block") };
+                vec![Request::SubmitProposal(block)]
+            }
+            (Request::Selections(_), Answer::Selections(all)) => {
+                let slots: BTreeSet<u64> = all.iter().map(|one| one.slot).collect();
+                let of =
+                    |one: BeaconCommitteeSelection| ((one.slot, one.validator_index), one.selection_proof);
+                self.selected.extend(all.into_iter().map(of));
+                slots.into_iter().flat_map(|slot| self.follow_up(hands, slot)).collect()
+            }
+            (Request::SyncSelections(_), Answer::SyncSelections(all)) => {
+                let slots: BTreeSet<u64> = all.iter().map(|one| one.slot).collect();
+                let of = |one: SyncCommitteeSelection| {
+                    ((one.slot, one.validator_index, one.subcommittee_index), one.selection_proof)
+                };
+                self.sync_selected.extend(all.into_iter().map(of));
+                slots.into_iter().flat_map(|slot| self.follow_up(hands, slot)).collect()
+            }
+            (Request::Aggregate { slot, committee, .. }, Answer::Aggregate { fork, attestation }) => {
+                let mut all = Vec::new();
+                for (validator, duty) in hands.beacon.attesters_at(*slot) {
+                    let Some(proof) = self.selected.get(&(*slot, duty.validator_index)) else { continue };
+                    if duty.committee_index != *committee {
+                        continue;
+                    }
+                    let one =
+                        SignedAggregate::new(fork, duty.validator_index, (*attestation).clone(), *proof);
+                    let mut data = SignedData::Aggregator(Box::new(one.expect("it fits")));
+                    self.sign(hands, validator, &mut data);
+                    let SignedData::Aggregator(one) = data else { panic!("it was an aggregate") };
+                    all.push(*one);
+                }
+                vec![Request::SubmitAggregates(all)]
+            }
+            (Request::Contribution { slot, .. }, Answer::Contribution(contribution)) => {
+                let Some((validator, _)) = hands.beacon.member(*slot) else { return Vec::new() };
+                let aggregator_index = Beacon::index_of(validator);
+                let place = (*slot, aggregator_index, contribution.subcommittee_index);
+                let selection_proof = self.sync_selected[&place];
+                let message = ContributionAndProof { aggregator_index, contribution, selection_proof };
+                let signed = SignedContributionAndProof { message, signature: Bytes96::default() };
+                let mut data = SignedData::SyncContribution(Box::new(signed));
+                self.sign(hands, validator, &mut data);
+                let SignedData::SyncContribution(one) = data else { panic!("it was a contribution") };
+                vec![Request::SubmitContributions(vec![*one])]
+            }
+            (_, Answer::Done) => Vec::new(),
+            (request, answer) => panic!("{answer:?} is no answer to {request:?}"),
+        }
+    }
+
+    fn in_manner<T>(&self, right: T, wrong: T, mut request: impl FnMut(T) -> Request) -> Vec<Request> {
+        match self.manner {
+            Manner::Careful => vec![request(right)],
+            Manner::Reckless { lie_first: true } => vec![request(wrong), request(right)],
+            Manner::Reckless { lie_first: false } => vec![request(right), request(wrong)],
+        }
+    }
+
+    fn attest(&self, hands: &mut Hands, slot: u64, data: AttestationData) -> Request {
+        let mut all = Vec::new();
+        for (validator, duty) in hands.beacon.attesters_at(slot) {
+            let one = SingleAttestation {
+                committee_index: duty.committee_index,
+                attester_index: duty.validator_index,
+                data,
+                signature: Bytes96::default(),
+            };
+            let one = SignedAttestation::from_single(Fork::Fulu, &one).expect("it fits");
+            let mut data = SignedData::Attester(Box::new(one));
+            self.sign(hands, validator, &mut data);
+            let SignedData::Attester(one) = data else { panic!("it was an attestation") };
+            all.push(*one);
+        }
+        Request::SubmitAttestations(all)
+    }
+
+    /// Aggregates and contributions of a slot, once it is time and all that they need is there.
+    fn follow_up(&mut self, hands: &mut Hands, slot: u64) -> Vec<Request> {
+        let clock = hands.beacon.chain.clock;
+        if hands.now < clock.start_of(slot) + clock.slot * 2 / 3 {
+            return Vec::new();
+        }
+        let mut requests = Vec::new();
+        for (_, duty) in hands.beacon.attesters_at(slot) {
+            let (index, committee) = (duty.validator_index, duty.committee_index);
+            let is_ready = self.selected.contains_key(&(slot, index));
+            if let Some(data) = self.attested.get(&slot).filter(|_| is_ready)
+                && self.asked.insert((slot, index, None))
+            {
+                let data_root = Bytes32::from(data.root());
+                requests.push(Request::Aggregate { slot, data_root, committee });
+            }
+        }
+        let Some(head) = self.voted.get(&slot) else { return requests };
+        for ((_, index, subcommittee), proof) in
+            self.sync_selected.range((slot, 0, 0)..(slot + 1, 0, 0)).map(|(place, proof)| (*place, *proof))
+        {
+            if selection::is_sync_aggregator(&proof) && self.asked.insert((slot, index, Some(subcommittee))) {
+                requests.push(Request::Contribution { slot, subcommittee, block_root: *head });
+            }
+        }
+        requests
+    }
+}
