@@ -119,7 +119,7 @@ impl Cluster {
             Some(Program::Other(path)) => Command::new(path),
             _ => coxswain(&["dv"]),
         };
-        let made = maker.args(&create).current_dir(dir.path()).env("HOME", dir.path()).output().unwrap();
+        let made = maker.args(create).current_dir(dir.path()).env("HOME", dir.path()).output().unwrap();
         assert!(made.status.success(), "{made:?}");
         let [relay, p2p, chain] = [free_port(), free_port(), free_port()];
         let ports = programs.iter().map(|_| (free_port(), free_port())).collect();
