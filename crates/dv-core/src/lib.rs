@@ -42,6 +42,9 @@ mod scheduler;
 mod timers;
 mod tracker;
 
+#[cfg(test)]
+mod tests;
+
 pub use cluster::{Cluster, ClusterError, Majority, Validator};
 pub use combine::{Aggregation, Check, Job, Output};
 pub use event::{Channel, Effect, Event, Note, Step, Ticket};

@@ -1,0 +1,113 @@
+//! Partial signatures that are counted.
+
+use coxswain_dv_eth::bytes::{Bytes32, Bytes48, Bytes96};
+use coxswain_dv_eth::duty::{Duty, DutyType};
+use coxswain_dv_eth::operations::{Signed, VoluntaryExit};
+use coxswain_dv_eth::signed::{ParSigned, SignedData};
+use coxswain_dv_eth::sync::SyncCommitteeMessage;
+
+use super::{NODES, THRESHOLD};
+use crate::aggregated::Place;
+use crate::partials::{Added, Partials};
+
+const KEY: Bytes48 = coxswain_dv_eth::bytes::Bytes([3; 48]);
+
+fn place(slot: u64) -> Place {
+    (Duty::new(slot, DutyType::SyncMessage), KEY, 0)
+}
+
+fn vote(share_index: u32, head: u8) -> ParSigned {
+    let data = SignedData::SyncMessage(SyncCommitteeMessage {
+        slot: 1,
+        beacon_block_root: Bytes32::from([head; 32]),
+        validator_index: 1,
+        signature: Bytes96::from([u8::try_from(share_index).expect("few"); 96]),
+    });
+    ParSigned { data, share_index }
+}
+
+fn shares(added: &Added) -> Vec<u32> {
+    match added {
+        Added::Enough(partials) => partials.iter().map(|one| one.share_index).collect(),
+        other => panic!("not enough: {other:?}"),
+    }
+}
+
+#[test]
+fn the_threshold_is_reached_once() {
+    let mut partials = Partials::new(THRESHOLD);
+    assert_eq!(partials.add(place(1), vote(4, 7)), Added::Kept);
+    assert_eq!(partials.add(place(1), vote(2, 7)), Added::Kept);
+    assert_eq!(partials.add(place(1), vote(2, 7)), Added::Same);
+    assert_eq!(shares(&partials.add(place(1), vote(1, 7))), [4, 2, 1]);
+    assert_eq!(partials.add(place(1), vote(3, 7)), Added::Kept);
+    assert_eq!(partials.add(place(1), vote(1, 7)), Added::Same);
+}
+
+#[test]
+fn a_share_counts_for_one_root() {
+    let mut partials = Partials::new(THRESHOLD);
+    assert_eq!(partials.add(place(1), vote(1, 7)), Added::Kept);
+    assert_eq!(partials.add(place(1), vote(1, 8)), Added::Conflict);
+    assert_eq!(partials.add(place(1), vote(2, 8)), Added::Kept);
+    assert_eq!(partials.add(place(1), vote(3, 8)), Added::Kept);
+    assert_eq!(partials.add(place(1), vote(1, 8)), Added::Conflict);
+    // Three shares have signed, but not the same; the fourth makes it three of one root.
+    assert_eq!(shares(&partials.add(place(1), vote(4, 8))), [2, 3, 4]);
+}
+
+/// Another signature over the same, too: signatures are the same each time.
+#[test]
+fn other_bytes_of_the_same_root_conflict() {
+    let mut partials = Partials::new(THRESHOLD);
+    let mut other = vote(1, 7);
+    other.data.set_signature(Bytes96::from([99; 96]));
+    assert_eq!(partials.add(place(1), vote(1, 7)), Added::Kept);
+    assert_eq!(partials.add(place(1), other), Added::Conflict);
+}
+
+#[test]
+fn places_do_not_mix_and_end_alone() {
+    let mut partials = Partials::new(THRESHOLD);
+    let subcommittee = (place(1).0, KEY, 1);
+    for place in [place(1), place(2), subcommittee] {
+        assert_eq!(partials.add(place, vote(1, 7)), Added::Kept);
+        assert_eq!(partials.add(place, vote(2, 7)), Added::Kept);
+    }
+    assert_eq!(partials.held(), 3);
+    partials.end(place(1).0);
+    assert_eq!(partials.held(), 1);
+    assert_eq!(partials.add(place(1), vote(3, 7)), Added::Kept);
+    assert_eq!(shares(&partials.add(place(2), vote(3, 7))), [1, 2, 3]);
+}
+
+/// Exits have no end: each share may have ten of a validator, and its oldest makes room for the next.
+#[test]
+fn what_never_ends_is_bounded() {
+    let mut partials = Partials::new(THRESHOLD);
+    let exit = |epoch, share_index| {
+        let message = VoluntaryExit { epoch, validator_index: 1 };
+        let data = SignedData::Exit(Signed { message, signature: Bytes96::default() });
+        ((Duty::new(epoch * 4, DutyType::Exit), KEY, 0), ParSigned { data, share_index })
+    };
+    for epoch in 0..50 {
+        for share in 1..=u32::try_from(NODES).expect("few") {
+            let (place, partial) = exit(epoch, share);
+            assert_ne!(partials.add(place, partial), Added::Conflict);
+        }
+        assert!(partials.held() <= 10, "{}", partials.held());
+    }
+    let (place, partial) = exit(49, 1);
+    assert_eq!(partials.add(place, partial), Added::Same, "the latest is kept");
+    let (place, partial) = exit(0, 1);
+    assert_eq!(partials.add(place, partial), Added::Kept, "the oldest is not");
+    // A share that says much pushes out only what it said itself.
+    let mut partials = Partials::new(THRESHOLD);
+    let (honest, partial) = exit(100, 2);
+    partials.add(honest, partial.clone());
+    for epoch in 101..150 {
+        let (place, partial) = exit(epoch, 1);
+        partials.add(place, partial);
+    }
+    assert_eq!(partials.add(honest, partial), Added::Same);
+}

@@ -1,0 +1,331 @@
+//! What validator clients ask, and what they are told.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use coxswain_dv_eth::api::{AttesterDuty, ProposerDuty, SyncDuty};
+use coxswain_dv_eth::beacon::{self, Call, CallError, Duties, Failure, ValidatorFields};
+use coxswain_dv_eth::bytes::{Bytes32, Bytes48, Bytes96};
+use coxswain_dv_eth::client::{Answer, Problem, Request, ValidatorId};
+use coxswain_dv_eth::duty::{Duty, DutyType};
+use coxswain_dv_eth::signed::{ParSigned, SignedData};
+use coxswain_dv_eth::time::Time;
+use coxswain_dv_wire::priority_result::Preferences;
+use coxswain_dv_wire::version::SUPPORTED;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+
+use super::{FIRST_INDEX, Keys, NODES, chain, identity};
+use crate::event::{Channel, Effect, Event, Note, Ticket};
+use crate::{Builder, Node, Settings, exchange};
+
+const SLOT: u64 = 8;
+
+/// A node that is given what it asks for: duties, computations, verdicts.
+pub(super) struct Driven {
+    node: Node,
+    pub(super) now: Time,
+    keys: Keys,
+    rng: StdRng,
+    /// What the beacon node says instead, by the name of the endpoint.
+    failing: BTreeMap<&'static str, Failure>,
+}
+
+impl Driven {
+    /// One that knows the duties of its epoch.
+    pub(super) fn new(me: usize) -> Driven {
+        let (chain, keys) = (chain(), Keys::new());
+        let now = chain.clock.start_of(SLOT);
+        let node = Node::new(Settings {
+            cluster: keys.cluster(me),
+            chain,
+            peers: (0..NODES).map(|node| identity(node).public()).collect(),
+            key: identity(me),
+            boot: now,
+            builder: Builder::Off,
+            graffiti: BTreeMap::new(),
+            fee_recipients: BTreeMap::new(),
+            registrations: Vec::new(),
+            preferences: Preferences::of_node(SUPPORTED[0], &[]),
+        });
+        let (rng, failing) = (StdRng::seed_from_u64(2), BTreeMap::new());
+        let mut driven = Driven { node, now, keys, rng, failing };
+        driven.step(Event::Wake);
+        driven
+    }
+
+    /// What comes out beside what is answered at once.
+    pub(super) fn step(&mut self, event: Event) -> Vec<Effect> {
+        let mut events = VecDeque::from([event]);
+        let mut out = Vec::new();
+        while let Some(event) = events.pop_front() {
+            for effect in self.node.step(self.now, event) {
+                match effect {
+                    Effect::Call { ticket, ref call } if self.answer(call).is_some() => {
+                        let result = self.answer(call).expect("as before");
+                        events.push_back(Event::Answered { ticket, result });
+                        out.push(effect);
+                    }
+                    Effect::Compute { ticket, job } => {
+                        let output = job.run(&mut self.rng);
+                        events.push_back(Event::Computed { ticket, output });
+                    }
+                    other => out.push(other),
+                }
+            }
+        }
+        out
+    }
+
+    fn answer(&self, call: &Call) -> Option<Result<beacon::Answer, CallError>> {
+        if let Some(failure) = self.failing.get(call.endpoint()) {
+            let (endpoint, message) = (call.endpoint(), "no".to_owned());
+            return Some(Err(CallError { endpoint, failure: *failure, message }));
+        }
+        let dependent_root = Bytes32::default();
+        let all = (FIRST_INDEX..).zip(&self.keys.validators).map(|(index, one)| (index, one.key));
+        let validator_index = FIRST_INDEX;
+        let pubkey = self.keys.validators[0].key;
+        Some(Ok(match call {
+            Call::Validators { keys, .. } => {
+                let ours = all.filter(|(_, key)| keys.contains(key));
+                beacon::Answer::Validators(ours.map(|(index, key)| validator(index, key)).collect())
+            }
+            Call::AttesterDuties { epoch, .. } => {
+                let duty = |(validator_index, pubkey)| AttesterDuty {
+                    pubkey,
+                    validator_index,
+                    committee_index: 1,
+                    committee_length: 8,
+                    committees_at_slot: 2,
+                    validator_committee_index: 0,
+                    slot: epoch * 4 + 2,
+                };
+                beacon::Answer::AttesterDuties(Duties { dependent_root, duties: all.map(duty).collect() })
+            }
+            Call::ProposerDuties { epoch } => {
+                let duties = vec![ProposerDuty { pubkey, validator_index, slot: epoch * 4 + 3 }];
+                beacon::Answer::ProposerDuties(Duties { dependent_root, duties })
+            }
+            Call::SyncDuties { .. } => {
+                let validator_sync_committee_indices = vec![1];
+                let duty = SyncDuty { pubkey, validator_index, validator_sync_committee_indices };
+                beacon::Answer::SyncDuties(vec![duty])
+            }
+            _ => return None,
+        }))
+    }
+
+    fn ask(&mut self, ticket: u64, request: Request) -> Vec<Effect> {
+        self.step(Event::Asked { ticket: Ticket(ticket), request })
+    }
+}
+
+fn validator(index: u64, pubkey: Bytes48) -> beacon::Validator {
+    beacon::Validator {
+        index,
+        balance: 32_000_000_000,
+        status: "active_ongoing".to_owned(),
+        validator: ValidatorFields {
+            pubkey,
+            withdrawal_credentials: Bytes32::default(),
+            effective_balance: 32_000_000_000,
+            slashed: false,
+            activation_eligibility_epoch: 0,
+            activation_epoch: 0,
+            exit_epoch: u64::MAX,
+            withdrawable_epoch: u64::MAX,
+        },
+    }
+}
+
+/// The one answer to a request.
+fn reply(effects: &[Effect], wanted: u64) -> Result<Answer, Problem> {
+    let of = |effect: &Effect| match effect {
+        Effect::Reply { ticket, answer } if ticket.0 == wanted => Some((**answer).clone()),
+        _ => None,
+    };
+    let mut replies: Vec<_> = effects.iter().filter_map(of).collect();
+    assert_eq!(replies.len(), 1, "replies in {effects:?}");
+    replies.remove(0)
+}
+
+fn calls(effects: &[Effect]) -> Vec<&Call> {
+    let mut calls = Vec::new();
+    for effect in effects {
+        if let Effect::Call { call, .. } = effect {
+            calls.push(call);
+        }
+    }
+    calls
+}
+
+fn sent_to(effects: &[Effect]) -> Vec<usize> {
+    let of = |effect: &Effect| match effect {
+        Effect::Send { to, channel: Channel::Parsigex, .. } => Some(*to),
+        _ => None,
+    };
+    effects.iter().filter_map(of).collect()
+}
+
+/// A client has keys of shares only: it asks with them, and gets answers with them.
+#[test]
+fn keys_of_groups_become_those_of_shares() {
+    let mut node = Driven::new(1);
+    let groups: Vec<Bytes48> = node.keys.validators.iter().map(|one| one.key).collect();
+    let shares: Vec<Bytes48> = node.keys.validators.iter().map(|one| one.shares[1].0).collect();
+    let validators = vec![FIRST_INDEX];
+    let effects = node.ask(1, Request::AttesterDuties { epoch: 2, validators: validators.clone() });
+    let Ok(Answer::AttesterDuties(duties)) = reply(&effects, 1) else { panic!("{effects:?}") };
+    assert_eq!(duties.duties.iter().map(|duty| duty.pubkey).collect::<Vec<_>>(), shares);
+    let effects = node.ask(2, Request::ProposerDuties { epoch: 2 });
+    let Ok(Answer::ProposerDuties(duties)) = reply(&effects, 2) else { panic!("{effects:?}") };
+    assert_eq!(duties.duties[0].pubkey, shares[0]);
+    let effects = node.ask(3, Request::SyncDuties { epoch: 2, validators });
+    let Ok(Answer::SyncDuties(duties)) = reply(&effects, 3) else { panic!("{effects:?}") };
+    assert_eq!(duties[0].pubkey, shares[0]);
+    let ids =
+        vec![ValidatorId::Key(shares[0]), ValidatorId::Key(groups[1]), ValidatorId::Index(FIRST_INDEX + 2)];
+    let effects = node.ask(4, Request::Validators { state: "head".to_owned(), ids });
+    let asked = calls(&effects);
+    assert!(
+        matches!(asked.as_slice(), [Call::Validators { keys, .. }] if *keys == groups),
+        "the chain knows groups: {asked:?}"
+    );
+    let Ok(Answer::Validators(found)) = reply(&effects, 4) else { panic!("{effects:?}") };
+    assert_eq!(found.iter().map(|one| one.validator.pubkey).collect::<Vec<_>>(), shares);
+}
+
+#[test]
+fn keys_of_another_node_are_told() {
+    let mut node = Driven::new(1);
+    let other = node.keys.validators[0].shares[2].0;
+    for (ticket, id, status, text) in [
+        (1, ValidatorId::Key(other), 500, "is the share of node 3, and this is node 2"),
+        (2, ValidatorId::Key(Bytes48::from([7; 48])), 500, "is no key of this cluster"),
+        (3, ValidatorId::Index(7), 404, "validator 7 is none of this cluster"),
+    ] {
+        let effects = node.ask(ticket, Request::Validators { state: "head".to_owned(), ids: vec![id] });
+        let problem = reply(&effects, ticket).expect_err("a problem");
+        assert_eq!(problem.status, status);
+        assert!(problem.message.contains(text), "{problem}");
+        assert!(calls(&effects).is_empty(), "nobody is asked");
+    }
+}
+
+#[test]
+fn failures_of_beacon_nodes_have_their_status() {
+    let mut node = Driven::new(1);
+    for (ticket, failure, status) in [
+        (1, Failure::Network, 502),
+        (2, Failure::NotYet, 503),
+        (3, Failure::Refused, 400),
+        (4, Failure::Malformed, 500),
+    ] {
+        node.failing.insert("proposer_duties", failure);
+        let effects = node.ask(ticket, Request::ProposerDuties { epoch: 2 });
+        assert_eq!(reply(&effects, ticket).expect_err("a problem").status, status);
+    }
+}
+
+/// Requests that wait are limited, and a client that gives up leaves nothing behind.
+#[test]
+fn requests_that_wait_are_limited() {
+    let mut node = Driven::new(1);
+    let before = node.node.held();
+    let request = |slot| Request::AttestationData { slot, committee: 0 };
+    for ticket in 1..=4096 {
+        let effects = node.ask(ticket, request(ticket));
+        assert!(effects.is_empty(), "{effects:?}");
+    }
+    assert_eq!(reply(&node.ask(5000, request(1)), 5000).expect_err("a problem").status, 503);
+    node.step(Event::GaveUp { ticket: Ticket(1) });
+    assert!(node.ask(5001, request(1)).is_empty(), "there is room again");
+    for ticket in (2..=4096).chain([5001]) {
+        node.step(Event::GaveUp { ticket: Ticket(ticket) });
+    }
+    assert_eq!(node.node.held(), before);
+}
+
+/// Of several signatures the good ones go on, and the others are told by their places.
+#[test]
+fn failures_have_their_places() {
+    let mut node = Driven::new(1);
+    let good = |validator| node.keys.vote(validator, 1, SLOT);
+    let (first, last) = (good(0), good(2));
+    let of_another_share = node.keys.vote(1, 3, SLOT);
+    let mut of_nobody = good(1);
+    of_nobody.validator_index = 7;
+    let mut no_signature = good(1);
+    no_signature.signature = Bytes96::from([1; 96]);
+    let votes = vec![first, of_another_share, of_nobody, no_signature, last];
+    let effects = node.ask(1, Request::SubmitSyncMessages(votes));
+    let problem = reply(&effects, 1).expect_err("three are bad");
+    assert_eq!(problem.status, 400);
+    let mut places: Vec<usize> = problem.failures.iter().map(|(place, _)| *place).collect();
+    places.sort_unstable();
+    assert_eq!(places, [1, 2, 3], "{problem:?}");
+    let why = |place| problem.failures.iter().find(|(at, _)| *at == place).map(|(_, why)| why.as_str());
+    assert!(why(1).is_some_and(|why| why.contains("does not verify")), "{problem:?}");
+    assert!(why(2).is_some_and(|why| why.contains("validator 7 is none")), "{problem:?}");
+    assert_eq!(sent_to(&effects), [0, 2, 3], "one message of the two good ones to each peer");
+    let votes = vec![node.keys.vote(0, 1, SLOT)];
+    let again = node.ask(2, Request::SubmitSyncMessages(votes));
+    assert_eq!(reply(&again, 2), Ok(Answer::Done));
+    assert_eq!(sent_to(&again), [0, 2, 3], "what is sent again goes out again");
+}
+
+#[test]
+fn the_future_and_the_past_are_not_signed() {
+    let mut node = Driven::new(1);
+    for (ticket, slot) in [(1, 20), (2, SLOT - 2)] {
+        let votes = vec![node.keys.vote(0, 1, slot)];
+        let effects = node.ask(ticket, Request::SubmitSyncMessages(votes));
+        assert_eq!(reply(&effects, ticket).expect_err("a problem").failures.len(), 1, "{slot}");
+        assert!(sent_to(&effects).is_empty());
+    }
+}
+
+/// Enough shares make the group's signature; it is submitted once.
+#[test]
+fn shares_of_peers_make_it_whole() {
+    let mut node = Driven::new(1);
+    let duty = Duty::new(SLOT, DutyType::SyncMessage);
+    let key = node.keys.validators[0].key;
+    let of_peer = |node: &Driven, peer: usize| {
+        let data = SignedData::SyncMessage(node.keys.vote(0, peer, SLOT));
+        let share_index = u32::try_from(peer + 1).expect("few");
+        let bytes = exchange::write(duty, &[(key, ParSigned { data, share_index })]).remove(0);
+        Event::Received { from: peer, channel: Channel::Parsigex, bytes }
+    };
+    let votes = vec![node.keys.vote(0, 1, SLOT)];
+    assert!(calls(&node.ask(1, Request::SubmitSyncMessages(votes))).is_empty());
+    let second = of_peer(&node, 0);
+    assert!(calls(&node.step(second)).is_empty());
+    let third = of_peer(&node, 3);
+    let effects = node.step(third);
+    let asked = calls(&effects);
+    let [Call::SubmitSyncMessages(votes)] = asked.as_slice() else { panic!("{asked:?}") };
+    let data = SignedData::SyncMessage(votes[0].clone());
+    let root = chain().signing_root(&data.signable(&chain().clock).expect("signed"));
+    let group = node.keys.validators[0].group;
+    let job = crate::Job::Verify(vec![crate::Check { key: group, root, signature: data.signature() }]);
+    assert!(matches!(job.run(&mut node.rng), crate::Output::Verified(good) if good == [true]));
+    let fourth = of_peer(&node, 2);
+    assert!(calls(&node.step(fourth)).is_empty(), "once is enough");
+}
+
+/// A node that claims a share that did not sign is refused, and named.
+#[test]
+fn bad_shares_of_peers_are_named() {
+    let mut node = Driven::new(1);
+    let data = SignedData::SyncMessage(node.keys.vote(0, 2, SLOT));
+    let partial = ParSigned { data, share_index: 4 };
+    let duty = Duty::new(SLOT, DutyType::SyncMessage);
+    let bytes = exchange::write(duty, &[(node.keys.validators[0].key, partial)]).remove(0);
+    let effects = node.step(Event::Received { from: 3, channel: Channel::Parsigex, bytes });
+    let is_named = |effect: &Effect| {
+        matches!(effect, Effect::Note(Note::Refused { from: 3, channel: Channel::Parsigex, why })
+            if why.contains("share 4 did not sign this"))
+    };
+    assert!(effects.iter().any(is_named), "{effects:?}");
+}
