@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use coxswain_dv_beacon::client::{Backends, Config, News, Waiting};
 use coxswain_dv_beacon::server;
@@ -35,6 +35,9 @@ use coxswain_dv_wire::well_known::Timestamp;
 
 /// The directory of what this program keeps beside charon's files.
 pub const DIRECTORY: &str = "coxswain";
+
+/// Pause between questions to beacon nodes that do not answer yet.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// From when on keys without a history sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -249,12 +252,16 @@ pub async fn start(run: Run) -> Result<Running, RunError> {
     let cluster = Cluster::new(nodes.len(), threshold, me, validators, run.majority)?;
     let pairs = keys.iter().filter_map(|key| Some(KeyPair { group: *key, share: cluster.my_share_of(key)? }));
     let pairs: Vec<KeyPair> = pairs.collect();
-    let config = run.backends.wait_for_genesis(tell).await;
+    let config = wait_for_config(&run.backends).await;
     check_chain(&run.lock, &config)?;
+    // Before genesis nothing can have been signed, and nothing has begun.
+    let boot = now();
+    if config.chain.clock.slot_at(boot).is_some() {
+        run.backends.wait_until_synced(tell).await;
+    }
     let store = open_store(&run.store, &config, pairs, run.start)?;
     let peers: Vec<PeerId> = nodes.iter().map(peer_id).collect();
     let (network, inbox) = coxswain_dv_net::run::start(network(&run, &peers))?;
-    let boot = now();
     let clock = config.chain.clock;
     let ways: &[ProposalType] = match run.builder {
         Builder::On => &[ProposalType::Builder],
@@ -341,6 +348,17 @@ fn connect(
         beacon: Box::new(move || backends.metrics()),
         api: Box::new(metrics),
     });
+}
+
+/// Waits for a beacon node that tells of its chain, however long that is.
+async fn wait_for_config(backends: &Backends) -> Arc<Config> {
+    loop {
+        match backends.config().await {
+            Ok(config) => return config,
+            Err(error) => tell(Waiting::Answer(error)),
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
 }
 
 /// What is waited for, once each time it changes.

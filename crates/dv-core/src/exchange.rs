@@ -6,6 +6,7 @@ use coxswain_dv_eth::bytes::Bytes48;
 use coxswain_dv_eth::domain::Chain;
 use coxswain_dv_eth::duty::{Duty, DutyType};
 use coxswain_dv_eth::signed::{ParSigned, SignedData};
+use coxswain_dv_eth::sync::SUBCOMMITTEES;
 use coxswain_dv_eth::time::Time;
 use coxswain_dv_wire::message;
 use coxswain_dv_wire::parsigex::{ParSigExMsg, ParSignedData};
@@ -49,6 +50,11 @@ pub(crate) enum Refusal {
     Bound { key: Bytes48, duty: Duty },
     #[error("{key}: signatures of the duty {duty} cannot be checked")]
     Unsignable { key: Bytes48, duty: Duty },
+}
+
+/// Whether something signed is of a duty, and of a subcommittee that there is: each is a place of its own.
+pub(crate) fn fits(signed: &SignedData, duty: Duty, chain: &Chain) -> bool {
+    signed.fits(&duty, &chain.clock) && signed.subcommittee() < SUBCOMMITTEES
 }
 
 /// What shows that a share has signed this.
@@ -105,7 +111,7 @@ fn read_one(
     }
     let signed = SignedData::decode(duty.kind, &data.data)
         .map_err(|error| Refusal::Payload { key, why: error.to_string() })?;
-    if !signed.fits(&duty, &chain.clock) {
+    if !fits(&signed, duty, chain) {
         return Err(Refusal::Bound { key, duty });
     }
     if share_index == cluster.my_share() {

@@ -164,9 +164,12 @@ impl Node {
         }
     }
 
-    /// What happens, at some time, and what is to be done. Time never goes back.
+    /// What happens, at some time, and what is to be done. Time goes back only with [`Event::ClockSet`].
     pub fn step(&mut self, now: Time, event: Event) -> Vec<Effect> {
-        self.now = self.now.max(now);
+        self.now = match event {
+            Event::ClockSet { .. } => now,
+            _ => self.now.max(now),
+        };
         self.take(event);
         self.run_timers();
         while let Some(waiter) = self.woken.pop_first() {
@@ -211,6 +214,7 @@ impl Node {
     /// What this node said under the other time is not known under the new one: for an epoch it only watches.
     fn clock_set(&mut self, by: Duration) {
         self.consensus.observe_before(self.now + self.chain.clock.epoch());
+        self.timers.at(self.now, Timer::Slot);
         let what =
             format!("the clock was set by {} ms: consensus is only watched for an epoch", by.as_millis());
         self.note(Note::Trouble { what });

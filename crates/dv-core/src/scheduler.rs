@@ -31,6 +31,8 @@ struct Epoch {
     sync: Option<Definitions>,
     /// Whether somebody was asked and has not failed to answer.
     is_asked: bool,
+    /// Whether the chain took another branch since: what is known holds until something else is.
+    is_stale: bool,
 }
 
 impl Epoch {
@@ -70,8 +72,8 @@ impl Scheduler {
         let mut calls = Vec::new();
         for epoch in std::iter::once(epoch).chain(next) {
             let known = self.epochs.entry(epoch).or_default();
-            if !known.is_asked && !known.is_resolved() {
-                known.is_asked = true;
+            if !known.is_asked && (known.is_stale || !known.is_resolved()) {
+                (known.is_asked, known.is_stale) = (true, false);
                 let state = "head".to_owned();
                 calls.push((epoch, Call::Validators { state, keys: self.keys.clone() }));
             }
@@ -148,7 +150,9 @@ impl Scheduler {
 
     /// The chain took another branch: what hangs on blocks after this epoch is asked again.
     pub(crate) fn reorganised(&mut self, epoch: u64) {
-        self.epochs.extract_if(epoch.saturating_add(1).., |_, _| true).for_each(drop);
+        for (_, known) in self.epochs.range_mut(epoch.saturating_add(1)..) {
+            (known.is_asked, known.is_stale) = (false, true);
+        }
     }
 
     /// Validators that are active in an epoch.

@@ -27,13 +27,17 @@ impl Kind for Aggregator {
         let fork = facts.chain.forks.at(facts.chain.clock.epoch_of(slot));
         let mut set = BTreeMap::new();
         let mut missing: Vec<Call> = Vec::new();
+        let mut late = None;
         for (key, definition) in facts.definitions {
             let Definition::Attester(duty) = definition else { continue };
             let place = (Duty::new(slot, DutyType::PrepareAggregator), *key, 0);
             let Some(SignedData::PrepareAggregator(selection)) = facts.aggregated(&place) else {
                 match facts.patience {
                     Patience::All => return Fetched::Wait(Awaited::Aggregated(place)),
-                    Patience::WhatIsThere => continue,
+                    Patience::WhatIsThere => {
+                        late.get_or_insert(place);
+                        continue;
+                    }
                 }
             };
             if !selection::is_aggregator(duty.committee_length, &selection.selection_proof) {
@@ -56,7 +60,7 @@ impl Kind for Aggregator {
         }
         match (missing.is_empty(), set.is_empty()) {
             (false, _) => Fetched::Ask(missing),
-            (true, true) => Fetched::Nothing,
+            (true, true) => late.map_or(Fetched::Nothing, |place| Fetched::Wait(Awaited::Aggregated(place))),
             (true, false) => Fetched::Ready(set),
         }
     }

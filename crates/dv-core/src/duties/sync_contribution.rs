@@ -25,6 +25,7 @@ impl Kind for SyncContribution {
         let slot = facts.duty.slot;
         let mut set: BTreeMap<Bytes48, Vec<_>> = BTreeMap::new();
         let mut missing: Vec<Call> = Vec::new();
+        let mut late = None;
         for (key, definition) in facts.definitions {
             let Definition::Sync(duty) = definition else { continue };
             for subcommittee in selection::subcommittees(&duty.validator_sync_committee_indices) {
@@ -32,7 +33,10 @@ impl Kind for SyncContribution {
                 let Some(SignedData::PrepareSyncContribution(selected)) = facts.aggregated(&place) else {
                     match facts.patience {
                         Patience::All => return Fetched::Wait(Awaited::Aggregated(place)),
-                        Patience::WhatIsThere => continue,
+                        Patience::WhatIsThere => {
+                            late.get_or_insert(place);
+                            continue;
+                        }
                     }
                 };
                 if !selection::is_sync_aggregator(&selected.selection_proof) {
@@ -42,7 +46,10 @@ impl Kind for SyncContribution {
                 let Some(SignedData::SyncMessage(vote)) = facts.aggregated(&vote) else {
                     match facts.patience {
                         Patience::All => return Fetched::Wait(Awaited::Aggregated(vote)),
-                        Patience::WhatIsThere => continue,
+                        Patience::WhatIsThere => {
+                            late.get_or_insert(vote);
+                            continue;
+                        }
                     }
                 };
                 let call = Call::Contribution { slot, subcommittee, block_root: vote.beacon_block_root };
@@ -58,7 +65,7 @@ impl Kind for SyncContribution {
         }
         match (missing.is_empty(), set.is_empty()) {
             (false, _) => Fetched::Ask(missing),
-            (true, true) => Fetched::Nothing,
+            (true, true) => late.map_or(Fetched::Nothing, |place| Fetched::Wait(Awaited::Aggregated(place))),
             (true, false) => Fetched::Ready(
                 set.into_iter().map(|(key, all)| (key, Unsigned::SyncContribution(all))).collect(),
             ),

@@ -28,7 +28,10 @@ impl Node {
     /// A duty begins: the cluster starts to agree, and the value is gathered.
     pub(super) fn begin(&mut self, duty: Duty) {
         let Some(kind) = duties::kind(duty.kind) else { return };
-        if self.fetches.contains_key(&duty) || self.scheduler.definitions(duty).is_none() {
+        if self.fetches.contains_key(&duty) {
+            return self.advance(duty);
+        }
+        if self.scheduler.definitions(duty).is_none() {
             return;
         }
         if !self.touch(duty) {

@@ -226,7 +226,7 @@ impl Node {
                     continue;
                 }
                 Added::Enough(partials) => {
-                    let data = template(&partials);
+                    let data = template(&partials, self.cluster.my_share());
                     ready.push(Group { place, data, partials });
                 }
                 Added::Kept | Added::Same => {}
@@ -379,12 +379,14 @@ impl Node {
     }
 }
 
-/// What the group's signature goes into: an attestation whose validator is known, where there is one.
-fn template(partials: &[ParSigned]) -> SignedData {
+/// What the group's signature goes into: what this node's client has signed, where it is among them, because roots do not
+/// cover everything that peers could write; else an attestation whose validator is known.
+fn template(partials: &[ParSigned], own: u32) -> SignedData {
     let knows_validator = |partial: &&ParSigned| match &partial.data {
         SignedData::Attester(signed) => signed.validator_index.is_some(),
         _ => true,
     };
-    let best = partials.iter().find(knows_validator).or(partials.first());
+    let ours = partials.iter().find(|partial| partial.share_index == own);
+    let best = ours.or(partials.iter().find(knows_validator)).or(partials.first());
     best.map(|partial| partial.data.clone()).expect("as many as the threshold, which is more than none")
 }

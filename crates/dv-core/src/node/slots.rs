@@ -12,6 +12,10 @@ impl Node {
     pub(super) fn begin_slot(&mut self) {
         let clock = self.chain.clock;
         let slot = self.current_slot();
+        // One that was asked for before the clock was set.
+        if self.slot == Some(slot) {
+            return;
+        }
         self.timers.at(clock.start_of(slot.saturating_add(1)), Timer::Slot);
         let skipped = self.slot.map_or(0, |last| slot.saturating_sub(last).saturating_sub(1));
         let is_first = self.slot.is_none() || slot == clock.first_of(clock.epoch_of(slot));

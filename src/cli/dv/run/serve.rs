@@ -1,9 +1,10 @@
 //! The node while it runs: until it is told to end, or the key is lost.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use coxswain_dv_node::monitor::routes;
 use coxswain_dv_slashing::lease::{Lease, LeaseError};
+use coxswain_dv_types::keylock::{FRESH, REFRESH};
 
 use super::super::super::error::CliError;
 use super::super::serving::open;
@@ -27,15 +28,30 @@ pub(super) async fn serve(
 ) -> Result<(), CliError> {
     tokio::pin!(stopped);
     let starting = run::start(run);
-    let mut running = tokio::select! {
-        running = starting => running.map_err(explained)?,
-        () = &mut stopped => return Ok(()),
+    tokio::pin!(starting);
+    // The key is this node's from now on, however long it waits for beacon nodes.
+    let mut running = loop {
+        tokio::select! {
+            running = &mut starting => match running {
+                Ok(running) => break running,
+                Err(error) => {
+                    free(lease);
+                    return Err(explained(error));
+                }
+            },
+            () = &mut stopped => {
+                free(lease);
+                return Ok(());
+            }
+            () = tokio::time::sleep(REFRESH) => renew(&mut lease)?,
+        }
     };
     let monitor = running.monitor.clone();
     let monitoring =
         open("monitoring-address", &looked.monitoring, routes::monitoring(monitor.clone()), LOOKERS).await?;
     let debugging = open("debug-address", &looked.debug, routes::debugging(monitor), LOOKERS).await?;
     tracing::info!(validator_api = %running.server.address(), "the node runs");
+    let mut renewed = Instant::now();
     let lost = loop {
         tokio::select! {
             () = &mut stopped => {
@@ -46,23 +62,49 @@ pub(super) async fn serve(
                 let why = "its machine has ended by itself";
                 break Some(CliError::other("running the node", why, "start it again, and report this with the log"));
             }
-            () = tokio::time::sleep(coxswain_dv_types::keylock::REFRESH) => {
-                match lease.renew(jiff::Timestamp::now()) {
-                    Err(error @ LeaseError::Lost { .. }) => break Some(refused_key(&error)),
-                    Err(error) => tracing::warn!(%error, "the claim to the key was not renewed"),
-                    Ok(()) => {}
-                }
-            }
+            () = tokio::time::sleep(REFRESH) => match renew(&mut lease) {
+                Ok(()) => renewed = Instant::now(),
+                // Others take the key for free after a while: whatever the reason is, nothing is signed then.
+                Err(error) if error.is_final || renewed.elapsed() >= FRESH => break Some(error.into()),
+                Err(_) => {}
+            },
         }
     };
+    // Nothing is signed from here on, whoever still asks.
+    running.handle.stop();
     for server in [monitoring, debugging].into_iter().flatten() {
         server.stop().await;
     }
     running.stop().await;
+    free(lease);
+    lost.map_or(Ok(()), Err)
+}
+
+/// Why a claim was not renewed.
+struct NotRenewed {
+    error: LeaseError,
+    /// Whether somebody else has the key.
+    is_final: bool,
+}
+
+impl From<NotRenewed> for CliError {
+    fn from(not: NotRenewed) -> CliError {
+        refused_key(&not.error)
+    }
+}
+
+fn renew(lease: &mut Lease) -> Result<(), NotRenewed> {
+    lease.renew(jiff::Timestamp::now()).map_err(|error| {
+        tracing::warn!(error = in_full(&error), "the claim to the key was not renewed");
+        let is_final = matches!(error, LeaseError::Lost { .. });
+        NotRenewed { error, is_final }
+    })
+}
+
+fn free(lease: Lease) {
     if let Err(error) = lease.free() {
         tracing::warn!(%error, "the key was not given back");
     }
-    lost.map_or(Ok(()), Err)
 }
 
 pub(super) fn refused_key(error: &LeaseError) -> CliError {

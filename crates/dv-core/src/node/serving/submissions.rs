@@ -60,7 +60,7 @@ impl Node {
 
     /// A signature of this node's share.
     fn item(&self, duty: Duty, key: Bytes48, data: SignedData) -> Result<Item, String> {
-        if !data.fits(&duty, &self.chain.clock) {
+        if !exchange::fits(&data, duty, &self.chain) {
             return Err(format!("{key}: what is signed is not of the duty {duty}"));
         }
         if !duty.is_near(&self.chain.clock, self.now) && duty.kind != DutyType::Exit {
