@@ -646,6 +646,11 @@ impl World {
             let heads: BTreeSet<Bytes32> = (0..self.faults.nodes).map(seen).collect();
             if let Some((validator, _)) = self.beacon.member(slot).filter(|_| heads.len() == 1) {
                 assert!(done.contains(&(DutyType::SyncMessage, slot, validator, 0)), "{slot}: no sync vote");
+                // Contributions have a few seconds only, too.
+                for subcommittee in self.machines[0].client.contributes(slot) {
+                    let one = (DutyType::SyncContribution, slot, validator, subcommittee);
+                    assert!(self.faults.liars > 0 || done.contains(&one), "{slot}: no contribution");
+                }
             }
         }
     }
