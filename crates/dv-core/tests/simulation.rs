@@ -2,14 +2,15 @@
 //!
 //! A failure names its seed, and `COXSWAIN_SIM_SEED` runs that one alone.
 
-#![expect(clippy::disallowed_methods, reason = "a test takes a seed from its environment")]
-
 mod sim;
 
-use sim::world::{Faults, World};
+use sim::beacon::Justified;
+use sim::world::{Faults, Shares, World};
 
 /// Seeds of every run: each cluster size, with and without liars.
 const SEEDS: u64 = 5;
+/// One whose leader sees the older checkpoint.
+const SEED_OF_A_DISPUTE: u64 = 4;
 
 fn run(seed: u64, faults: Faults) -> World {
     let mut world = World::new(seed, faults);
@@ -37,6 +38,14 @@ fn a_good_world_does_every_duty() {
     assert!(world.counts.agreed >= 4, "{:?}", world.counts);
     assert_eq!(world.counts.slashable, 0, "{:?}", world.counts);
     assert_eq!(world.counts.refused, 0, "{:?}", world.counts);
+}
+
+/// Were all shares to sign two votes that contradict each other, the group's second one would still not leave.
+#[test]
+fn groups_are_protected_without_their_shares() {
+    let faults = Faults { justified: Justified::Disputed, shares: Shares::Blind, ..Faults::none(4) };
+    let world = named(SEED_OF_A_DISPUTE, faults);
+    assert!(world.counts.slashable > 0, "no vote that contradicts another was decided: {:?}", world.counts);
 }
 
 #[test]

@@ -105,14 +105,17 @@ fn what_no_honest_peer_writes_is_refused() {
     let many: Vec<_> = (0..4).map(|number| entry(&format!("{number}"), &one, 3)).collect();
     assert_eq!(refusal(DUTY, &many), Refusal::TooMany { found: 4, most: 3 });
     let late = Duty::new(SLOT + 1, DutyType::SyncMessage);
-    assert_eq!(refusal(late, &[good.clone()]), Refusal::Bound { key: one.0, duty: late });
+    assert_eq!(refusal(late, std::slice::from_ref(&good)), Refusal::Bound { key: one.0, duty: late });
     // Of epochs 2 to 4 are near in epoch 2.
     let far = Duty::new(20, DutyType::SyncMessage);
-    assert_eq!(refusal(far, &[good.clone()]), Refusal::Ahead { duty: far });
+    assert_eq!(refusal(far, std::slice::from_ref(&good)), Refusal::Ahead { duty: far });
     let other = Duty::new(SLOT, DutyType::Attester);
-    assert!(matches!(refusal(other, &[good.clone()]), Refusal::Payload { .. }));
+    assert!(matches!(refusal(other, std::slice::from_ref(&good)), Refusal::Payload { .. }));
     for kind in [DutyType::InfoSync, DutyType::BuilderProposer] {
-        assert!(matches!(refusal(Duty::new(SLOT, kind), &[good.clone()]), Refusal::Payload { .. }));
+        assert!(matches!(
+            refusal(Duty::new(SLOT, kind), std::slice::from_ref(&good)),
+            Refusal::Payload { .. }
+        ));
     }
     let wire = coxswain_dv_wire::priority::Duty { slot: SLOT, r#type: 99 };
     let strange = ParSigExMsg { duty: Some(wire), data_set: Some(BTreeMap::new().into()) };

@@ -22,7 +22,7 @@ use sha2::{Digest as _, Sha256};
 use ssz_types::{BitList, BitVector, VariableList};
 
 use super::keys::Keys;
-use super::store::contradiction;
+use super::store::{Votes, contradiction};
 
 /// The first epoch in which the cluster's validators are active, and the first in which they are not any more.
 pub(crate) const EPOCHS: std::ops::Range<u64> = 5..7;
@@ -30,6 +30,14 @@ pub(crate) const EPOCHS: std::ops::Range<u64> = 5..7;
 const FIRST_INDEX: u64 = 100;
 /// The epoch whose justified checkpoint some nodes see wrong.
 const ODD_EPOCH: u64 = 6;
+
+/// Whether nodes see the same justified checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Justified {
+    Agreed,
+    /// In one epoch some see an older one, and its votes surround those of the epoch before.
+    Disputed,
+}
 
 pub(crate) fn chain() -> Chain {
     let clock =
@@ -45,7 +53,7 @@ pub(crate) fn chain() -> Chain {
 #[derive(Default)]
 pub(crate) struct Submitted {
     pub(crate) blocks: BTreeMap<(Bytes48, u64), BTreeSet<Root>>,
-    pub(crate) votes: BTreeMap<Bytes48, BTreeSet<(u64, u64, Root)>>,
+    pub(crate) votes: BTreeMap<Bytes48, Votes>,
     /// Type, slot, validator, subcommittee.
     pub(crate) done: BTreeSet<(DutyType, u64, usize, u64)>,
 }
@@ -56,8 +64,8 @@ pub(crate) struct Beacon {
     pub(crate) submitted: Submitted,
     /// What the views of nodes hang on.
     pub(crate) seed: u64,
-    /// Whether some nodes see another justified checkpoint in one epoch.
-    pub(crate) is_odd: bool,
+    /// Whether nodes see the same justified checkpoint.
+    pub(crate) justified: Justified,
     attested: BTreeMap<Bytes32, AttestationData>,
     voted: BTreeSet<(u64, Bytes32)>,
 }
@@ -71,13 +79,13 @@ fn root(what: &str, slot: u64) -> Bytes32 {
 }
 
 impl Beacon {
-    pub(crate) fn new(keys: &Keys, seed: u64, is_odd: bool) -> Beacon {
+    pub(crate) fn new(keys: &Keys, seed: u64, justified: Justified) -> Beacon {
         Beacon {
             chain: chain(),
             keys: keys.validators.iter().map(|one| one.key).collect(),
             submitted: Submitted::default(),
             seed,
-            is_odd,
+            justified,
             attested: BTreeMap::new(),
             voted: BTreeSet::new(),
         }
@@ -119,7 +127,8 @@ impl Beacon {
 
     /// The validator that proposes at a slot.
     pub(crate) fn proposer(&self, slot: u64) -> Option<usize> {
-        (self.is_active(slot) && slot % 2 == 1).then(|| usize::try_from(slot / 2).unwrap() % self.keys.len())
+        (self.is_active(slot) && slot % 2 == 1)
+            .then(|| usize::try_from(slot / 2).expect("few") % self.keys.len())
     }
 
     /// Members of the sync committee: the first validator, in two subcommittees.
@@ -157,7 +166,9 @@ impl Beacon {
 
     fn data(&self, node: usize, slot: u64, now: Time) -> AttestationData {
         let epoch = self.chain.clock.epoch_of(slot);
-        let is_odd = self.is_odd && epoch == ODD_EPOCH && self.chance(node, slot, "odd") < 128;
+        let is_odd = self.justified == Justified::Disputed
+            && epoch == ODD_EPOCH
+            && self.chance(node, slot, "odd") < 128;
         let source = if is_odd { epoch - 3 } else { epoch - 1 };
         let checkpoint = |epoch| Checkpoint { epoch, root: root("block", self.chain.clock.first_of(epoch)) };
         AttestationData {
@@ -338,7 +349,7 @@ fn aggregate(node: usize, committee: u64, data: AttestationData) -> Attestation 
     let mut aggregation_bits = BitList::with_capacity(8).expect("a small committee");
     aggregation_bits.set(node, true).expect("fewer than eight nodes");
     let mut committee_bits = BitVector::new();
-    committee_bits.set(usize::try_from(committee).unwrap(), true).expect("one of 64");
+    committee_bits.set(usize::try_from(committee).expect("few"), true).expect("one of 64");
     let signature = Bytes96::from([2; 96]);
     Attestation::Electra(AttestationElectra { aggregation_bits, data, signature, committee_bits })
 }

@@ -80,6 +80,13 @@ impl Client {
         }
     }
 
+    /// Subcommittees whose votes it is to aggregate.
+    pub(crate) fn contributes(&self, slot: u64) -> Vec<u64> {
+        let all = self.sync_selected.range((slot, 0, 0)..(slot + 1, 0, 0));
+        let chosen = all.filter(|(_, proof)| selection::is_sync_aggregator(proof));
+        chosen.map(|((_, _, subcommittee), _)| *subcommittee).collect()
+    }
+
     fn start(&mut self, hands: &mut Hands, slot: u64) -> Vec<Request> {
         let mut requests = Vec::new();
         let empty = Bytes96::default();

@@ -10,6 +10,9 @@ use coxswain_dv_eth::bytes::{Bytes48, Bytes96};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
+/// A group, a root, and shares that are put together.
+type Together = (Bytes48, Root, Vec<(u64, Bytes96)>);
+
 /// All keys of a cluster.
 pub(crate) struct Keys {
     pub(crate) nodes: usize,
@@ -22,7 +25,7 @@ pub(crate) struct Keys {
     rng: StdRng,
     signed: BTreeMap<(usize, usize, Root), Bytes96>,
     good: BTreeMap<(Bytes48, Root, Bytes96), bool>,
-    whole: BTreeMap<(Bytes48, Root, Vec<(u64, Bytes96)>), Option<Bytes96>>,
+    whole: BTreeMap<Together, Option<Bytes96>>,
 }
 
 impl Keys {

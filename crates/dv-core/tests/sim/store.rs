@@ -6,11 +6,14 @@ use coxswain_dv_eth::Root;
 use coxswain_dv_eth::bytes::Bytes48;
 use coxswain_dv_eth::protect::{Refusal, Request, Verdict, What};
 
+/// Votes of one key: source, target, root.
+pub(crate) type Votes = BTreeSet<(u64, u64, Root)>;
+
 /// What one signer has signed. It outlives its node.
 #[derive(Default)]
 pub(crate) struct Ledger {
     blocks: BTreeMap<(Bytes48, u64), Root>,
-    votes: BTreeMap<Bytes48, BTreeSet<(u64, u64, Root)>>,
+    votes: BTreeMap<Bytes48, Votes>,
 }
 
 impl Ledger {
@@ -45,7 +48,7 @@ impl Ledger {
 }
 
 /// Why a vote contradicts another one, if it does.
-pub(crate) fn contradiction(votes: &BTreeSet<(u64, u64, Root)>, new: (u64, u64, Root)) -> Option<Refusal> {
+pub(crate) fn contradiction(votes: &Votes, new: (u64, u64, Root)) -> Option<Refusal> {
     let (source, target, _) = new;
     votes.iter().filter(|known| **known != new).find_map(|(known_source, known_target, _)| {
         let (source_epoch, known) = (*known_source, *known_target);

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use coxswain_dv_core::{Builder, Channel, Effect, Event, Node, Note, Settings, Ticket};
 use coxswain_dv_eth::Root;
-use coxswain_dv_eth::beacon::{CallError, Failure};
+use coxswain_dv_eth::beacon::{Call, CallError, Failure};
 use coxswain_dv_eth::bytes::Bytes32;
 use coxswain_dv_eth::client::{Answer, Problem, Request};
 use coxswain_dv_eth::duty::DutyType;
-use coxswain_dv_eth::protect::{Signer, Verdict};
+use coxswain_dv_eth::protect::{self, Signer, Verdict};
 use coxswain_dv_eth::signed::SignedData;
 use coxswain_dv_eth::time::Time;
 use coxswain_dv_wire::message;
@@ -22,13 +22,15 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tree_hash::TreeHash as _;
 
-use super::beacon::{Beacon, EPOCHS};
+use super::beacon::{Beacon, EPOCHS, Justified};
 use super::client::{Alarm, Client, Hands, Manner};
 use super::keys::Keys;
-use super::store::{Ledger, contradiction};
+use super::store::{Ledger, Votes, contradiction};
 
 /// How long a validator client waits for an answer, and tries again.
 const PATIENCE: Duration = Duration::from_secs(14);
+/// The second half of a liar sees the chain like a node of another cluster.
+const NODES_OF_OTHERS: usize = 50;
 /// Pauses of a validator client between tries.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -51,7 +53,16 @@ pub(crate) struct Faults {
     pub(crate) delay: u64,
     /// The node whose validator client signs anything.
     pub(crate) reckless: Option<(usize, bool)>,
-    pub(crate) is_odd: bool,
+    pub(crate) justified: Justified,
+    /// Whether the store of shares allows all, so that only that of groups stands against two votes.
+    pub(crate) shares: Shares,
+}
+
+/// What the store of shares does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shares {
+    Judged,
+    Blind,
 }
 
 impl Faults {
@@ -68,14 +79,15 @@ impl Faults {
             unwritten: 0,
             delay: 50,
             reckless: None,
-            is_odd: false,
+            justified: Justified::Agreed,
+            shares: Shares::Judged,
         }
     }
 
     /// What a seed says.
     pub(crate) fn of(seed: u64) -> Faults {
         let mut rng = StdRng::seed_from_u64(seed);
-        let nodes = [4, 4, 4, 3, 7][usize::try_from(seed % 5).unwrap()];
+        let nodes = [4, 4, 4, 3, 7][usize::try_from(seed % 5).expect("small")];
         let reckless = rng.random_bool(0.4).then(|| (0, rng.random_bool(0.5)));
         Faults {
             nodes,
@@ -88,7 +100,8 @@ impl Faults {
             unwritten: if rng.random_bool(0.5) { 20 } else { 0 },
             delay: rng.random_range(20..1_500),
             reckless,
-            is_odd: rng.random_bool(0.25),
+            justified: if rng.random_bool(0.25) { Justified::Disputed } else { Justified::Agreed },
+            shares: Shares::Judged,
         }
     }
 }
@@ -123,7 +136,6 @@ struct Machine {
 }
 
 pub(crate) struct World {
-    pub(crate) seed: u64,
     pub(crate) faults: Faults,
     pub(crate) keys: Keys,
     pub(crate) beacon: Beacon,
@@ -142,7 +154,7 @@ pub(crate) struct World {
     exchanges: BTreeMap<Ticket, usize>,
     /// What the shares of honest nodes signed: share, validator.
     blocks: BTreeMap<(usize, String, u64), Root>,
-    votes: BTreeMap<(usize, String), BTreeSet<(u64, u64, Root)>>,
+    votes: BTreeMap<(usize, String), Votes>,
     /// What honest nodes said was decided.
     decided: BTreeMap<String, Bytes32>,
     pub(crate) counts: Counts,
@@ -162,7 +174,7 @@ pub(crate) struct Counts {
 impl World {
     pub(crate) fn new(seed: u64, faults: Faults) -> World {
         let keys = Keys::new(faults.nodes, 3);
-        let beacon = Beacon::new(&keys, seed, faults.is_odd);
+        let beacon = Beacon::new(&keys, seed, faults.justified);
         let clock = beacon.chain.clock;
         let first = clock.first_of(EPOCHS.start);
         let mut world = World {
@@ -181,7 +193,6 @@ impl World {
             votes: BTreeMap::new(),
             decided: BTreeMap::new(),
             counts: Counts::default(),
-            seed,
             faults,
             keys,
             beacon,
@@ -231,7 +242,7 @@ impl World {
         }
         // Whatever begins in the bad time ends a slot before the good one, which new nodes only watch.
         let begin = clock.start_of(slots.start);
-        let bad = u64::try_from(self.good_from.since(begin + clock.slot).as_millis()).unwrap();
+        let bad = u64::try_from(self.good_from.since(begin + clock.slot).as_millis()).expect("slots");
         for _ in 0..self.faults.crashes {
             let machine = self.rng.random_range(0..self.machines.len());
             let (from, until) = (self.rng.random_range(0..bad), self.rng.random_range(0..bad));
@@ -366,24 +377,7 @@ impl World {
     fn effect(&mut self, machine: usize, effect: Effect) {
         let (node, half) = (self.machines[machine].node, self.machines[machine].half);
         match effect {
-            Effect::Call { ticket, call } => {
-                if self.happens(self.faults.unanswered) {
-                    let failure = Failure::Network;
-                    let error = CallError { endpoint: call.endpoint(), failure, message: "down".to_owned() };
-                    self.later(3_000, machine, Event::Answered { ticket, result: Err(error) });
-                    return;
-                }
-                // Halves of a liar see other heads and make other blocks.
-                let seen_by = if half == Some(1) { node + 50 } else { node };
-                let seen_by = if matches!(call, coxswain_dv_eth::beacon::Call::Aggregate { .. }) {
-                    node
-                } else {
-                    seen_by
-                };
-                let result = self.beacon.answer(&mut self.keys, seen_by, self.now, &call);
-                let most = if self.happens(10) { 4_000 } else { 80 };
-                self.later(most, machine, Event::Answered { ticket, result });
-            }
+            Effect::Call { ticket, call } => self.call(machine, ticket, &call),
             Effect::Reply { ticket, answer } => {
                 let Some(asked) = self.machines[machine].asked.remove(&ticket) else { return };
                 if let (Ok(answer), None) = (answer.as_ref(), half) {
@@ -393,7 +387,7 @@ impl World {
                 self.at(at, Todo::Answered { machine, asked, answer });
             }
             Effect::Send { to, channel, bytes, .. } => {
-                if half.is_none() && channel == Channel::Parsigex {
+                if half.is_none() && channel == Channel::Parsigex && self.faults.shares == Shares::Judged {
                     self.check_partials(node, &bytes);
                 }
                 self.send(machine, to, channel, &bytes);
@@ -414,21 +408,7 @@ impl World {
                     self.deliver(asker, Event::Responded { from: node, bytes: bytes.to_vec() });
                 }
             }
-            Effect::Judge { ticket, signer, requests, .. } => {
-                let verdicts = if half.is_some() {
-                    Ok(vec![Verdict::Recorded; requests.len()])
-                } else if self.happens(self.faults.unwritten) {
-                    Err("the disk is full".to_owned())
-                } else {
-                    let one = &mut self.machines[machine];
-                    Ok(match signer {
-                        Signer::Share => one.shares.judge(&requests),
-                        Signer::Group => one.groups.judge(&requests),
-                    })
-                };
-                let most = if self.happens(20) { 8_000 } else { 30 };
-                self.later(most, machine, Event::Judged { ticket, verdicts });
-            }
+            Effect::Judge { ticket, signer, requests, .. } => self.judge(machine, ticket, signer, &requests),
             Effect::Compute { ticket, job } => {
                 let output = self.keys.run(&job);
                 let most = if self.happens(10) { 6_000 } else { 40 };
@@ -437,6 +417,40 @@ impl World {
             Effect::Note(note) => self.note(half, &note),
             Effect::Record(_) => {}
         }
+    }
+
+    fn call(&mut self, machine: usize, ticket: Ticket, call: &Call) {
+        let (node, half) = (self.machines[machine].node, self.machines[machine].half);
+        if self.happens(self.faults.unanswered) {
+            let failure = Failure::Network;
+            let error = CallError { endpoint: call.endpoint(), failure, message: "down".to_owned() };
+            self.later(3_000, machine, Event::Answered { ticket, result: Err(error) });
+            return;
+        }
+        // Halves of a liar see other heads and make other blocks; an aggregate has a bit for each node only.
+        let is_bit = matches!(call, Call::Aggregate { .. } | Call::Contribution { .. });
+        let seen_by = if half == Some(1) && !is_bit { node + NODES_OF_OTHERS } else { node };
+        let result = self.beacon.answer(&mut self.keys, seen_by, self.now, call);
+        let most = if self.happens(10) { 4_000 } else { 80 };
+        self.later(most, machine, Event::Answered { ticket, result });
+    }
+
+    fn judge(&mut self, machine: usize, ticket: Ticket, signer: Signer, requests: &[protect::Request]) {
+        let is_liar = self.machines[machine].half.is_some();
+        let is_blind = signer == Signer::Share && self.faults.shares == Shares::Blind;
+        let verdicts = if is_liar || is_blind {
+            Ok(vec![Verdict::Recorded; requests.len()])
+        } else if self.happens(self.faults.unwritten) {
+            Err("the disk is full".to_owned())
+        } else {
+            let one = &mut self.machines[machine];
+            Ok(match signer {
+                Signer::Share => one.shares.judge(requests),
+                Signer::Group => one.groups.judge(requests),
+            })
+        };
+        let most = if self.happens(20) { 8_000 } else { 30 };
+        self.later(most, machine, Event::Judged { ticket, verdicts });
     }
 
     fn note(&mut self, half: Option<usize>, note: &Note) {
@@ -582,7 +596,7 @@ impl World {
         let kind = DutyType::of(message.duty.unwrap_or_default().r#type).expect("a type");
         let set: BTreeMap<String, ParSignedData> = message.data_set.unwrap_or_default().into();
         for (key, one) in set {
-            assert_eq!(usize::try_from(one.share_idx).unwrap(), node + 1, "another node's share");
+            assert_eq!(usize::try_from(one.share_idx), Ok(node + 1), "another node's share");
             let data = SignedData::decode(kind, &one.data).expect("nodes write what can be read");
             let Some(root) = data.message_root() else { continue };
             match &data {
@@ -618,7 +632,8 @@ impl World {
         }
         for slot in self.good_slots() {
             let attesters = self.beacon.attesters_at(slot);
-            for (validator, _) in attesters.into_iter().filter(|_| !self.faults.is_odd) {
+            for (validator, _) in attesters.into_iter().filter(|_| self.faults.justified == Justified::Agreed)
+            {
                 assert!(done.contains(&(DutyType::Attester, slot, validator, 0)), "{slot}: no attestation");
                 assert!(done.contains(&(DutyType::Aggregator, slot, validator, 0)), "{slot}: no aggregate");
             }
@@ -631,6 +646,11 @@ impl World {
             let heads: BTreeSet<Bytes32> = (0..self.faults.nodes).map(seen).collect();
             if let Some((validator, _)) = self.beacon.member(slot).filter(|_| heads.len() == 1) {
                 assert!(done.contains(&(DutyType::SyncMessage, slot, validator, 0)), "{slot}: no sync vote");
+                // Contributions have a few seconds only, too.
+                for subcommittee in self.machines[0].client.contributes(slot) {
+                    let one = (DutyType::SyncContribution, slot, validator, subcommittee);
+                    assert!(self.faults.liars > 0 || done.contains(&one), "{slot}: no contribution");
+                }
             }
         }
     }
