@@ -226,7 +226,10 @@ impl Node {
                     continue;
                 }
                 Added::Enough(partials) => {
-                    let data = template(&partials, self.cluster.my_share());
+                    let mut data = template(&partials, self.cluster.my_share());
+                    if let Some(validator) = self.scheduler.validator(&key) {
+                        name(&mut data, validator.index);
+                    }
                     ready.push(Group { place, data, partials });
                 }
                 Added::Kept | Added::Same => {}
@@ -376,6 +379,23 @@ impl Node {
         for call in kind.submit(&self.scheduler, set) {
             self.ask(call, Purpose::Submit { duty, keys: keys.clone() }, until);
         }
+    }
+}
+
+/// Roots do not cover whose it is: the chain says it, not a peer.
+fn name(data: &mut SignedData, index: u64) {
+    match data {
+        SignedData::Attester(signed) => signed.validator_index = Some(index),
+        SignedData::SyncMessage(signed) => signed.validator_index = index,
+        SignedData::PrepareAggregator(signed) => signed.validator_index = index,
+        SignedData::PrepareSyncContribution(signed) => signed.validator_index = index,
+        SignedData::Proposer(_)
+        | SignedData::Signature(_)
+        | SignedData::Exit(_)
+        | SignedData::BuilderRegistration(_)
+        | SignedData::Randao(_)
+        | SignedData::Aggregator(_)
+        | SignedData::SyncContribution(_) => {}
     }
 }
 
