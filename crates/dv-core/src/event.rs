@@ -262,6 +262,15 @@ pub enum Note {
         /// Why not.
         why: String,
     },
+    /// Something was not signed because the store knows nothing of its time: this node started later, or has forgotten.
+    TooEarly {
+        /// The validator.
+        key: Bytes48,
+        /// Which duty.
+        duty: Duty,
+        /// Why not.
+        why: String,
+    },
     /// The cluster agreed on how it works.
     Agreed {
         /// From which slot on.

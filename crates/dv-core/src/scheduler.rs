@@ -1,6 +1,6 @@
 //! Which duties the cluster's validators have: resolved epoch by epoch, from what beacon nodes say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use coxswain_dv_eth::api::{AttesterDuty, ProposerDuty, SyncDuty};
 use coxswain_dv_eth::beacon::{Answer, Call, Validator};
@@ -45,7 +45,7 @@ impl Epoch {
 #[derive(Debug)]
 pub(crate) struct Scheduler {
     clock: Clock,
-    keys: Vec<Bytes48>,
+    keys: BTreeSet<Bytes48>,
     epochs: BTreeMap<u64, Epoch>,
     /// What was last said of the cluster's validators.
     validators: BTreeMap<Bytes48, Validator>,
@@ -56,7 +56,7 @@ impl Scheduler {
     pub(crate) fn new(clock: Clock, keys: Vec<Bytes48>) -> Scheduler {
         Scheduler {
             clock,
-            keys,
+            keys: keys.into_iter().collect(),
             epochs: BTreeMap::new(),
             validators: BTreeMap::new(),
             by_index: BTreeMap::new(),
@@ -75,14 +75,16 @@ impl Scheduler {
             if !known.is_asked && (known.is_stale || !known.is_resolved()) {
                 (known.is_asked, known.is_stale) = (true, false);
                 let state = "head".to_owned();
-                calls.push((epoch, Call::Validators { state, keys: self.keys.clone() }));
+                calls.push((epoch, Call::Validators { state, keys: self.keys.iter().copied().collect() }));
             }
         }
         calls
     }
 
     /// Takes the validators; what has to be asked next.
-    pub(crate) fn take_validators(&mut self, epoch: u64, all: Vec<Validator>) -> Vec<Call> {
+    pub(crate) fn take_validators(&mut self, epoch: u64, mut all: Vec<Validator>) -> Vec<Call> {
+        // A beacon node may tell of others.
+        all.retain(|one| self.keys.contains(&one.validator.pubkey));
         for one in &all {
             self.by_index.insert(one.index, one.validator.pubkey);
             self.validators.insert(one.validator.pubkey, one.clone());
@@ -95,6 +97,8 @@ impl Scheduler {
             known.attesters = Some(BTreeMap::new());
             known.proposers = Some(BTreeMap::new());
             known.sync = Some(BTreeMap::new());
+            // A beacon node that has not read the chain says this, too: it is asked again.
+            (known.is_asked, known.is_stale) = (false, true);
             return Vec::new();
         }
         vec![
@@ -108,7 +112,7 @@ impl Scheduler {
     pub(crate) fn take_duties(&mut self, epoch: u64, answer: Answer) -> bool {
         let clock = self.clock;
         let Some(known) = self.epochs.get_mut(&epoch) else { return false };
-        let keys: &Vec<Bytes48> = &self.keys;
+        let keys = &self.keys;
         let ours = |key: &Bytes48, slot: u64| keys.contains(key) && clock.epoch_of(slot) == epoch;
         match answer {
             Answer::AttesterDuties(duties) => {

@@ -103,10 +103,12 @@ impl Node {
         }
     }
 
-    pub(super) fn fetch_failed(&mut self, duty: Duty, error: &CallError) {
-        if self.fetches.remove(&duty).is_some() {
-            self.note_step(duty, Step::Fetcher, None, Some(error.to_string()));
-        }
+    /// One question has no answer: the validators that need it do nothing, and the others go on.
+    pub(super) fn fetch_failed(&mut self, duty: Duty, call: Call, error: &CallError) {
+        let Some(fetch) = self.fetches.get_mut(&duty) else { return };
+        fetch.answers.push((call, Answer::Done));
+        self.note_step(duty, Step::Fetcher, None, Some(error.to_string()));
+        self.advance(duty);
     }
 
     /// The cluster agreed.

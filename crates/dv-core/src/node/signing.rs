@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use coxswain_dv_eth::bytes::{Bytes48, Bytes96};
 use coxswain_dv_eth::duty::Duty;
-use coxswain_dv_eth::protect::{Request, Signer, Verdict};
+use coxswain_dv_eth::protect::{Refusal, Request, Signer, Verdict};
 use coxswain_dv_eth::signed::{ParSigned, SignedData};
 
 use super::Node;
@@ -44,6 +44,26 @@ pub(super) struct Batch {
     failures: Vec<(usize, String)>,
     /// While the store judges: which of the items it was asked about.
     judged: Vec<usize>,
+}
+
+/// Whether a refusal says that something contradicts what was signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Grave {
+    Yes,
+    No,
+}
+
+impl Grave {
+    fn of(refusal: &Refusal) -> Grave {
+        match refusal {
+            // Nothing is known of that time: a node that has just got its keys waits like this.
+            Refusal::NotStarted
+            | Refusal::OldBlock { .. }
+            | Refusal::OldSource { .. }
+            | Refusal::OldTarget { .. } => Grave::No,
+            _ => Grave::Yes,
+        }
+    }
 }
 
 /// Shares that are put together.
@@ -168,12 +188,12 @@ impl Node {
 
     fn shares_judged(&mut self, mut batch: Batch, verdicts: Result<Vec<Verdict>, String>) {
         let judged = std::mem::take(&mut batch.judged);
-        let mut refused: BTreeMap<usize, String> = BTreeMap::new();
+        let mut refused: BTreeMap<usize, (String, Grave)> = BTreeMap::new();
         match verdicts {
             Err(error) => {
                 let why = format!("nothing was signed, because it could not be kept: {error}");
                 self.note(Note::Trouble { what: why.clone() });
-                refused.extend(judged.into_iter().map(|place| (place, why.clone())));
+                refused.extend(judged.into_iter().map(|place| (place, (why.clone(), Grave::No))));
             }
             Ok(verdicts) => {
                 let mut verdicts = verdicts.into_iter();
@@ -181,10 +201,10 @@ impl Node {
                     match verdicts.next() {
                         Some(Verdict::Recorded | Verdict::Again) => {}
                         Some(Verdict::Refused(refusal)) => {
-                            refused.insert(place, refusal.to_string());
+                            refused.insert(place, (refusal.to_string(), Grave::of(&refusal)));
                         }
                         None => {
-                            refused.insert(place, "the store gave no verdict".to_owned());
+                            refused.insert(place, ("the store gave no verdict".to_owned(), Grave::Yes));
                         }
                     }
                 }
@@ -194,9 +214,13 @@ impl Node {
         for (place, (position, item)) in items.into_iter().enumerate() {
             match refused.remove(&place) {
                 None => batch.items.push((position, item)),
-                Some(why) => {
+                Some((why, grave)) => {
                     let (key, duty, signer) = (item.key, item.duty, Signer::Share);
-                    self.note(Note::Slashable { key, duty, signer, why: why.clone() });
+                    let told = why.clone();
+                    self.note(match grave {
+                        Grave::Yes => Note::Slashable { key, duty, signer, why: told },
+                        Grave::No => Note::TooEarly { key, duty, why: told },
+                    });
                     batch.failures.push((position, format!("{key}: {why}")));
                 }
             }

@@ -59,7 +59,7 @@ impl Node {
     pub(super) fn take_answer(&mut self, asked: Asked, answer: Answer) {
         match asked.purpose {
             Purpose::Validators { epoch } => {
-                let Answer::Validators(validators) = answer else { return };
+                let Answer::Validators(validators) = answer else { return self.scheduler.failed(epoch) };
                 let until = Until::Time(self.chain.clock.start_of(self.chain.clock.first_of(epoch + 1)));
                 let calls = self.scheduler.take_validators(epoch, validators);
                 if calls.is_empty() {
@@ -91,7 +91,7 @@ impl Node {
                 self.scheduler.failed(epoch);
                 self.note(Note::Trouble { what: format!("resolving the duties of epoch {epoch}: {error}") });
             }
-            Purpose::Fetch { duty } => self.fetch_failed(duty, error),
+            Purpose::Fetch { duty } => self.fetch_failed(duty, asked.call, error),
             Purpose::Submit { duty, keys } => {
                 let error = submit_error(error);
                 for key in keys {

@@ -113,6 +113,12 @@ impl Lines {
                     tracing::error!(validator, %duty, ?signer, why, left_out, "a signature was refused: it could be slashed");
                 }
             }
+            Note::TooEarly { key, duty, why } => {
+                if let Some(left_out) = self.turn(now, Subject::Slashable(*key, *duty)) {
+                    let (validator, why) = (short(key), cut(why));
+                    tracing::info!(validator, %duty, why, left_out, "not signed: the store knows nothing of that time");
+                }
+            }
             Note::Agreed { slot, agreed } => {
                 let (versions, protocols) = (agreed.versions.join(","), agreed.protocols.join(","));
                 let proposals = agreed.proposals.join(",");

@@ -578,7 +578,8 @@ async fn beacon_nodes_are_looked_at_by_the_clock() {
     let secret = SecretKey::from_bytes(&[7; 32]).expect("a key");
     let key = Bytes48::from(secret.public().to_bytes());
     let now = Time(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970"));
-    let mut chain = ChainSettings::new(now - Duration::from_secs(5), Duration::from_secs(1), vec![key]);
+    let genesis = Time::from_secs(now.0.as_secs() - 5);
+    let mut chain = ChainSettings::new(genesis, Duration::from_secs(1), vec![key]);
     chain.slots_per_epoch = 4;
     let clock = Clock { genesis: chain.genesis, slot: chain.slot, slots_per_epoch: 4 };
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
