@@ -174,6 +174,12 @@ impl Scheduler {
         self.by_index.get(&index).copied()
     }
 
+    /// Whether a validator proposes at a slot; none where that is not known.
+    pub(crate) fn proposes(&self, key: &Bytes48, slot: u64) -> Option<bool> {
+        let known = self.epochs.get(&self.clock.epoch_of(slot))?.proposers.as_ref()?;
+        Some(known.get(&slot).is_some_and(|all| all.contains_key(key)))
+    }
+
     /// The validators of a duty; none where the epoch is not resolved or nobody has it.
     pub(crate) fn definitions(&self, duty: Duty) -> Option<&Definitions> {
         let known = self.epochs.get(&self.clock.epoch_of(duty.slot))?;

@@ -13,10 +13,14 @@ use coxswain_dv_crypto::k1::IdentityKey;
 use coxswain_dv_eth::Bytes;
 use coxswain_dv_eth::api::{ProposerDuty, SyncCommitteeSelection};
 use coxswain_dv_eth::beacon::{self, Answer, Call, ChainEvent, Duties, ValidatorFields};
+use coxswain_dv_eth::block::Block;
+use coxswain_dv_eth::body::BodyPhase0;
 use coxswain_dv_eth::bytes::{Bytes48, Bytes96};
 use coxswain_dv_eth::domain::Chain;
 use coxswain_dv_eth::duty::{Duty, DutyType};
 use coxswain_dv_eth::fork::Forks;
+use coxswain_dv_eth::operations::{Eth1Data, Signed};
+use coxswain_dv_eth::proposal::SignedProposal;
 use coxswain_dv_eth::signed::{SignedData, SignedRandao};
 use coxswain_dv_eth::sync::SyncCommitteeMessage;
 use coxswain_dv_eth::time::{Clock, Time};
@@ -24,6 +28,7 @@ use coxswain_dv_wire::message;
 use coxswain_dv_wire::parsigex::{ParSigExMsg, ParSignedData};
 use coxswain_dv_wire::priority_result::Preferences;
 use coxswain_dv_wire::version::Version;
+use ssz_types::VariableList;
 
 struct Lab {
     node: Node,
@@ -259,6 +264,44 @@ fn proposal_calls(branch: Branch) -> usize {
         lab.step(now, Event::Wake);
     }
     lab.calls.iter().filter(|(_, c)| matches!(c, Call::Proposal { .. })).count()
+}
+
+/// A block carries megabytes: one of the future, or of a validator that does not propose, is not even checked.
+#[test]
+fn a_peer_cannot_send_blocks_of_others() {
+    let mut lab = lab();
+    let now = Time::from_secs(1001);
+    lab.step(now, Event::Wake);
+    lab.resolve(now, 1);
+    let kept = |lab: &mut Lab, slot: u64| {
+        let before = lab.notes.len();
+        let block = SignedData::Proposer(Box::new(block(slot)));
+        let event = lab.partial(Duty::new(slot, DutyType::Proposer), 1, block);
+        lab.step(now, event);
+        lab.notes[before..]
+            .iter()
+            .any(|note| matches!(note, Note::Duty { step: Step::ParSigDbExternal, error: None, .. }))
+    };
+    assert!(kept(&mut lab, 1), "it proposes at slot 1");
+    assert!(!kept(&mut lab, 0), "it does not propose at slot 0");
+    assert!(!kept(&mut lab, 9), "slot 9 is far");
+}
+
+/// A block with nothing in it.
+fn block(slot: u64) -> SignedProposal {
+    let body = BodyPhase0 {
+        randao_reveal: Bytes([0; 96]),
+        eth1_data: Eth1Data::default(),
+        graffiti: Bytes([0; 32]),
+        proposer_slashings: VariableList::empty(),
+        attester_slashings: VariableList::empty(),
+        attestations: VariableList::empty(),
+        deposits: VariableList::empty(),
+        voluntary_exits: VariableList::empty(),
+    };
+    let message =
+        Block { slot, proposer_index: 5, parent_root: Bytes([0; 32]), state_root: Bytes([0; 32]), body };
+    SignedProposal::Phase0(Signed { message, signature: Bytes([0; 96]) })
 }
 
 /// Old duties hold until new ones are known.
