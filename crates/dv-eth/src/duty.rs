@@ -1,6 +1,6 @@
 //! What nodes do at a slot, and until when it is worth doing.
 //!
-//! Numbers and names are those of the wire, of metrics and of logs; they never change. A new type is a row of [`ROWS`].
+//! Numbers and names are those of the wire, of metrics and of logs; they never change. A new type is a row of `ROWS`.
 
 use std::fmt;
 use std::time::Duration;
