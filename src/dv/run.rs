@@ -18,6 +18,7 @@ use coxswain_dv_core::{Builder, Cluster, ClusterError, Majority, Node, Validator
 use coxswain_dv_crypto::bls::{BlsError, PublicKey};
 use coxswain_dv_crypto::k1::{IdentityKey, IdentityPublic};
 use coxswain_dv_eth::Bytes;
+use coxswain_dv_eth::beacon::{Answer, Call};
 use coxswain_dv_eth::bytes::{Bytes20, Bytes32, Bytes48};
 use coxswain_dv_eth::signed::SignedRegistration;
 use coxswain_dv_eth::time::Time;
@@ -154,13 +155,13 @@ impl Running {
         let _ = (&mut self.driver).await;
     }
 
-    /// Ends everything, the store last.
+    /// Ends everything: the machine and its store first, so that nothing is signed any more.
     pub async fn stop(self) {
-        self.server.stop().await;
         self.handle.stop();
         if !self.driver.is_finished() {
             let _ = self.driver.await;
         }
+        self.server.stop().await;
         for task in self.tasks {
             task.abort();
         }
@@ -254,11 +255,9 @@ pub async fn start(run: Run) -> Result<Running, RunError> {
     let pairs: Vec<KeyPair> = pairs.collect();
     let config = wait_for_config(&run.backends).await;
     check_chain(&run.lock, &config)?;
-    // Before genesis nothing can have been signed, and nothing has begun.
+    // What began before is only watched: another process with this key may have spoken until it was taken.
     let boot = now();
-    if config.chain.clock.slot_at(boot).is_some() {
-        run.backends.wait_until_synced(tell).await;
-    }
+    wait_for_chain(&run.backends, &config).await;
     let store = open_store(&run.store, &config, pairs, run.start)?;
     let peers: Vec<PeerId> = nodes.iter().map(peer_id).collect();
     let (network, inbox) = coxswain_dv_net::run::start(network(&run, &peers))?;
@@ -296,7 +295,16 @@ pub async fn start(run: Run) -> Result<Running, RunError> {
         tokio::spawn(keep(monitor.clone(), run.backends.clone())),
     ];
     let backends = run.backends.clone();
-    let server = server::start(run.server, Arc::new(handle.clone()), run.backends).await?;
+    let server = match server::start(run.server, Arc::new(handle.clone()), run.backends).await {
+        Ok(server) => server,
+        Err(error) => {
+            handle.stop();
+            let _ = driver.await;
+            tasks.iter().for_each(tokio::task::JoinHandle::abort);
+            network.stop().await;
+            return Err(error.into());
+        }
+    };
     connect(&monitor, &network, backends, &server);
     Ok(Running { handle, server, network, monitor, tasks, driver })
 }
@@ -359,6 +367,22 @@ async fn wait_for_config(backends: &Backends) -> Arc<Config> {
         }
         tokio::time::sleep(AGAIN).await;
     }
+}
+
+/// Waits for a beacon node that has read the chain. Before genesis there is nothing to read, and a store without a history
+/// may sign at once: so the beacon node must say that, too, and not only a clock that may be wrong after a start.
+async fn wait_for_chain(backends: &Backends, config: &Config) {
+    while config.chain.clock.slot_at(now()).is_none() {
+        match backends.call(Call::Syncing).await {
+            Ok(Answer::Syncing(syncing)) if syncing.head_slot == 0 => return,
+            Ok(_) => tracing::error!(
+                "the clock of this machine is before the genesis of a chain that has blocks; waiting until it is set"
+            ),
+            Err(error) => tell(Waiting::Answer(error)),
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+    backends.wait_until_synced(tell).await;
 }
 
 /// What is waited for, once each time it changes.

@@ -261,24 +261,33 @@ impl Lease {
     /// # Errors
     /// [`LeaseError`]: others will take the key for free soon, or have it: nothing may be signed any more.
     pub fn renew(&mut self, now: Timestamp) -> Result<(), LeaseError> {
-        match read_claim(&self.claim_path)? {
-            Some(found) if found != self.claim => {
-                return Err(LeaseError::Lost { path: self.claim_path.clone(), command: found.command });
-            }
-            // One that was removed is written again: the kernel's lock is held.
-            Some(_) | None => {}
-        }
+        self.check_claim()?;
         let claim = Claim { timestamp: now, ..self.claim.clone() };
         write(&self.claim_path, &claim.to_text(), Durability::Process)?;
         self.claim = claim;
         Ok(())
     }
 
-    /// Gives the key back: any machine may have it. `<key>.lock` stays, and its age is waited for.
+    fn check_claim(&self) -> Result<(), LeaseError> {
+        match read_claim(&self.claim_path)? {
+            Some(found) if found != self.claim => {
+                Err(LeaseError::Lost { path: self.claim_path.clone(), command: found.command })
+            }
+            // One that was removed is written again: the kernel's lock is held.
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Gives the key back: any machine may have it. `<key>.lock` stays, and its age is waited for. What somebody else has
+    /// written meanwhile stays: a key that is theirs is not ours to give.
     ///
     /// # Errors
-    /// [`LeaseError`]: only this machine may have it again.
+    /// [`LeaseError`]: only this machine may have it again, or somebody else has it.
     pub fn free(mut self) -> Result<(), LeaseError> {
+        self.check_claim()?;
+        if let Some(found) = read_record(&self.record_path)?.filter(|found| *found != self.record) {
+            return Err(LeaseError::Lost { path: self.record_path, command: found.command });
+        }
         self.record.is_free = true;
         write(&self.record_path, &coxswain_dv_types::text::compact(&self.record), Durability::Disk)
     }
@@ -482,5 +491,26 @@ mod tests {
         fs::write(claim_path(&key), "").expect("written");
         refused(Lease::take(&key, applicant("a", "1"), at(0)), "does not say whether the key is in use");
         assert_eq!(fs::read(record_path(&key)).expect("read"), b"{");
+    }
+
+    #[test]
+    fn a_key_that_somebody_else_has_is_not_given_back() {
+        let (_dir, key) = key();
+        let lease = Lease::take(&key, applicant("a", "1"), at(0)).expect("free");
+        let claimed = fs::read_to_string(claim_path(&key)).expect("read");
+        let theirs = claimed.replace("coxswain dv run", "charon run");
+        fs::write(claim_path(&key), &theirs).expect("written");
+        let record = fs::read_to_string(record_path(&key)).expect("read");
+        assert!(matches!(lease.free(), Err(LeaseError::Lost { .. })));
+        assert_eq!(fs::read_to_string(record_path(&key)).expect("read"), record, "it stays as it is");
+
+        fs::write(claim_path(&key), &claimed).expect("written");
+        fs::remove_file(claim_path(&key)).expect("removed");
+        let lease = Lease::take(&key, applicant("a", "1"), at(20)).expect("free");
+        let record = fs::read_to_string(record_path(&key)).expect("read");
+        let theirs = record.replace("coxswain dv run", "another");
+        fs::write(record_path(&key), &theirs).expect("written");
+        assert!(matches!(lease.free(), Err(LeaseError::Lost { .. })));
+        assert_eq!(fs::read_to_string(record_path(&key)).expect("read"), theirs);
     }
 }

@@ -213,6 +213,7 @@ impl Command for RunCommand {
     fn run(self, cx: &Cx) -> Result<Exit, CliError> {
         self.check_flags()?;
         self.log.start(cx)?;
+        self.warn_of_what_is_passed_over();
         let networks = self.networks()?;
         let lock = self.lock(cx, &networks)?;
         let path = cx.root.join(&self.private_key_file);
@@ -267,6 +268,29 @@ impl RunCommand {
             return Err(CliError::other("reading --vc-tls-cert-file", why, "give both files or none"));
         }
         Ok(())
+    }
+
+    /// Flags of charon that change nothing here: who gives one should know.
+    fn warn_of_what_is_passed_over(&self) {
+        let lists = [&self.feature_set_enable, &self.feature_set_disable, &self.otlp_headers];
+        let given = [
+            ("feature-set", self.feature_set != "stable"),
+            (
+                "feature-set-enable, -disable or otlp-headers",
+                lists.iter().any(|list| list.iter().any(|text| !text.is_empty())),
+            ),
+            ("jaeger-address", !self.jaeger_address.is_empty()),
+            ("proc-directory", !self.proc_directory.is_empty()),
+            ("testnet-capella-hard-fork", !self.testnet_capella_hard_fork.is_empty()),
+            ("p2p-udp-address", self.p2p.p2p_udp_address.iter().any(|text| !text.is_empty())),
+        ];
+        for (flag, _) in given.iter().filter(|(_, is_given)| *is_given) {
+            tracing::warn!(flag, "this flag changes nothing in this version");
+        }
+        if self.overrides_file.exists() {
+            let file = self.overrides_file.display();
+            tracing::warn!(%file, "newer registrations are not read in this version: those of the lock count");
+        }
     }
 
     fn networks(&self) -> Result<Networks, CliError> {

@@ -8,7 +8,7 @@ use coxswain_dv_types::keylock::{FRESH, REFRESH};
 
 use super::super::super::error::CliError;
 use super::super::serving::open;
-use crate::dv::run::{self, Run, RunError};
+use crate::dv::run::{self, Run, RunError, Running};
 use crate::dv::serve::Limits;
 
 /// Where others look at the node.
@@ -46,38 +46,49 @@ pub(super) async fn serve(
             () = tokio::time::sleep(REFRESH) => renew(&mut lease)?,
         }
     };
+    let ended = attend(&mut running, &looked, &mut lease, stopped).await;
+    // Nothing is signed from here on, whoever still asks; only then is the key given back.
+    running.stop().await;
+    free(lease);
+    ended
+}
+
+/// Serves those who look at the node and keeps its key, until it is told to end or cannot go on.
+async fn attend(
+    running: &mut Running,
+    looked: &Looked,
+    lease: &mut Lease,
+    mut stopped: impl Future<Output = ()> + Unpin,
+) -> Result<(), CliError> {
     let monitor = running.monitor.clone();
-    let monitoring =
-        open("monitoring-address", &looked.monitoring, routes::monitoring(monitor.clone()), LOOKERS).await?;
+    let monitoring = routes::monitoring(monitor.clone());
+    let monitoring = open("monitoring-address", &looked.monitoring, monitoring, LOOKERS).await?;
     let debugging = open("debug-address", &looked.debug, routes::debugging(monitor), LOOKERS).await?;
     tracing::info!(validator_api = %running.server.address(), "the node runs");
     let mut renewed = Instant::now();
-    let lost = loop {
+    let ended = loop {
         tokio::select! {
             () = &mut stopped => {
                 tracing::info!("the node ends: it was told to");
-                break None;
+                break Ok(());
             }
             () = running.ended() => {
                 let why = "its machine has ended by itself";
-                break Some(CliError::other("running the node", why, "start it again, and report this with the log"));
+                break Err(CliError::other("running the node", why, "start it again, and report this with the log"));
             }
-            () = tokio::time::sleep(REFRESH) => match renew(&mut lease) {
+            () = tokio::time::sleep(REFRESH) => match renew(lease) {
                 Ok(()) => renewed = Instant::now(),
                 // Others take the key for free after a while: whatever the reason is, nothing is signed then.
-                Err(error) if error.is_final || renewed.elapsed() >= FRESH => break Some(error.into()),
+                Err(error) if error.is_final || renewed.elapsed() >= FRESH => break Err(error.into()),
                 Err(_) => {}
             },
         }
     };
-    // Nothing is signed from here on, whoever still asks.
     running.handle.stop();
     for server in [monitoring, debugging].into_iter().flatten() {
         server.stop().await;
     }
-    running.stop().await;
-    free(lease);
-    lost.map_or(Ok(()), Err)
+    ended
 }
 
 /// Why a claim was not renewed.
