@@ -160,6 +160,8 @@ pub enum Effect {
     Compute {
         /// To be given back with what came out.
         ticket: Ticket,
+        /// Whose work goes first.
+        urgency: Urgency,
         /// What.
         job: Job,
     },
@@ -167,6 +169,15 @@ pub enum Effect {
     Record(Box<Record>),
     /// Something that operators want to know.
     Note(Note),
+}
+
+/// Whose work goes first, where there is more than can be done at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Urgency {
+    /// What this node's client has signed, and what is whole: nobody else can bring it about.
+    Own,
+    /// What peers send: they may send more than can be checked.
+    Peers,
 }
 
 /// A step of a duty, for those who watch. Order and names are those of the workflow.

@@ -7,7 +7,7 @@ use coxswain_dv_eth::attestation::AttestationData;
 use coxswain_dv_eth::beacon::{Answer, Call};
 use coxswain_dv_eth::bytes::{Bytes32, Bytes48};
 use coxswain_dv_eth::domain::Chain;
-use coxswain_dv_eth::duty::Duty;
+use coxswain_dv_eth::duty::{Duty, DutyType};
 use coxswain_dv_eth::signed::SignedData;
 use coxswain_dv_eth::unsigned::Unsigned;
 
@@ -28,6 +28,19 @@ pub(crate) enum Awaited {
     Aggregate(u64, Bytes32, u64),
     /// A contribution that consensus decides, by slot, subcommittee and head.
     Contribution(u64, u64, Bytes32),
+}
+
+impl Awaited {
+    /// The duty that it comes of; when that is over, it does not come any more.
+    pub(crate) fn duty(&self) -> Duty {
+        match *self {
+            Awaited::Aggregated((duty, ..)) => duty,
+            Awaited::Attestation(slot, _) => Duty::new(slot, DutyType::Attester),
+            Awaited::Proposal(slot) => Duty::new(slot, DutyType::Proposer),
+            Awaited::Aggregate(slot, ..) => Duty::new(slot, DutyType::Aggregator),
+            Awaited::Contribution(slot, ..) => Duty::new(slot, DutyType::SyncContribution),
+        }
+    }
 }
 
 /// What a look at the facts says.

@@ -47,6 +47,6 @@ mod tests;
 
 pub use cluster::{Cluster, ClusterError, Majority, Validator};
 pub use combine::{Aggregation, Check, Job, Output};
-pub use event::{Channel, Effect, Event, Note, Step, Ticket};
+pub use event::{Channel, Effect, Event, Note, Step, Ticket, Urgency};
 pub use node::{Builder, Node, Settings};
 pub use tracker::{Failure, Report, Tracker};

@@ -293,6 +293,12 @@ impl Node {
         });
     }
 
+    /// Messages of peers and clients that wait for their check.
+    #[cfg(test)]
+    pub(crate) fn unchecked(&self) -> usize {
+        self.batches.len()
+    }
+
     /// How many things are held for duties, peers and clients: none once all duties are over and nobody waits.
     pub fn held(&self) -> usize {
         let of_duties = self.fetches.len() + self.live.len() + self.consensus.duties();

@@ -78,7 +78,7 @@ impl Lab {
         while let Some(event) = todo.pop() {
             for effect in self.node.step(now, event) {
                 match effect {
-                    Effect::Compute { ticket, job } => {
+                    Effect::Compute { ticket, job, .. } => {
                         todo.push(Event::Computed { ticket, output: job.run(&mut rand::rng()) })
                     }
                     Effect::Judge { ticket, requests, .. } => todo.push(Event::Judged {

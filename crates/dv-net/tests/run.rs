@@ -77,7 +77,7 @@ fn stranger(
 }
 
 fn letter(lane: Lane, bytes: &[u8]) -> Letter {
-    Letter { lane, topic: "test", bytes: bytes.into(), lasts: LASTS }
+    Letter { lane, topic: "test", bytes: std::sync::Arc::new(bytes.to_vec()), lasts: LASTS }
 }
 
 async fn connected(network: &Network, peer: PeerId, listens: Listens) {

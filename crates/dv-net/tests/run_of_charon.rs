@@ -105,8 +105,8 @@ impl Follower {
         };
         msg.signature = self.key.sign(&msg.signing_root()).to_vec();
         let values = self.values.get(&about.value_hash).cloned().into_iter().collect();
-        let bytes: Arc<[u8]> =
-            encode(&QbftConsensusMsg { msg: Some(msg.clone()), justification: Vec::new(), values }).into();
+        let bytes =
+            Arc::new(encode(&QbftConsensusMsg { msg: Some(msg.clone()), justification: Vec::new(), values }));
         for peer in self.ids.iter().filter(|id| **id != self.ids[ME]) {
             let topic = if kind == PREPARE { "qbft_prepare" } else { "qbft_commit" };
             let lasts = Duration::from_secs(5);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use coxswain_dv_core::{Channel, Effect, Event, Node, Note, Ticket};
-use coxswain_dv_eth::beacon::{Answer, Call, CallError};
+use coxswain_dv_eth::beacon::{Answer, Call, CallError, ChainEvent};
 use coxswain_dv_eth::client::{self, Problem};
 use coxswain_dv_eth::duty::Duty;
 use coxswain_dv_eth::protect::{Request, Signer, Verdict};
@@ -77,9 +77,13 @@ pub struct Parts {
     pub threads: usize,
 }
 
-enum Input {
-    Event(Event),
-    Asked(client::Request, oneshot::Sender<Result<client::Answer, Problem>>),
+/// What a client asks, and where its answer goes.
+type Asked = (client::Request, oneshot::Sender<Result<client::Answer, Problem>>);
+
+/// What peers and beacon nodes say.
+enum Said {
+    Received(usize, Channel, Vec<u8>),
+    Chain(ChainEvent),
     Requested(usize, Vec<u8>, oneshot::Sender<Option<Arc<Vec<u8>>>>),
 }
 
@@ -91,12 +95,15 @@ pub struct Stopped;
 /// The way to a node that runs; it stops when all its handles are gone, or when it is told to.
 #[derive(Clone)]
 pub struct Handle {
-    inputs: mpsc::Sender<Input>,
+    asked: mpsc::Sender<Asked>,
+    said: mpsc::Sender<Said>,
     stop: watch::Sender<bool>,
 }
 
-/// Inputs that wait for the machine. Whoever brings more waits.
-const INPUTS: usize = 4096;
+/// Requests of clients that wait for the machine. Whoever brings more waits.
+const ASKED: usize = 1024;
+/// Messages of others that do: few, because they wait by peer before that, where a flood pushes out only itself.
+const SAID: usize = 64;
 
 impl Handle {
     /// Asks as a validator client does.
@@ -106,7 +113,7 @@ impl Handle {
     pub async fn serve(&self, request: client::Request) -> Result<client::Answer, Problem> {
         let stopped = |_| Problem::new(503, Stopped.to_string());
         let (reply, answer) = oneshot::channel();
-        self.inputs.send(Input::Asked(request, reply)).await.map_err(|_| stopped(()))?;
+        self.asked.send((request, reply)).await.map_err(|_| stopped(()))?;
         answer.await.map_err(|_| stopped(()))?
     }
 
@@ -115,14 +122,13 @@ impl Handle {
     /// # Errors
     /// [`Stopped`].
     pub async fn receive(&self, from: usize, channel: Channel, bytes: Vec<u8>) -> Result<(), Stopped> {
-        let event = Event::Received { from, channel, bytes };
-        self.inputs.send(Input::Event(event)).await.map_err(|_| Stopped)
+        self.said.send(Said::Received(from, channel, bytes)).await.map_err(|_| Stopped)
     }
 
     /// Takes a question of a peer; none where there is no answer for it.
     pub async fn requested(&self, from: usize, bytes: Vec<u8>) -> Option<Arc<Vec<u8>>> {
         let (reply, answer) = oneshot::channel();
-        self.inputs.send(Input::Requested(from, bytes, reply)).await.ok()?;
+        self.said.send(Said::Requested(from, bytes, reply)).await.ok()?;
         answer.await.ok()?
     }
 
@@ -130,8 +136,8 @@ impl Handle {
     ///
     /// # Errors
     /// [`Stopped`].
-    pub async fn chain(&self, event: coxswain_dv_eth::beacon::ChainEvent) -> Result<(), Stopped> {
-        self.inputs.send(Input::Event(Event::Chain(event))).await.map_err(|_| Stopped)
+    pub async fn chain(&self, event: ChainEvent) -> Result<(), Stopped> {
+        self.said.send(Said::Chain(event)).await.map_err(|_| Stopped)
     }
 
     /// Ends the node.
@@ -145,7 +151,8 @@ impl Handle {
 /// # Errors
 /// A thread could not be started.
 pub fn start(parts: Parts) -> std::io::Result<(Handle, tokio::task::JoinHandle<()>)> {
-    let (inputs, taken) = mpsc::channel(INPUTS);
+    let (asked, requests) = mpsc::channel(ASKED);
+    let (said, messages) = mpsc::channel(SAID);
     let (stop, stopped) = watch::channel(false);
     let (events, results) = mpsc::unbounded_channel();
     let driver = Driver {
@@ -161,8 +168,17 @@ pub fn start(parts: Parts) -> std::io::Result<(Handle, tokio::task::JoinHandle<(
         next: 0,
         begun: (now(), Instant::now()),
     };
-    let task = tokio::spawn(driver.run(taken, results, stopped));
-    Ok((Handle { inputs, stop }, task))
+    let inputs = Inputs { results, requests, messages };
+    let task = tokio::spawn(driver.run(inputs, stopped));
+    Ok((Handle { asked, said, stop }, task))
+}
+
+/// What comes to the machine.
+struct Inputs {
+    /// Of what it has begun.
+    results: mpsc::UnboundedReceiver<Event>,
+    requests: mpsc::Receiver<Asked>,
+    messages: mpsc::Receiver<Said>,
 }
 
 struct Driver {
@@ -187,22 +203,21 @@ fn now() -> Time {
 }
 
 impl Driver {
-    async fn run(
-        mut self,
-        mut inputs: mpsc::Receiver<Input>,
-        mut results: mpsc::UnboundedReceiver<Event>,
-        mut stopped: watch::Receiver<bool>,
-    ) {
+    async fn run(mut self, mut inputs: Inputs, mut stopped: watch::Receiver<bool>) {
         self.step(Event::Wake);
         loop {
             let wake = self.node.next_wake().map_or(LONGEST_SLEEP, |at| at.since(now())).min(LONGEST_SLEEP);
             tokio::select! {
                 biased;
                 _ = stopped.wait_for(|stopped| *stopped) => return,
-                // What was begun is ended first.
-                Some(event) = results.recv() => self.step(event),
-                input = inputs.recv() => match input {
-                    Some(input) => self.take(input),
+                // What was begun is ended first, and the node's own client goes before the many others.
+                Some(event) = inputs.results.recv() => self.step(event),
+                asked = inputs.requests.recv() => match asked {
+                    Some(asked) => self.ask(asked),
+                    None => return,
+                },
+                said = inputs.messages.recv() => match said {
+                    Some(said) => self.hear(said),
                     None => return,
                 },
                 () = tokio::time::sleep(wake) => self.step(Event::Wake),
@@ -210,18 +225,25 @@ impl Driver {
         }
     }
 
-    fn take(&mut self, input: Input) {
+    fn ticket(&mut self) -> Ticket {
         self.next += 1;
-        let ticket = Ticket(self.next);
-        match input {
-            Input::Event(event) => self.step(event),
-            Input::Asked(request, reply) => {
-                self.forget_those_who_left();
-                self.replies.insert(ticket, reply);
-                self.step(Event::Asked { ticket, request });
-            }
-            Input::Requested(from, bytes, reply) => {
+        Ticket(self.next)
+    }
+
+    fn ask(&mut self, (request, reply): Asked) {
+        self.forget_those_who_left();
+        let ticket = self.ticket();
+        self.replies.insert(ticket, reply);
+        self.step(Event::Asked { ticket, request });
+    }
+
+    fn hear(&mut self, said: Said) {
+        match said {
+            Said::Received(from, channel, bytes) => self.step(Event::Received { from, channel, bytes }),
+            Said::Chain(event) => self.step(Event::Chain(event)),
+            Said::Requested(from, bytes, reply) => {
                 self.answers.retain(|_, reply| !reply.is_closed());
+                let ticket = self.ticket();
                 self.answers.insert(ticket, reply);
                 self.step(Event::Requested { ticket, from, bytes });
             }
@@ -288,7 +310,7 @@ impl Driver {
             Effect::Judge { ticket, signer, requests, slot, epoch } => {
                 self.bench.ask(Question { ticket, signer, requests, slot, epoch });
             }
-            Effect::Compute { ticket, job } => self.pool.put(ticket, job),
+            Effect::Compute { ticket, urgency, job } => self.pool.put(ticket, urgency, job),
             Effect::Note(note) => self.watch.note(now, &note),
             Effect::Record(record) => self.watch.record(*record),
         }

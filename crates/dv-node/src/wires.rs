@@ -44,7 +44,7 @@ impl Peers for Wires {
             Channel::Parsigex => (Lane::Parsigex(duty.kind.number()), duty.kind.name()),
         };
         let lasts = duty.deadline(&self.clock).map_or(ENDLESS, |end| end.since(now()));
-        self.node.post(*peer, Letter { lane, topic, bytes: Arc::from(bytes.as_slice()), lasts });
+        self.node.post(*peer, Letter { lane, topic, bytes, lasts });
     }
 
     fn request(&self, to: usize, bytes: Arc<Vec<u8>>) -> BoxFuture<'static, Option<Vec<u8>>> {

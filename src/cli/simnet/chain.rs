@@ -50,6 +50,9 @@ pub(super) struct Chain {
     /// What duties and blocks are drawn from: the same number gives the same chain
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
+    /// Validators in each sync committee; all of them without it
+    #[arg(long, value_name = "N")]
+    sync_members: Option<usize>,
     /// Blobs of each block
     #[arg(long, value_name = "N", default_value_t = 0)]
     blobs: usize,
@@ -118,6 +121,9 @@ impl Chain {
         settings.slots_per_epoch = self.slots_per_epoch;
         settings.seed = self.seed;
         settings.blobs = self.blobs;
+        if let Some(members) = self.sync_members {
+            settings.sync.members = members.min(settings.validators.len());
+        }
         settings.builder = if self.builder { Builder::Everybody } else { Builder::Off };
         settings.forks = network.map_or_else(hoodi_forks, |genesis| {
             let step = if genesis[0] == 0 { 1 } else { STEP };

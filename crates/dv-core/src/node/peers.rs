@@ -25,7 +25,7 @@ impl Node {
                 Ok((duty, mut items)) => {
                     items.retain(|item| self.may_have(duty, &item.key));
                     if !items.is_empty() && self.touch(duty) {
-                        self.take_peer_partials(from, items);
+                        self.take_peer_partials(from, bytes.len(), items);
                     }
                 }
                 Err(refusal) => {

@@ -199,7 +199,42 @@ impl Node {
                 self.requests.remove(&ticket);
                 self.reply(ticket, Ok(answer));
             }
-            Err(awaited) => self.wait(awaited, Waiter::Client(ticket)),
+            Err(awaited) => self.wait_for(ticket, awaited),
+        }
+    }
+
+    /// Waits as long as the duty lasts.
+    fn wait_for(&mut self, ticket: Ticket, awaited: Awaited) {
+        let duty = awaited.duty();
+        if !duty.is_near(&self.chain.clock, self.now) {
+            self.requests.remove(&ticket);
+            let problem = Problem::new(400, format!("the duty {duty} is more than two epochs ahead"));
+            self.reply(ticket, Err(problem));
+        } else if self.touch(duty) {
+            self.wait(awaited, Waiter::Client(ticket));
+        } else {
+            self.too_late(ticket, duty);
+        }
+    }
+
+    /// A request for something that does not come any more.
+    fn too_late(&mut self, ticket: Ticket, duty: Duty) {
+        if self.requests.remove(&ticket).is_some() {
+            let message = format!("the duty {duty} is over, and the cluster did not come to it in time");
+            self.reply(ticket, Err(Problem::new(503, message)));
+        }
+    }
+
+    /// Tells clients that wait for a duty that is over.
+    pub(super) fn end_waiting(&mut self, duty: Duty) {
+        let of_duty = self.waiters.extract_if(.., |awaited, _| awaited.duty() == duty);
+        let waiters: Vec<Waiter> = of_duty.flat_map(|(_, waiters)| waiters).collect();
+        for waiter in waiters {
+            match waiter {
+                Waiter::Client(ticket) => self.too_late(ticket, duty),
+                // It ends by itself.
+                Waiter::Fetch(_) => {}
+            }
         }
     }
 

@@ -17,13 +17,15 @@ use crate::aggregated::{Kept, Place};
 use crate::calls::{Purpose, Until};
 use crate::combine::{Aggregation, Check, Job, Output};
 use crate::duties;
-use crate::event::{Channel, Effect, Note, Step, Ticket};
+use crate::event::{Channel, Effect, Note, Step, Ticket, Urgency};
 use crate::exchange::{self, Item};
 use crate::fetch::Awaited;
 use crate::partials::Added;
 
 /// Batches of peers that wait for their check; the rest of what a peer sends meanwhile is dropped.
 const BATCHES_PER_PEER: usize = 64;
+/// Bytes of their messages: several blocks with blobs, of those who may propose now.
+const BYTES_PER_PEER: usize = 64 << 20;
 
 /// Where partial signatures come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +40,8 @@ pub(super) enum Origin {
 #[derive(Debug)]
 pub(super) struct Batch {
     origin: Origin,
+    /// Of the message that it came in, where a peer sent it.
+    bytes: usize,
     /// With their places in the request.
     items: Vec<(usize, Item)>,
     /// What is wrong with others of the request.
@@ -83,20 +87,23 @@ impl Node {
         items: Vec<(usize, Item)>,
         failures: Vec<(usize, String)>,
     ) {
-        let batch = Batch { origin: Origin::Client(request), items, failures, judged: Vec::new() };
+        let batch = Batch { origin: Origin::Client(request), bytes: 0, items, failures, judged: Vec::new() };
         self.verify(batch);
     }
 
     /// Checks the signatures of a peer.
-    pub(super) fn take_peer_partials(&mut self, from: usize, items: Vec<Item>) {
-        let waiting = self.batches.values().filter(|batch| batch.origin == Origin::Peer(from)).count();
-        if waiting >= BATCHES_PER_PEER {
-            let why = format!("{waiting} of its messages wait to be checked");
+    pub(crate) fn take_peer_partials(&mut self, from: usize, bytes: usize, items: Vec<Item>) {
+        let of_peer = self.batches.values().filter(|batch| batch.origin == Origin::Peer(from));
+        let (waiting, waiting_bytes) =
+            of_peer.fold((0, 0), |(count, bytes), batch| (count + 1, bytes + batch.bytes));
+        if waiting >= BATCHES_PER_PEER || (waiting > 0 && waiting_bytes + bytes > BYTES_PER_PEER) {
+            let why = format!("{waiting} of its messages, {waiting_bytes} bytes, wait to be checked");
             self.note(Note::Refused { from, channel: Channel::Parsigex, why });
             return;
         }
         let items: Vec<(usize, Item)> = items.into_iter().enumerate().collect();
-        self.verify(Batch { origin: Origin::Peer(from), items, failures: Vec::new(), judged: Vec::new() });
+        let (origin, failures) = (Origin::Peer(from), Vec::new());
+        self.verify(Batch { origin, bytes, items, failures, judged: Vec::new() });
     }
 
     fn verify(&mut self, batch: Batch) {
@@ -107,8 +114,12 @@ impl Node {
         let checks: Vec<Check> =
             batch.items.iter().flat_map(|(_, item)| item.checks.iter().cloned()).collect();
         let ticket = self.ticket();
+        let urgency = match batch.origin {
+            Origin::Client(_) => Urgency::Own,
+            Origin::Peer(_) => Urgency::Peers,
+        };
         self.batches.insert(ticket, batch);
-        self.effects.push(Effect::Compute { ticket, job: Job::Verify(checks) });
+        self.effects.push(Effect::Compute { ticket, urgency, job: Job::Verify(checks) });
     }
 
     pub(super) fn computed(&mut self, ticket: Ticket, output: Output) {
@@ -311,7 +322,8 @@ impl Node {
         }
         let ticket = self.ticket();
         self.groups.insert(ticket, whole);
-        self.effects.push(Effect::Compute { ticket, job: Job::Aggregate(aggregations) });
+        let (urgency, job) = (Urgency::Own, Job::Aggregate(aggregations));
+        self.effects.push(Effect::Compute { ticket, urgency, job });
     }
 
     fn combined(&mut self, ticket: Ticket, signatures: Vec<Option<Bytes96>>) {

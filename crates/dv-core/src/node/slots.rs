@@ -136,6 +136,7 @@ impl Node {
             }
         }
         self.forget_waiter(super::Waiter::Fetch(duty));
+        self.end_waiting(duty);
     }
 }
 

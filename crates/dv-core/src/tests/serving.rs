@@ -65,7 +65,7 @@ impl Driven {
                         events.push_back(Event::Answered { ticket, result });
                         out.push(effect);
                     }
-                    Effect::Compute { ticket, job } => {
+                    Effect::Compute { ticket, job, .. } => {
                         let output = job.run(&mut self.rng);
                         events.push_back(Event::Computed { ticket, output });
                     }
@@ -231,8 +231,11 @@ fn failures_of_beacon_nodes_have_their_status() {
 #[test]
 fn requests_that_wait_are_limited() {
     let mut node = Driven::new(1);
+    let request = |committee| Request::AttestationData { slot: SLOT, committee };
+    // The duty itself is kept until it is over, whoever waits for it.
+    node.ask(6000, request(0));
+    node.step(Event::GaveUp { ticket: Ticket(6000) });
     let before = node.node.held();
-    let request = |slot| Request::AttestationData { slot, committee: 0 };
     for ticket in 1..=4096 {
         let effects = node.ask(ticket, request(ticket));
         assert!(effects.is_empty(), "{effects:?}");
@@ -244,6 +247,55 @@ fn requests_that_wait_are_limited() {
         node.step(Event::GaveUp { ticket: Ticket(ticket) });
     }
     assert_eq!(node.node.held(), before);
+}
+
+/// Who waits for a duty hears when it is over, and who comes too late or far too early at once.
+#[test]
+fn requests_end_with_their_duty() {
+    let mut node = Driven::new(1);
+    let request = |slot| Request::AttestationData { slot, committee: 0 };
+    assert!(node.ask(1, request(SLOT)).is_empty());
+    let clock = chain().clock;
+    let end = Duty::new(SLOT, DutyType::Attester).deadline(&clock).expect("it ends");
+    node.now = end;
+    let effects = node.step(Event::Wake);
+    let problem = reply(&effects, 1).expect_err("it is over");
+    assert_eq!(problem.status, 503);
+    assert!(problem.message.contains("8/attester is over"), "{problem:?}");
+    assert_eq!(reply(&node.ask(2, request(SLOT)), 2).expect_err("too late").status, 503);
+    let ahead = reply(&node.ask(3, request(SLOT + 1000)), 3).expect_err("far ahead");
+    assert_eq!((ahead.status, ahead.message.contains("two epochs ahead")), (400, true));
+    node.step(Event::GaveUp { ticket: Ticket(1) });
+}
+
+/// What one peer sends waits for its check up to so many bytes: the rest is refused, and others are not.
+#[test]
+fn messages_that_wait_for_their_check_are_limited_by_bytes() {
+    let mut node = Driven::new(1);
+    let of = |peer: usize| {
+        let data = SignedData::SyncMessage(node.keys.vote(0, peer, SLOT));
+        let share_index = u32::try_from(peer + 1).expect("few");
+        let key = node.keys.validators[0].key;
+        let bytes = exchange::write(
+            Duty::new(SLOT, DutyType::SyncMessage),
+            &[(key, ParSigned { data, share_index })],
+        )
+        .remove(0);
+        (bytes, peer)
+    };
+    let (theirs, others) = (of(0), of(2));
+    let items = |node: &Driven, bytes: &[u8]| {
+        exchange::read(bytes, &node.keys.cluster(1), &chain(), node.now).expect("good").1
+    };
+    for (from, size, is_taken) in
+        [(0, 60 << 20, true), (0, 5 << 20, false), (0, 1 << 20, true), (2, 60 << 20, true)]
+    {
+        let bytes = if from == 0 { &theirs.0 } else { &others.0 };
+        let before = node.node.unchecked();
+        let items = items(&node, bytes);
+        node.node.take_peer_partials(from, size, items);
+        assert_eq!(node.node.unchecked() > before, is_taken, "{size} bytes of {from}");
+    }
 }
 
 /// Of several signatures the good ones go on, and the others are told by their places.

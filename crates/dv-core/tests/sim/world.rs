@@ -409,7 +409,7 @@ impl World {
                 }
             }
             Effect::Judge { ticket, signer, requests, .. } => self.judge(machine, ticket, signer, &requests),
-            Effect::Compute { ticket, job } => {
+            Effect::Compute { ticket, job, .. } => {
                 let output = self.keys.run(&job);
                 let most = if self.happens(10) { 6_000 } else { 40 };
                 self.later(most, machine, Event::Computed { ticket, output });

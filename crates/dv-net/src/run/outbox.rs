@@ -59,7 +59,7 @@ pub struct Letter {
     /// What it is, for figures: `qbft_pre_prepare`, `parsigex_attester`.
     pub topic: &'static str,
     /// The message; the same bytes may be for several peers.
-    pub bytes: Arc<[u8]>,
+    pub bytes: Arc<Vec<u8>>,
     /// How long it is worth sending, from when it is posted; then it is let go of where it still waits.
     pub lasts: Duration,
 }
@@ -217,7 +217,7 @@ mod tests {
     }
 
     fn letter(lane: Lane, bytes: &[u8]) -> Letter {
-        Letter { lane, topic: "test", bytes: bytes.into(), lasts: LASTS }
+        Letter { lane, topic: "test", bytes: Arc::new(bytes.to_vec()), lasts: LASTS }
     }
 
     fn numbered(lane: Lane, number: usize) -> Letter {
