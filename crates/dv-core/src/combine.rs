@@ -84,31 +84,27 @@ fn verify(checks: &[Check], rng: &mut impl CryptoRng) -> Vec<bool> {
     good
 }
 
-/// Shares were checked when they came; the sum is checked all the same, because it leaves the cluster.
+/// Shares may be of anybody: the sum is what has to be right, and is checked before it leaves the cluster.
 fn aggregate(aggregations: &[Aggregation], rng: &mut impl CryptoRng) -> Vec<Option<Bytes96>> {
     let whole: Vec<Option<Signature>> = aggregations.iter().map(put_together).collect();
-    let checks: Vec<Check> = aggregations
-        .iter()
-        .zip(&whole)
-        .filter_map(|(one, signature)| {
-            let signature = Bytes96::from(signature.as_ref()?.to_bytes());
-            Some(Check { key: one.group, root: one.root, signature })
-        })
-        .collect();
-    let mut good = verify(&checks, rng).into_iter();
-    whole
-        .into_iter()
-        .map(|signature| {
-            let signature = signature?;
-            good.next().unwrap_or(false).then(|| Bytes96::from(signature.to_bytes()))
-        })
-        .collect()
+    let (mut places, mut items) = (Vec::new(), Vec::new());
+    for (place, (one, signature)) in aggregations.iter().zip(&whole).enumerate() {
+        if let Some(signature) = signature {
+            places.push(place);
+            items.push((one.group, one.root, *signature));
+        }
+    }
+    let bad = bls::find_invalid(&items, rng);
+    let mut signatures = vec![None; aggregations.len()];
+    for (position, (place, (_, _, signature))) in places.into_iter().zip(&items).enumerate() {
+        if let Some(slot) = signatures.get_mut(place).filter(|_| bad.binary_search(&position).is_err()) {
+            *slot = Some(Bytes96::from(signature.to_bytes()));
+        }
+    }
+    signatures
 }
 
 fn put_together(one: &Aggregation) -> Option<Signature> {
-    let mut shares = Vec::with_capacity(one.partials.len());
-    for (index, signature) in &one.partials {
-        shares.push((*index, Signature::from_bytes(&signature.0).ok()?));
-    }
-    bls::recover_signature(&shares).ok()
+    let shares: Vec<_> = one.partials.iter().map(|(index, signature)| (*index, signature.0)).collect();
+    bls::recover_encoded(&shares).ok()
 }

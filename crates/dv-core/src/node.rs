@@ -111,6 +111,10 @@ pub struct Node {
     aggregated: Aggregated,
     batches: BTreeMap<Ticket, signing::Batch>,
     groups: BTreeMap<Ticket, Vec<signing::Group>>,
+    /// Shares that did not come to the group's signature, while each is checked.
+    suspects: BTreeMap<Ticket, Vec<signing::Group>>,
+    /// Peers that sent a bad signature: what they send is checked first.
+    distrusted: BTreeSet<usize>,
     requests: BTreeMap<Ticket, serving::Pending>,
     waiters: BTreeMap<Awaited, BTreeSet<Waiter>>,
     woken: BTreeSet<Waiter>,
@@ -155,6 +159,8 @@ impl Node {
             aggregated: Aggregated::default(),
             batches: BTreeMap::new(),
             groups: BTreeMap::new(),
+            suspects: BTreeMap::new(),
+            distrusted: BTreeSet::new(),
             requests: BTreeMap::new(),
             waiters: BTreeMap::new(),
             woken: BTreeSet::new(),
@@ -299,10 +305,16 @@ impl Node {
         self.batches.len()
     }
 
+    /// As if all peers had been caught.
+    #[cfg(test)]
+    pub(crate) fn distrust_all(&mut self) {
+        self.distrusted.extend(0..self.cluster.nodes());
+    }
+
     /// How many things are held for duties, peers and clients: none once all duties are over and nobody waits.
     pub fn held(&self) -> usize {
         let of_duties = self.fetches.len() + self.live.len() + self.consensus.duties();
-        let of_peers = self.batches.len() + self.groups.len() + self.priority.held();
+        let of_peers = self.batches.len() + self.groups.len() + self.suspects.len() + self.priority.held();
         let of_clients = self.requests.len() + self.waiters.len() + self.woken.len();
         of_duties
             + of_peers

@@ -1,5 +1,8 @@
 //! Partial signatures, until there are enough of one root.
 //!
+//! Those of peers are kept unchecked: when there are enough, their sum is checked, which costs as much as one of them. Only
+//! where it is wrong each is checked, and what is bad goes ([`Partials::settle`]). A peer can only spoil its own share so.
+//!
 //! One share gives one signature for a place: the same again is nothing new, another one is refused. That is what keeps
 //! a node that equivocates from having two groups count its share twice.
 
@@ -19,6 +22,16 @@ const ENDLESS_PER_SHARE: usize = 10;
 struct Held {
     root: Root,
     partial: ParSigned,
+    checked: Checked,
+}
+
+/// Whether a partial signature is known to verify.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Checked {
+    /// It does.
+    Yes,
+    /// Nobody has looked.
+    NotYet,
 }
 
 /// Partial signatures by place.
@@ -49,18 +62,56 @@ impl Partials {
     }
 
     /// Keeps a partial signature.
-    pub(crate) fn add(&mut self, place: Place, partial: ParSigned) -> Added {
+    pub(crate) fn add(&mut self, place: Place, partial: ParSigned, checked: Checked) -> Added {
         let held = self.places.entry(place).or_default();
-        if let Some(known) = held.iter().find(|held| held.partial.share_index == partial.share_index) {
-            return if same(&known.partial.data, &partial.data) { Added::Same } else { Added::Conflict };
+        if let Some(at) = held.iter().position(|held| held.partial.share_index == partial.share_index) {
+            let known = &mut held[at];
+            if same(&known.partial.data, &partial.data) {
+                if checked == Checked::Yes {
+                    known.checked = Checked::Yes;
+                }
+                return Added::Same;
+            }
+            if known.checked == Checked::Yes || checked == Checked::NotYet {
+                return Added::Conflict;
+            }
+            // What is known to be good goes before what nobody has looked at.
+            held.remove(at);
         }
         let root = partial.data.message_root().unwrap_or_default();
-        held.push(Held { root, partial });
+        held.push(Held { root, partial, checked });
         let of_root: Vec<&Held> = held.iter().filter(|held| held.root == root).collect();
         let enough = (of_root.len() == self.threshold)
             .then(|| of_root.into_iter().map(|held| held.partial.clone()).collect());
         self.forget_old(place);
         enough.map_or(Added::Kept, Added::Enough)
+    }
+
+    /// Takes what a check of signatures over a root has said, by share: bad ones go. Gives those that are enough without
+    /// them, the checked ones first.
+    pub(crate) fn settle(
+        &mut self,
+        place: Place,
+        root: Root,
+        said: &BTreeMap<u32, bool>,
+    ) -> Option<Vec<ParSigned>> {
+        let held = self.places.get_mut(&place)?;
+        let is_bad =
+            |one: &Held| one.root == root && said.get(&one.partial.share_index).is_some_and(|good| !good);
+        held.retain(|one| one.checked == Checked::Yes || !is_bad(one));
+        for one in held.iter_mut().filter(|one| one.root == root) {
+            if said.contains_key(&one.partial.share_index) {
+                one.checked = Checked::Yes;
+            }
+        }
+        let mut of_root: Vec<&Held> = held.iter().filter(|one| one.root == root).collect();
+        of_root.sort_by_key(|one| one.checked == Checked::NotYet);
+        let enough: Option<Vec<ParSigned>> = (of_root.len() >= self.threshold)
+            .then(|| of_root.iter().take(self.threshold).map(|one| one.partial.clone()).collect());
+        if held.is_empty() {
+            self.places.remove(&place);
+        }
+        enough
     }
 
     fn forget_old(&mut self, place: Place) {

@@ -21,7 +21,7 @@ pub use dealing::{
     Commitments, KnowledgeProof, Polynomial, commit_and_prove, first_bad_share, first_unproved,
     public_shares, sum_by_key,
 };
-pub use threshold::{MAX_SHARES, recover_public, recover_secret, recover_signature, split};
+pub use threshold::{MAX_SHARES, recover_encoded, recover_public, recover_secret, recover_signature, split};
 
 /// Bytes of a secret key.
 pub const SECRET_LEN: usize = SCALAR_LEN;

@@ -192,11 +192,21 @@ macro_rules! point {
 
             /// Checks encoding, curve and subgroup; infinity passes.
             pub(crate) fn from_bytes(bytes: &[u8; $len]) -> Result<Self, PointError> {
+                Self::on_curve(bytes)?.in_group()
+            }
+
+            /// Checks encoding and curve: sums of such points exist, and are to be checked in turn.
+            pub(crate) fn on_curve(bytes: &[u8; $len]) -> Result<Self, PointError> {
                 let mut out = $affine::default();
                 // SAFETY: the input has the bytes that are read; the output is on this stack.
                 PointError::check(unsafe { blst::$uncompress(&raw mut out, bytes.as_ptr()) })?;
-                // SAFETY: reads the point just written.
-                if unsafe { blst::$in_group(&raw const out) } { Ok(Self(out)) } else { Err(PointError::Group) }
+                Ok(Self(out))
+            }
+
+            /// Checks the subgroup; infinity passes.
+            pub(crate) fn in_group(self) -> Result<Self, PointError> {
+                // SAFETY: reads this point.
+                if unsafe { blst::$in_group(&raw const self.0) } { Ok(self) } else { Err(PointError::Group) }
             }
 
             pub(crate) fn to_bytes(self) -> [u8; $len] {
@@ -308,6 +318,14 @@ impl G1 {
 }
 
 impl G2 {
+    /// −P.
+    pub(crate) fn negated(mut self) -> Self {
+        let y = &raw mut self.0.y;
+        // SAFETY: reads a coordinate and writes the same; the function may write over what it reads.
+        unsafe { blst::blst_fp2_cneg(y, y, true) };
+        self
+    }
+
     /// The hash of a message, hash_to_curve of RFC 9380 with this domain separation tag.
     pub(crate) fn hash(message: &[u8], tag: &[u8]) -> Self {
         let mut out = blst_p2::default();

@@ -2,8 +2,12 @@
 //!
 //! ```text
 //! client ─→ verify ─→ judge (share) ─→ keep ─→ peers
-//! peer   ─→ verify ──────────────────→ keep ─→ enough? ─→ combine ─→ judge (group) ─→ aggregated ─→ chain
+//! peer   ────────────────────────────→ keep ─→ enough? ─→ combine ─→ judge (group) ─→ aggregated ─→ chain
+//!                                        ↑                  │ wrong: verify each
+//!                                        └── without the bad ┘
 //! ```
+//!
+//! What a peer sends for its own share is checked as part of the sum only; a peer that was caught once is checked first.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +24,9 @@ use crate::duties;
 use crate::event::{Channel, Effect, Note, Step, Ticket, Urgency};
 use crate::exchange::{self, Item};
 use crate::fetch::Awaited;
-use crate::partials::Added;
+use crate::partials::{Added, Checked};
+
+mod suspects;
 
 /// Batches of peers that wait for their check; the rest of what a peer sends meanwhile is dropped.
 const BATCHES_PER_PEER: usize = 64;
@@ -91,7 +97,7 @@ impl Node {
         self.verify(batch);
     }
 
-    /// Checks the signatures of a peer.
+    /// Takes the signatures of a peer: of its own share, unless it was caught, unchecked.
     pub(crate) fn take_peer_partials(&mut self, from: usize, bytes: usize, items: Vec<Item>) {
         let of_peer = self.batches.values().filter(|batch| batch.origin == Origin::Peer(from));
         let (waiting, waiting_bytes) =
@@ -101,14 +107,21 @@ impl Node {
             self.note(Note::Refused { from, channel: Channel::Parsigex, why });
             return;
         }
+        let is_own = |item: &Item| usize::try_from(item.partial.share_index) == Ok(from + 1);
+        let is_trusted = !self.distrusted.contains(&from) && items.iter().all(is_own);
         let items: Vec<(usize, Item)> = items.into_iter().enumerate().collect();
         let (origin, failures) = (Origin::Peer(from), Vec::new());
-        self.verify(Batch { origin, bytes, items, failures, judged: Vec::new() });
+        let batch = Batch { origin, bytes, items, failures, judged: Vec::new() };
+        if is_trusted {
+            self.finish(batch, Checked::NotYet);
+        } else {
+            self.verify(batch);
+        }
     }
 
     fn verify(&mut self, batch: Batch) {
         if batch.items.is_empty() {
-            self.finish(batch);
+            self.finish(batch, Checked::Yes);
             return;
         }
         let checks: Vec<Check> =
@@ -130,6 +143,9 @@ impl Node {
     }
 
     fn verified(&mut self, ticket: Ticket, good: &[bool]) {
+        if let Some(groups) = self.suspects.remove(&ticket) {
+            return self.suspects_checked(groups, good);
+        }
         let Some(mut batch) = self.batches.remove(&ticket) else { return };
         let mut at = 0;
         let mut kept = Vec::with_capacity(batch.items.len());
@@ -147,16 +163,22 @@ impl Node {
         batch.items = kept;
         match batch.origin {
             Origin::Client(_) => self.judge_shares(batch),
-            Origin::Peer(_) => self.finish(batch),
+            Origin::Peer(_) => self.finish(batch, Checked::Yes),
         }
     }
 
     fn note_bad(&mut self, origin: Origin, item: &Item) {
         if let Origin::Peer(from) = origin {
-            let (key, share) = (item.key, item.partial.share_index);
-            let why = format!("{}: {key}: share {share} did not sign this", item.duty);
-            self.note(Note::Refused { from, channel: Channel::Parsigex, why });
+            self.caught(from, item.duty, item.key, item.partial.share_index);
         }
+    }
+
+    fn group(&self, place: Place, partials: Vec<ParSigned>) -> Group {
+        let mut data = template(&partials, self.cluster.my_share());
+        if let Some(validator) = self.scheduler.validator(&place.1) {
+            name(&mut data, validator.index);
+        }
+        Group { place, data, partials }
     }
 
     /// Asks the store before anything is kept: what is kept may be put together at once.
@@ -169,7 +191,7 @@ impl Node {
             }
         }
         if requests.is_empty() {
-            self.finish(batch);
+            self.finish(batch, Checked::Yes);
             return;
         }
         let ticket = self.ticket();
@@ -236,11 +258,11 @@ impl Node {
                 }
             }
         }
-        self.finish(batch);
+        self.finish(batch, Checked::Yes);
     }
 
-    /// Keeps what is good, sends this node's to the peers, and answers the client.
-    fn finish(&mut self, mut batch: Batch) {
+    /// Keeps what is not known to be bad, sends this node's to the peers, and answers the client.
+    fn finish(&mut self, mut batch: Batch, checked: Checked) {
         let mut ready = Vec::new();
         let mut out: BTreeMap<Duty, Vec<(Bytes48, ParSigned)>> = BTreeMap::new();
         let is_own = matches!(batch.origin, Origin::Client(_));
@@ -252,7 +274,7 @@ impl Node {
                 continue;
             }
             let place = (duty, key, partial.data.subcommittee());
-            let added = self.partials.add(place, partial.clone());
+            let added = self.partials.add(place, partial.clone(), checked);
             self.note_added(step, &place, partial.share_index, &added);
             match added {
                 Added::Conflict => {
@@ -260,13 +282,7 @@ impl Node {
                     batch.failures.push((position, why));
                     continue;
                 }
-                Added::Enough(partials) => {
-                    let mut data = template(&partials, self.cluster.my_share());
-                    if let Some(validator) = self.scheduler.validator(&key) {
-                        name(&mut data, validator.index);
-                    }
-                    ready.push(Group { place, data, partials });
-                }
+                Added::Enough(partials) => ready.push(self.group(place, partials)),
                 Added::Kept | Added::Same => {}
             }
             // What is sent again by the client goes out again: a peer may have missed it.
@@ -331,11 +347,11 @@ impl Node {
         let mut free = Vec::new();
         let mut bound = Vec::new();
         let mut requests = Vec::new();
+        let mut wrong = Vec::new();
         for (mut group, signature) in groups.into_iter().zip(signatures) {
             let (duty, key, _) = group.place;
             let Some(signature) = signature else {
-                let error = Some("the shares do not come to the group's signature".to_owned());
-                self.note_step(duty, Step::SigAgg, Some(key), error);
+                wrong.push(group);
                 continue;
             };
             group.data.set_signature(signature);
@@ -348,6 +364,7 @@ impl Node {
                 None => free.push(group),
             }
         }
+        self.suspect(wrong);
         self.publish(free);
         if !requests.is_empty() {
             let ticket = self.ticket();

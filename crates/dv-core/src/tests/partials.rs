@@ -8,7 +8,9 @@ use coxswain_dv_eth::sync::SyncCommitteeMessage;
 
 use super::{NODES, THRESHOLD};
 use crate::aggregated::Place;
-use crate::partials::{Added, Partials};
+use std::collections::BTreeMap;
+
+use crate::partials::{Added, Checked, Partials};
 
 const KEY: Bytes48 = coxswain_dv_eth::bytes::Bytes([3; 48]);
 
@@ -36,24 +38,68 @@ fn shares(added: &Added) -> Vec<u32> {
 #[test]
 fn the_threshold_is_reached_once() {
     let mut partials = Partials::new(THRESHOLD);
-    assert_eq!(partials.add(place(1), vote(4, 7)), Added::Kept);
-    assert_eq!(partials.add(place(1), vote(2, 7)), Added::Kept);
-    assert_eq!(partials.add(place(1), vote(2, 7)), Added::Same);
-    assert_eq!(shares(&partials.add(place(1), vote(1, 7))), [4, 2, 1]);
-    assert_eq!(partials.add(place(1), vote(3, 7)), Added::Kept);
-    assert_eq!(partials.add(place(1), vote(1, 7)), Added::Same);
+    assert_eq!(partials.add(place(1), vote(4, 7), Checked::Yes), Added::Kept);
+    assert_eq!(partials.add(place(1), vote(2, 7), Checked::Yes), Added::Kept);
+    assert_eq!(partials.add(place(1), vote(2, 7), Checked::Yes), Added::Same);
+    assert_eq!(shares(&partials.add(place(1), vote(1, 7), Checked::Yes)), [4, 2, 1]);
+    assert_eq!(partials.add(place(1), vote(3, 7), Checked::Yes), Added::Kept);
+    assert_eq!(partials.add(place(1), vote(1, 7), Checked::Yes), Added::Same);
 }
 
 #[test]
 fn a_share_counts_for_one_root() {
     let mut partials = Partials::new(THRESHOLD);
-    assert_eq!(partials.add(place(1), vote(1, 7)), Added::Kept);
-    assert_eq!(partials.add(place(1), vote(1, 8)), Added::Conflict);
-    assert_eq!(partials.add(place(1), vote(2, 8)), Added::Kept);
-    assert_eq!(partials.add(place(1), vote(3, 8)), Added::Kept);
-    assert_eq!(partials.add(place(1), vote(1, 8)), Added::Conflict);
+    assert_eq!(partials.add(place(1), vote(1, 7), Checked::Yes), Added::Kept);
+    assert_eq!(partials.add(place(1), vote(1, 8), Checked::Yes), Added::Conflict);
+    assert_eq!(partials.add(place(1), vote(2, 8), Checked::Yes), Added::Kept);
+    assert_eq!(partials.add(place(1), vote(3, 8), Checked::Yes), Added::Kept);
+    assert_eq!(partials.add(place(1), vote(1, 8), Checked::Yes), Added::Conflict);
     // Three shares have signed, but not the same; the fourth makes it three of one root.
-    assert_eq!(shares(&partials.add(place(1), vote(4, 8))), [2, 3, 4]);
+    assert_eq!(shares(&partials.add(place(1), vote(4, 8), Checked::Yes)), [2, 3, 4]);
+}
+
+/// Enough unchecked ones are tried; what the check finds bad goes, and those that came meanwhile or come later take its place.
+#[test]
+fn bad_ones_give_way() {
+    let mut partials = Partials::new(THRESHOLD);
+    let root = vote(1, 7).data.message_root().expect("a root");
+    assert_eq!(partials.add(place(1), vote(1, 7), Checked::Yes), Added::Kept);
+    assert_eq!(partials.add(place(1), vote(2, 7), Checked::NotYet), Added::Kept);
+    assert_eq!(shares(&partials.add(place(1), vote(3, 7), Checked::NotYet)), [1, 2, 3]);
+    let said = BTreeMap::from([(1, true), (2, false), (3, true)]);
+    assert_eq!(partials.settle(place(1), root, &said), None, "two are left");
+    assert_eq!(shares(&partials.add(place(1), vote(4, 7), Checked::NotYet)), [1, 3, 4]);
+    // The share that lied may still say the truth; then there are more than enough, and that is not said again.
+    assert_eq!(partials.add(place(1), vote(2, 7), Checked::Yes), Added::Kept);
+
+    let mut partials = Partials::new(THRESHOLD);
+    for share in 1..=3 {
+        partials.add(place(1), vote(share, 7), Checked::NotYet);
+    }
+    assert_eq!(partials.add(place(1), vote(4, 7), Checked::NotYet), Added::Kept);
+    let settled = partials.settle(place(1), root, &BTreeMap::from([(1, false), (2, true), (3, true)]));
+    let left: Vec<u32> = settled.expect("enough").iter().map(|one| one.share_index).collect();
+    assert_eq!(left, [2, 3, 4], "the one that came meanwhile is one of them");
+    let said = BTreeMap::from([(2, true), (3, true), (4, false)]);
+    assert_eq!(partials.settle(place(1), root, &said), None);
+    assert_eq!(partials.settle(place(2), root, &said), None, "a duty that is over has none");
+}
+
+/// What is known to be good replaces what nobody has looked at, not the other way round.
+#[test]
+fn checked_ones_go_before_unchecked_ones() {
+    let mut partials = Partials::new(THRESHOLD);
+    assert_eq!(partials.add(place(1), vote(1, 8), Checked::NotYet), Added::Kept);
+    assert_eq!(partials.add(place(1), vote(1, 9), Checked::NotYet), Added::Conflict);
+    assert_eq!(partials.add(place(1), vote(1, 7), Checked::Yes), Added::Kept);
+    assert_eq!(partials.add(place(1), vote(1, 8), Checked::NotYet), Added::Conflict);
+    assert_eq!(partials.add(place(1), vote(1, 8), Checked::Yes), Added::Conflict);
+    partials.add(place(1), vote(2, 7), Checked::Yes);
+    assert_eq!(shares(&partials.add(place(1), vote(3, 7), Checked::Yes)), [1, 2, 3]);
+    // A wrong check does not take away what is known to be good.
+    let root = vote(1, 7).data.message_root().expect("a root");
+    let settled = partials.settle(place(1), root, &BTreeMap::from([(1, false)]));
+    assert_eq!(settled.map(|all| all.len()), Some(3));
 }
 
 /// Another signature over the same, too: signatures are the same each time.
@@ -62,8 +108,8 @@ fn other_bytes_of_the_same_root_conflict() {
     let mut partials = Partials::new(THRESHOLD);
     let mut other = vote(1, 7);
     other.data.set_signature(Bytes96::from([99; 96]));
-    assert_eq!(partials.add(place(1), vote(1, 7)), Added::Kept);
-    assert_eq!(partials.add(place(1), other), Added::Conflict);
+    assert_eq!(partials.add(place(1), vote(1, 7), Checked::Yes), Added::Kept);
+    assert_eq!(partials.add(place(1), other, Checked::Yes), Added::Conflict);
 }
 
 #[test]
@@ -71,14 +117,14 @@ fn places_do_not_mix_and_end_alone() {
     let mut partials = Partials::new(THRESHOLD);
     let subcommittee = (place(1).0, KEY, 1);
     for place in [place(1), place(2), subcommittee] {
-        assert_eq!(partials.add(place, vote(1, 7)), Added::Kept);
-        assert_eq!(partials.add(place, vote(2, 7)), Added::Kept);
+        assert_eq!(partials.add(place, vote(1, 7), Checked::Yes), Added::Kept);
+        assert_eq!(partials.add(place, vote(2, 7), Checked::Yes), Added::Kept);
     }
     assert_eq!(partials.held(), 3);
     partials.end(place(1).0);
     assert_eq!(partials.held(), 1);
-    assert_eq!(partials.add(place(1), vote(3, 7)), Added::Kept);
-    assert_eq!(shares(&partials.add(place(2), vote(3, 7))), [1, 2, 3]);
+    assert_eq!(partials.add(place(1), vote(3, 7), Checked::Yes), Added::Kept);
+    assert_eq!(shares(&partials.add(place(2), vote(3, 7), Checked::Yes)), [1, 2, 3]);
 }
 
 /// Exits have no end: each share may have ten of a validator, and its oldest makes room for the next.
@@ -93,21 +139,21 @@ fn what_never_ends_is_bounded() {
     for epoch in 0..50 {
         for share in 1..=u32::try_from(NODES).expect("few") {
             let (place, partial) = exit(epoch, share);
-            assert_ne!(partials.add(place, partial), Added::Conflict);
+            assert_ne!(partials.add(place, partial, Checked::Yes), Added::Conflict);
         }
         assert!(partials.held() <= 10, "{}", partials.held());
     }
     let (place, partial) = exit(49, 1);
-    assert_eq!(partials.add(place, partial), Added::Same, "the latest is kept");
+    assert_eq!(partials.add(place, partial, Checked::Yes), Added::Same, "the latest is kept");
     let (place, partial) = exit(0, 1);
-    assert_eq!(partials.add(place, partial), Added::Kept, "the oldest is not");
+    assert_eq!(partials.add(place, partial, Checked::Yes), Added::Kept, "the oldest is not");
     // A share that says much pushes out only what it said itself.
     let mut partials = Partials::new(THRESHOLD);
     let (honest, partial) = exit(100, 2);
-    partials.add(honest, partial.clone());
+    partials.add(honest, partial.clone(), Checked::Yes);
     for epoch in 101..150 {
         let (place, partial) = exit(epoch, 1);
-        partials.add(place, partial);
+        partials.add(place, partial, Checked::Yes);
     }
-    assert_eq!(partials.add(honest, partial), Added::Same);
+    assert_eq!(partials.add(honest, partial, Checked::Yes), Added::Same);
 }

@@ -287,6 +287,7 @@ fn messages_that_wait_for_their_check_are_limited_by_bytes() {
     let items = |node: &Driven, bytes: &[u8]| {
         exchange::read(bytes, &node.keys.cluster(1), &chain(), node.now).expect("good").1
     };
+    node.node.distrust_all();
     for (from, size, is_taken) in
         [(0, 60 << 20, true), (0, 5 << 20, false), (0, 1 << 20, true), (2, 60 << 20, true)]
     {
@@ -366,18 +367,60 @@ fn shares_of_peers_make_it_whole() {
     assert!(calls(&node.step(fourth)).is_empty(), "once is enough");
 }
 
-/// A node that claims a share that did not sign is refused, and named.
+/// A partial signature of a peer, as it comes.
+fn of_peer(peer: usize, share: usize, data: SignedData, key: Bytes48) -> Event {
+    let share_index = u32::try_from(share + 1).expect("few");
+    let duty = Duty::new(SLOT, DutyType::SyncMessage);
+    let bytes = exchange::write(duty, &[(key, ParSigned { data, share_index })]).remove(0);
+    Event::Received { from: peer, channel: Channel::Parsigex, bytes }
+}
+
+fn names(effects: &[Effect], peer: usize, share: u32) -> bool {
+    let text = format!("share {share} did not sign this");
+    effects.iter().any(|effect| {
+        matches!(effect, Effect::Note(Note::Refused { from, channel: Channel::Parsigex, why })
+            if *from == peer && why.contains(&text))
+    })
+}
+
+/// A peer whose share did not sign is found when the shares do not come to the group's signature: it is named, the others
+/// are enough without it, and from then on what it sends is checked first.
 #[test]
 fn bad_shares_of_peers_are_named() {
     let mut node = Driven::new(1);
-    let data = SignedData::SyncMessage(node.keys.vote(0, 2, SLOT));
-    let partial = ParSigned { data, share_index: 4 };
-    let duty = Duty::new(SLOT, DutyType::SyncMessage);
-    let bytes = exchange::write(duty, &[(node.keys.validators[0].key, partial)]).remove(0);
-    let effects = node.step(Event::Received { from: 3, channel: Channel::Parsigex, bytes });
-    let is_named = |effect: &Effect| {
-        matches!(effect, Effect::Note(Note::Refused { from: 3, channel: Channel::Parsigex, why })
-            if why.contains("share 4 did not sign this"))
+    let key = node.keys.validators[0].key;
+    let vote = |node: &Driven, share: usize| SignedData::SyncMessage(node.keys.vote(0, share, SLOT));
+    let bad = of_peer(3, 3, vote(&node, 2), key);
+    assert!(!names(&node.step(bad), 3, 4), "nobody has looked");
+    let own = vec![node.keys.vote(0, 1, SLOT)];
+    node.ask(1, Request::SubmitSyncMessages(own));
+    let good = of_peer(0, 0, vote(&node, 0), key);
+    let effects = node.step(good);
+    assert!(names(&effects, 3, 4) && calls(&effects).is_empty(), "{effects:?}");
+    let good = of_peer(2, 2, vote(&node, 2), key);
+    let effects = node.step(good);
+    assert!(matches!(calls(&effects).as_slice(), [Call::SubmitSyncMessages(votes)] if votes.len() == 1));
+    let other = node.keys.validators[1].key;
+    let lie = SignedData::SyncMessage(node.keys.vote(1, 2, SLOT));
+    assert!(names(&node.step(of_peer(3, 3, lie, other)), 3, 4), "it was caught before");
+    assert_eq!(node.node.unchecked(), 0);
+}
+
+/// Nobody spoils the share of another: what comes for it is checked first, and does not take its place.
+#[test]
+fn shares_of_others_are_checked_first() {
+    let mut node = Driven::new(1);
+    let key = node.keys.validators[0].key;
+    let vote = |node: &Driven, share: usize| SignedData::SyncMessage(node.keys.vote(0, share, SLOT));
+    let effects = {
+        let lie = of_peer(3, 0, vote(&node, 2), key);
+        node.step(lie)
     };
-    assert!(effects.iter().any(is_named), "{effects:?}");
+    assert!(names(&effects, 3, 1), "{effects:?}");
+    let own = vec![node.keys.vote(0, 1, SLOT)];
+    node.ask(1, Request::SubmitSyncMessages(own));
+    let first = of_peer(0, 0, vote(&node, 0), key);
+    assert!(calls(&node.step(first)).is_empty());
+    let second = of_peer(2, 2, vote(&node, 2), key);
+    assert_eq!(calls(&node.step(second)).len(), 1, "all three count");
 }
