@@ -121,14 +121,14 @@ impl Weights {
         for own in indices.clone() {
             let (mut above, mut below): (i128, i128) = (1, 1);
             for other in indices.clone().filter(|other| *other != own) {
-                (above, below) = (above.checked_mul(other)?, below.checked_mul(other - own)?);
+                (above, below) = (above.checked_mul(other)?, below.checked_mul(other.checked_sub(own)?)?);
                 let shared = gcd(above, below);
-                (above, below) = (above / shared, below / shared);
+                (above, below) = (above.checked_div(shared)?, below.checked_div(shared)?);
             }
-            divisor = divisor.checked_mul(below.abs() / gcd(divisor, below))?;
+            divisor = divisor.checked_mul(below.checked_abs()?.checked_div(gcd(divisor, below))?)?;
             fractions.push((above, below));
         }
-        let weight = |(above, below): (i128, i128)| above.checked_mul(divisor / below);
+        let weight = |(above, below): (i128, i128)| above.checked_mul(divisor.checked_div(below)?);
         let weights: Vec<i128> = fractions.into_iter().map(weight).collect::<Option<_>>()?;
         let are_small = weights.iter().all(|weight| weight.abs() <= LARGEST_WEIGHT);
         are_small.then_some(Weights { weights, divisor: u64::try_from(divisor).ok()? })
@@ -137,9 +137,9 @@ impl Weights {
 
 /// The greatest common divisor, above zero; of numbers that are not both zero.
 fn gcd(one: i128, other: i128) -> i128 {
-    let (mut one, mut other) = (one.abs(), other.abs());
-    while other != 0 {
-        (one, other) = (other, one % other);
+    let (mut one, mut other) = (one.saturating_abs(), other.saturating_abs());
+    while let Some(rest) = one.checked_rem(other) {
+        (one, other) = (other, rest);
     }
     one
 }
