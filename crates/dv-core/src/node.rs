@@ -68,6 +68,8 @@ pub enum Builder {
 /// What is due at some time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Timer {
+    /// The chain has not begun, and its first epoch can be known.
+    Ahead,
     /// A slot begins.
     Slot,
     /// A duty begins.
@@ -133,6 +135,10 @@ impl Node {
         };
         let mut timers = Timers::default();
         timers.at(chain.clock.genesis.max(boot), Timer::Slot);
+        if boot < chain.clock.genesis {
+            // Validator clients ask for all that they need in the first epoch as soon as they are started.
+            timers.at(boot, Timer::Ahead);
+        }
         Node {
             now: boot,
             priority: Priority::new(
@@ -229,6 +235,7 @@ impl Node {
     fn run_timers(&mut self) {
         while let Some(timer) = self.timers.due(self.now) {
             match timer {
+                Timer::Ahead => self.resolve(),
                 Timer::Slot => self.begin_slot(),
                 Timer::Begin(duty) => self.begin(duty),
                 Timer::Impatient(duty) => self.lose_patience(duty),

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use coxswain_dv_eth::api::{AttesterDuty, ProposerDuty, SyncDuty};
+use coxswain_dv_eth::api::{AttesterDuty, BeaconCommitteeSelection, ProposerDuty, SyncDuty};
 use coxswain_dv_eth::beacon::{self, Call, CallError, Duties, Failure, ValidatorFields};
 use coxswain_dv_eth::bytes::{Bytes32, Bytes48, Bytes96};
 use coxswain_dv_eth::client::{Answer, Problem, Request, ValidatorId};
+use coxswain_dv_eth::domain::Chain;
 use coxswain_dv_eth::duty::{Duty, DutyType};
 use coxswain_dv_eth::signed::{ParSigned, SignedData};
 use coxswain_dv_eth::time::Time;
@@ -33,8 +34,13 @@ pub(super) struct Driven {
 impl Driven {
     /// One that knows the duties of its epoch.
     pub(super) fn new(me: usize) -> Driven {
-        let (chain, keys) = (chain(), Keys::new());
+        let chain = chain();
         let now = chain.clock.start_of(SLOT);
+        Driven::on(chain, me, now)
+    }
+
+    fn on(chain: Chain, me: usize, now: Time) -> Driven {
+        let keys = Keys::new();
         let node = Node::new(Settings {
             cluster: keys.cluster(me),
             chain,
@@ -225,6 +231,22 @@ fn failures_of_beacon_nodes_have_their_status() {
         let effects = node.ask(ticket, Request::ProposerDuties { epoch: 2 });
         assert_eq!(reply(&effects, ticket).expect_err("a problem").status, status);
     }
+}
+
+/// Prysm asks for the proofs of its first epoch as soon as it is started, and not again in this epoch.
+#[test]
+fn before_genesis_the_first_epoch_is_known() {
+    let mut chain = chain();
+    chain.clock.genesis = Time::from_secs(1000);
+    let mut node = Driven::on(chain, 1, Time::from_secs(980));
+    let proof = SignedData::PrepareAggregator(BeaconCommitteeSelection {
+        validator_index: FIRST_INDEX,
+        slot: 2,
+        selection_proof: Bytes96::default(),
+    });
+    let SignedData::PrepareAggregator(proof) = node.keys.signed(0, 1, proof) else { panic!("a proof") };
+    let effects = node.ask(1, Request::Selections(vec![proof]));
+    assert_eq!(sent_to(&effects), [0, 2, 3], "{effects:?}");
 }
 
 /// Requests that wait are limited, and a client that gives up leaves nothing behind.
