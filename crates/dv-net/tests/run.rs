@@ -14,7 +14,7 @@ use coxswain_dv_wire::peerinfo::{DV_CLIENT, PeerInfo};
 use coxswain_dv_wire::protocol::{PARSIGEX, PRIORITY, PRIORITY_LEGACY, PROTOCOLS, QBFT};
 use coxswain_dv_wire::well_known::Timestamp;
 use futures::{AsyncReadExt as _, AsyncWriteExt as _};
-use support::{LOCK_HASH, OurRelay, PlainHttp, free_port, keys, our_relay, within};
+use support::{LOCK_HASH, MOST_BYTES, OurRelay, PlainHttp, free_port, keys, our_relay, within};
 
 const LIMIT: Duration = Duration::from_secs(30);
 const LASTS: Duration = Duration::from_secs(30);
@@ -73,7 +73,7 @@ fn stranger(
     ids: &[&str],
 ) -> (Network, tokio::sync::mpsc::Receiver<Incoming>) {
     let protocols = ids.iter().map(|id| of_run(id)).collect();
-    start(Settings { protocols, ..settings(key, all, &relay.address, Listens::Yes) }).unwrap()
+    start(Settings { protocols, ..settings(key, all, &relay.address, Listens::Yes) }, MOST_BYTES).unwrap()
 }
 
 fn letter(lane: Lane, bytes: &[u8]) -> Letter {
@@ -170,6 +170,55 @@ async fn thousands_of_messages_both_ways_through_a_relay() {
     thousands(Listens::No, 2000).await;
 }
 
+/// Nobody listens for TCP here, so what is direct is QUIC.
+#[cfg(feature = "quic")]
+#[tokio::test(flavor = "multi_thread")]
+async fn thousands_of_messages_both_ways_over_quic() {
+    let all = keys(3);
+    let relay = our_relay(&all[2], free_port(), 16, 16).await;
+    let start = |key: &[u8; 32]| {
+        let mut host = settings(key, &all[..2], &relay.address, Listens::No);
+        host.listen = vec!["/ip4/127.0.0.1/udp/0/quic-v1".parse().unwrap()];
+        run::start(run::Settings { host, info: info("a node") }).unwrap()
+    };
+    let ((a, mut at_a), (b, mut at_b)) = (start(&all[0]), start(&all[1]));
+    connected(a.network(), b.network().me(), Listens::Yes).await;
+    connected(b.network(), a.network().me(), Listens::Yes).await;
+    let both = async {
+        tokio::join!(numbers(&a, &b, &mut at_b, 3000), numbers(&b, &a, &mut at_a, 3000));
+    };
+    within(LIMIT, both).await;
+    for (node, other) in [(&a, &b), (&b, &a)] {
+        let found = node.overview().await.network.peers[&other.network().me()].clone();
+        assert!(found.direct > 0, "{found:?}");
+    }
+}
+
+/// Where both can be reached, a relayed connection has a direct one beside it. Where none can, the test above shows that
+/// what was tried in vain does no harm.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relayed_connection_becomes_direct() {
+    let mut all = keys(3);
+    let id = |key: &[u8; 32]| peer_id(&IdentityKey::from_bytes(key).unwrap().public());
+    all[..2].sort_by_key(|key| id(key).to_bytes());
+    let relay = our_relay(&all[2], free_port(), 16, 16).await;
+    let (smaller, mut at_smaller) = node(&all[0], &all[..2], &relay, Listens::Yes);
+    let (larger, mut at_larger) = node(&all[1], &all[..2], &relay, Listens::Yes);
+    // The larger id proposes it, and the smaller one, which dialled through the relay, dials again.
+    let peer = larger.network().me();
+    let seen = until(&smaller, |seen| seen.network.peers[&peer].punched > 0).await;
+    let found = &seen.network.peers[&peer];
+    assert!(found.direct > 0 && found.relayed > 0, "what was there stays: {found:?}");
+    connected(larger.network(), smaller.network().me(), Listens::Yes).await;
+    let both = async {
+        tokio::join!(
+            numbers(&smaller, &larger, &mut at_larger, 200),
+            numbers(&larger, &smaller, &mut at_smaller, 200)
+        )
+    };
+    within(LIMIT, both).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_ping_each_other_and_say_what_they_are() {
     let all = keys(3);
@@ -261,8 +310,10 @@ async fn a_peer_that_stops_reading_holds_up_nobody() {
     let relay = our_relay(&all[3], free_port(), 16, 16).await;
     let (a, _at_a) = node(&all[0], &all[..3], &relay, Listens::Yes);
     let (b, mut at_b) = node(&all[1], &all[..3], &relay, Listens::Yes);
-    // Nobody takes what comes: once its channel is full, its streams stay open.
-    let (deaf, _kept) = stranger(&all[2], &all[..3], &relay, &[QBFT.id, PARSIGEX.id]);
+    // Nobody takes what comes or answers it, so its streams stay open.
+    let protocols = [QBFT.id, PARSIGEX.id].map(|id| Protocol { kind: Kind::Answered, ..of_run(id) }).to_vec();
+    let host = settings(&all[2], &all[..3], &relay.address, Listens::Yes);
+    let (deaf, _kept) = start(Settings { protocols, ..host }, MOST_BYTES).unwrap();
     connected(a.network(), deaf.me(), Listens::Yes).await;
     connected(a.network(), b.network().me(), Listens::Yes).await;
     let mut number = 0u32;
@@ -372,7 +423,7 @@ async fn a_reset_is_no_acknowledgement() {
     let (a, _at_a) = node(&all[0], &all[..2], &relay, Listens::Yes);
     let by_hand = Protocol { kind: Kind::Long, ..of_run(QBFT.id) };
     let host = settings(&all[1], &all[..2], &relay.address, Listens::Yes);
-    let (b, mut at_b) = start(Settings { protocols: vec![by_hand], ..host }).unwrap();
+    let (b, mut at_b) = start(Settings { protocols: vec![by_hand], ..host }, MOST_BYTES).unwrap();
     connected(a.network(), b.me(), Listens::Yes).await;
     connected(&b, a.network().me(), Listens::Yes).await;
     for resets in [1, 2] {
