@@ -65,6 +65,22 @@ fn node(key: &[u8; 32], all: &[[u8; 32]], relay: &OurRelay, listens: Listens) ->
     run::start(run::Settings { host, info: info("a node") }).unwrap()
 }
 
+/// Two nodes of a cluster with a relay of ours, the smaller id first.
+async fn pair(listens: Listens) -> (Vec<[u8; 32]>, OurRelay, (Node, Inbox), (Node, Inbox)) {
+    let mut all = keys(3);
+    all[..2].sort_by_key(|key| peer_id(&IdentityKey::from_bytes(key).unwrap().public()).to_bytes());
+    let relay = our_relay(&all[2], free_port(), 16, 16).await;
+    let [a, b] = [0, 1].map(|at| node(&all[at], &all[..2], &relay, listens));
+    (all, relay, a, b)
+}
+
+async fn stop(hosts: &[&Network], relay: OurRelay) {
+    for host in hosts {
+        host.stop().await;
+    }
+    relay.relay.stop().await;
+}
+
 /// A host that does with these protocols whatever the test does.
 fn stranger(
     key: &[u8; 32],
@@ -131,10 +147,7 @@ async fn numbers(from: &Node, to: &Node, inbox: &mut Inbox, count: u32) {
 }
 
 async fn thousands(listens: Listens, count: u32) {
-    let all = keys(3);
-    let relay = our_relay(&all[2], free_port(), 16, 16).await;
-    let (a, mut at_a) = node(&all[0], &all[..2], &relay, listens);
-    let (b, mut at_b) = node(&all[1], &all[..2], &relay, listens);
+    let (_, relay, (a, mut at_a), (b, mut at_b)) = pair(listens).await;
     connected(a.network(), b.network().me(), listens).await;
     connected(b.network(), a.network().me(), listens).await;
     let both = async {
@@ -198,12 +211,7 @@ async fn thousands_of_messages_both_ways_over_quic() {
 /// what was tried in vain does no harm.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relayed_connection_becomes_direct() {
-    let mut all = keys(3);
-    let id = |key: &[u8; 32]| peer_id(&IdentityKey::from_bytes(key).unwrap().public());
-    all[..2].sort_by_key(|key| id(key).to_bytes());
-    let relay = our_relay(&all[2], free_port(), 16, 16).await;
-    let (smaller, mut at_smaller) = node(&all[0], &all[..2], &relay, Listens::Yes);
-    let (larger, mut at_larger) = node(&all[1], &all[..2], &relay, Listens::Yes);
+    let (_, relay, (smaller, mut at_smaller), (larger, mut at_larger)) = pair(Listens::Yes).await;
     // The larger id proposes it, and the smaller one, which dialled through the relay, dials again.
     let peer = larger.network().me();
     let seen = until(&smaller, |seen| seen.network.peers[&peer].punched > 0).await;
@@ -217,6 +225,7 @@ async fn a_relayed_connection_becomes_direct() {
         )
     };
     within(LIMIT, both).await;
+    stop(&[smaller.network(), larger.network()], relay).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -297,10 +306,7 @@ async fn priorities_are_exchanged_by_either_id() {
         }
     });
     assert_eq!((&**asked.unwrap(), told), (&b"to an old node"[..], PRIORITY_LEGACY.id));
-    for network in [new.network(), other.network(), &old] {
-        network.stop().await;
-    }
-    relay.relay.stop().await;
+    stop(&[new.network(), other.network(), &old], relay).await;
 }
 
 /// One peer takes streams and never ends them; messages for it are let go of, and another peer has all of its own.
@@ -334,10 +340,7 @@ async fn a_peer_that_stops_reading_holds_up_nobody() {
     let sends = &stuck.peers[&deaf.me()].sends;
     assert!(sends.waiting <= MAX_WAITING && sends.flying <= MAX_FLYING, "{sends:?}");
     within(Duration::from_secs(10), numbers(&a, &b, &mut at_b, 500)).await;
-    for network in [a.network(), b.network(), &deaf] {
-        network.stop().await;
-    }
-    relay.relay.stop().await;
+    stop(&[a.network(), b.network(), &deaf], relay).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -373,9 +376,7 @@ async fn garbage_and_promises_are_read_as_nothing() {
     assert_eq!(a.waiting(), 0);
     let none = bad.open(to, &["/charon/dkg/sync/1.0.0/"]).await;
     assert!(matches!(none, Err(coxswain_dv_net::OpenError::Unsupported(_))), "{none:?}");
-    a.stop().await;
-    bad.stop().await;
-    relay.relay.stop().await;
+    stop(&[a.network(), &bad], relay).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -409,10 +410,7 @@ async fn a_flood_stays_within_its_queue() {
     }
     assert!(came.contains(&(calm.me(), QBFT.id, b"calm".to_vec())), "{came:?}");
     assert!(came.contains(&(loud.me(), PARSIGEX.id, b"partial".to_vec())), "{came:?}");
-    for network in [a.network(), &loud, &calm] {
-        network.stop().await;
-    }
-    relay.relay.stop().await;
+    stop(&[a.network(), &loud, &calm], relay).await;
 }
 
 /// A reset looks like an end to whoever reads; a letter whose stream is reset is sent once more, and only once.
@@ -452,17 +450,12 @@ async fn a_reset_is_no_acknowledgement() {
         stream.read_exact(&mut [0; 5]).await.unwrap();
     });
     assert!(sent.as_ref().is_err_and(coxswain_dv_net::SendError::is_broken), "{sent:?}");
-    a.stop().await;
-    b.stop().await;
-    relay.relay.stop().await;
+    stop(&[a.network(), &b], relay).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn letters_wait_for_a_host_that_comes_back() {
-    let all = keys(3);
-    let relay = our_relay(&all[2], free_port(), 16, 16).await;
-    let (a, _at_a) = node(&all[0], &all[..2], &relay, Listens::No);
-    let (b, mut at_b) = node(&all[1], &all[..2], &relay, Listens::No);
+    let (all, relay, (a, _at_a), (b, mut at_b)) = pair(Listens::No).await;
     let peer = b.network().me();
     connected(a.network(), peer, Listens::No).await;
     a.post(peer, letter(Lane::Qbft, b"first"));
@@ -481,10 +474,7 @@ async fn letters_wait_for_a_host_that_comes_back() {
         (1, true),
         "{seen:?}"
     );
-    for node in [a, b] {
-        node.stop().await;
-    }
-    relay.relay.stop().await;
+    stop(&[a.network(), b.network()], relay).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -511,18 +501,12 @@ async fn a_relay_that_restarts_loses_no_letter() {
     while seen.len() < 300 {
         seen.insert(u32::from_le_bytes(next(&mut at_b).await.2.try_into().unwrap()));
     }
-    for node in [a, b] {
-        node.stop().await;
-    }
-    relay.relay.stop().await;
+    stop(&[a.network(), b.network()], relay).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn large_letters_hold_up_no_small_ones() {
-    let all = keys(3);
-    let relay = our_relay(&all[2], free_port(), 16, 16).await;
-    let (a, _at_a) = node(&all[0], &all[..2], &relay, Listens::No);
-    let (b, mut at_b) = node(&all[1], &all[..2], &relay, Listens::No);
+    let (_, relay, (a, _at_a), (b, mut at_b)) = pair(Listens::No).await;
     let peer = b.network().me();
     connected(a.network(), peer, Listens::No).await;
     for number in 0..3 {
@@ -534,18 +518,12 @@ async fn large_letters_hold_up_no_small_ones() {
         lengths.push(next(&mut at_b).await.2.len());
     }
     assert_eq!(lengths, [5, 3 << 20, 3 << 20, 3 << 20]);
-    for node in [a, b] {
-        node.stop().await;
-    }
-    relay.relay.stop().await;
+    stop(&[a.network(), b.network()], relay).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_ends_with_its_last_handle() {
-    let all = keys(3);
-    let relay = our_relay(&all[2], free_port(), 16, 16).await;
-    let (a, mut at_a) = node(&all[0], &all[..2], &relay, Listens::No);
-    let (b, _at_b) = node(&all[1], &all[..2], &relay, Listens::No);
+    let (_, relay, (a, mut at_a), (b, _at_b)) = pair(Listens::No).await;
     connected(b.network(), a.network().me(), Listens::No).await;
     drop(a.clone());
     a.post(b.network().me(), letter(Lane::Qbft, b"a"));
