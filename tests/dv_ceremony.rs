@@ -15,6 +15,7 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Instant;
 
 use ceremony::{
@@ -22,7 +23,10 @@ use ceremony::{
     random,
 };
 use coxswain::dv::keystores;
+use coxswain_dv_net::{Protocol, RelaySource, Resolve, ResolveError, Settings};
 use coxswain_dv_types::cluster::Lock;
+use coxswain_dv_wire::protocol::FROST_SHARES;
+use futures::AsyncWriteExt as _;
 use rustix::process::Signal;
 use support::{Ran, run};
 
@@ -276,6 +280,66 @@ fn without_a_relay_there_is_no_ceremony() {
     check_failed(&group, &outputs[..1], 1);
 }
 
+/// One that is given by its address has nothing to tell before it is connected.
+#[test]
+fn an_address_where_no_relay_is_is_said_to_be_the_cause() {
+    let group = Group::new(4, &["--num-validators=1"]);
+    let relay = Relay::start(group.path());
+    let address = format!("/ip4/127.0.0.1/tcp/{}/p2p/{}", relay.p2p, relay.id);
+    drop(relay);
+    let ran = group.start(0, &address, &["--connect-timeout=2s"]).end();
+    for says in ["after 2 s these nodes are still not there", "no relay keeps a place", "that the relay runs"]
+    {
+        assert!(error_of(&ran).contains(says), "{}", error_of(&ran));
+    }
+    assert!(!ran.stderr.contains("a relay is found"), "{}", ran.stderr);
+    check_failed(&group, &[(0, ran)], 1);
+}
+
+/// What stands in the way of a node's files when all others have theirs in place: nobody says that all is well, and no
+/// share is lost.
+#[test]
+fn a_node_that_cannot_put_its_files_in_place_ends_the_goodbye() {
+    let group = Group::new(4, &["--num-validators=1"]);
+    let relay = Relay::start(group.path());
+    let mut nodes = group.start_all(&relay.url, &["--timeout=20s", "--connect-timeout=30s"]);
+    let mut victim = nodes.pop().unwrap();
+    victim.until("making keys");
+    let in_the_way = group.at(3).join("cluster-lock.json");
+    fs::write(&in_the_way, "mine").unwrap();
+    let victim = victim.end().expect(1);
+    for says in ["cluster-lock.json exists already", "all keys of this node are in", "let nobody deposit"] {
+        assert!(error_of(&victim).contains(says), "{}", error_of(&victim));
+    }
+    let outputs = end_all(nodes);
+    let (mut in_place, mut unsure) = (0, 0);
+    for (node, ran) in outputs.iter().enumerate() {
+        assert_eq!(ran.code, 1, "node {node}\n{}", ran.stderr);
+        assert!(ran.stderr.contains(&group.title(3)), "node {node} does not name the victim\n{}", ran.stderr);
+        assert!(ran.stderr.contains("cluster-lock.json exists already"), "node {node}\n{}", ran.stderr);
+        match group.has(node).as_slice() {
+            [only] if only.ends_with(".unsure") => unsure += 1,
+            _ => {
+                in_place += 1;
+                let says = "the keys are in place, and saying goodbye failed";
+                assert!(ran.stderr.contains(says), "node {node}\n{}", ran.stderr);
+                assert!(ran.stdout.contains("Lock hash"), "node {node}\n{}", ran.stdout);
+            }
+        }
+    }
+    assert_eq!(in_place + unsure, 3);
+    println!("{in_place} nodes have keys in place, {unsure} beside their place");
+    assert_eq!(fs::read(&in_the_way).unwrap(), b"mine", "nothing is replaced");
+    fs::remove_file(&in_the_way).unwrap();
+    // The next start finishes what was begun, and says so.
+    let again = restart_in_vain(&group, 3);
+    assert!(error_of(&again).contains("they are in place now"), "{}", again.stderr);
+    if unsure == 0 {
+        check_whole(&group, 1);
+    }
+    group.told_no_secret(&[outputs, vec![victim, again]].concat());
+}
+
 #[test]
 fn a_relay_that_dies_ends_the_ceremony() {
     let group = Group::new(4, &["--num-validators=20"]);
@@ -298,7 +362,7 @@ fn a_relay_that_dies_ends_the_ceremony() {
 }
 
 /// Where nodes are killed: after a line that says a stage begins, and so many lines later.
-const STAGES: [&str; 8] = [
+const STAGES: [&str; 9] = [
     "a relay is found",
     "making keys",
     "signing deposits",
@@ -306,6 +370,7 @@ const STAGES: [&str; 8] = [
     "signing the lock",
     "signing as nodes",
     "storing keys",
+    "putting keys",
     "saying goodbye",
 ];
 
@@ -345,7 +410,11 @@ fn check_killed(stage: &str, group: &Group, victim: &Ran, others: &[(usize, Ran)
         let names_it = ran.stderr.contains(&group.title(3));
         match ran.code {
             0 => assert!(is_whole, "{stage}: node {node} succeeded without keys"),
-            1 => assert!(names_it, "{stage}: node {node} does not name the victim\n{}", error_of(ran)),
+            1 => {
+                assert!(names_it, "{stage}: node {node} does not name the victim\n{}", ran.stderr);
+                let says_so = ran.stderr.contains("the keys are in place, and saying goodbye failed");
+                assert_eq!(says_so, is_whole, "{stage}: node {node}\n{}", ran.stderr);
+            }
             code => panic!("{stage}: node {node} ended with {code}\n{}", ran.stderr),
         }
     }
@@ -377,7 +446,10 @@ fn killed_at(stage: &'static str, lines: u64) -> usize {
 fn a_node_killed_at_any_moment_leaves_no_half_of_a_cluster() {
     let seed = 20_261_127;
     let mut state = seed;
-    let moments: Vec<(&str, u64)> = STAGES.iter().map(|stage| (*stage, random(&mut state) % 3)).collect();
+    // The shortest stage is over two lines later.
+    let lines = |stage: &str, drawn: u64| if stage == "putting keys" { 0 } else { drawn % 3 };
+    let moments: Vec<(&str, u64)> =
+        STAGES.iter().map(|stage| (*stage, lines(stage, random(&mut state)))).collect();
     let results: Vec<usize> = std::thread::scope(|scope| {
         let at = |(stage, lines): &(&'static str, u64)| {
             let (stage, lines) = (*stage, *lines);
@@ -475,6 +547,97 @@ fn a_disk_that_fills_up_meanwhile_leaves_nobody_with_keys() {
             "node {node} has keys that node 3 has not: {has:?}"
         );
     }
+}
+
+// ------------------------------------------------------------------------------------------------------------- floods
+
+/// Streams of a flood that stay open, and what is written to each: all but the end of the longest message.
+const FLOOD: usize = 1500;
+const FLOOD_BYTES: usize = 65_000;
+/// Whole messages that follow: more than a node keeps of a peer before the beginning.
+const WHOLE: usize = 40;
+/// How far the memory of a node may grow meanwhile; without bounds it would be 100 MiB.
+const MAX_GROWTH: u64 = 48 << 20;
+
+struct NoUrls;
+
+#[async_trait::async_trait]
+impl Resolve for NoUrls {
+    async fn get(&self, url: &str) -> Result<Vec<u8>, ResolveError> {
+        Err(ResolveError::Request { url: url.to_owned(), why: "nothing is asked here".to_owned() })
+    }
+}
+
+/// What a peer with the key of node 3 does to node 0 at a port.
+async fn flood(group: &Group, port: u16) {
+    let victim = group.peer(0);
+    let settings = Settings {
+        key: coxswain::dv::key::load(&group.at(3).join(ceremony::KEY)).unwrap(),
+        agent: "flood".into(),
+        peers: (0..4).map(|node| group.peer(node)).collect(),
+        // A relay is dialled at once.
+        relays: vec![RelaySource::Address(victim, format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap())],
+        resolve: Arc::new(NoUrls),
+        listen: Vec::new(),
+        external: Vec::new(),
+        protocols: Vec::new(),
+    };
+    let (network, _incoming) = coxswain_dv_net::start(settings, 1 << 20).unwrap();
+    let mut length = Vec::new();
+    let mut rest = FLOOD_BYTES + 1;
+    while rest > 0 {
+        length.push((rest & 0x7f) as u8 | if rest > 0x7f { 0x80 } else { 0 });
+        rest >>= 7;
+    }
+    let beginning = [length, vec![7; FLOOD_BYTES]].concat();
+    let mut open = Vec::new();
+    for _ in 0..FLOOD {
+        // Most are reset, and some of those before they are written to.
+        if let Ok(mut stream) = network.open(victim, &[FROST_SHARES.id]).await {
+            let _ = stream.write_all(&beginning).await;
+            open.push(stream);
+        }
+    }
+    drop(open);
+    let protocol = Protocol::of_ceremony(&FROST_SHARES, LIMIT).unwrap();
+    let mut taken = 0;
+    // Refused as long as the streams before have not all ended there.
+    while taken < WHOLE {
+        taken += usize::from(network.send(victim, &protocol, &[]).await.is_ok());
+    }
+    network.stop().await;
+}
+
+/// The most memory that a process has had.
+fn peak_bytes(id: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    kib << 10
+}
+
+/// What an operator's node can do to another one before the ceremony begins. Its messages are none of this ceremony, so it
+/// goes on as if nothing had been when the flood is over.
+#[test]
+fn a_flood_takes_no_more_than_its_share_of_memory() {
+    let group = Group::new(4, &["--num-validators=1", "--dkg-algorithm=pedersen"]);
+    let relay = Relay::start(group.path());
+    let port = ceremony::free_port();
+    let listen = format!("--p2p-tcp-address=127.0.0.1:{port}");
+    let mut victim = group.start(0, &relay.url, &[&listen, "--connect-timeout=120s"]);
+    victim.until("a relay is found");
+    let before = peak_bytes(victim.id());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async { tokio::time::timeout(LIMIT, flood(&group, port)).await.unwrap() });
+    victim.until("streams of a peer are ended unread");
+    victim.until("messages of a peer are passed over");
+    let growth = peak_bytes(victim.id()) - before;
+    println!("{FLOOD} streams with {FLOOD_BYTES} bytes each: {} KiB more memory", growth >> 10);
+    assert!(growth < MAX_GROWTH, "{growth} bytes more");
+    let others = (1..4).map(|node| group.start(node, &relay.url, &[]));
+    let outputs = end_all(std::iter::once(victim).chain(others).collect());
+    succeeded(&outputs);
+    check_whole(&group, 1);
 }
 
 // -------------------------------------------------------------------------------------------------- what people read

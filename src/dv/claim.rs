@@ -158,11 +158,47 @@ impl Held {
         };
         disk::replace(&self.path, Mode::OwnerWritesAllRead, claim.to_text().as_bytes())
     }
+
+    /// Does something, and keeps the claim fresh meanwhile.
+    pub async fn during<T>(&self, work: impl Future<Output = T>) -> T {
+        let refreshing = async {
+            loop {
+                tokio::time::sleep(keylock::REFRESH).await;
+                if let Err(error) = self.refresh(Timestamp::now()) {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "the claim to the key was not renewed");
+                }
+            }
+        };
+        tokio::select! {
+            done = work => done,
+            () = refreshing => unreachable!("it never ends"),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Without it a claim is five seconds old after five seconds, and another node takes the key.
+    #[tokio::test]
+    async fn a_claim_stays_fresh_while_work_lasts() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let key = dir.path().join("key");
+        std::fs::write(&key, "a key").expect("a file");
+        let long_ago = at(1_000);
+        let held = take(&key, "charon dkg", "", long_ago).expect("it is free");
+        let written = |path: &Path| read(path).expect("readable").expect("there").timestamp;
+        assert_eq!(written(&path_beside(&key)), long_ago);
+        let renewed = async {
+            while written(&path_beside(&key)) == long_ago {
+                tokio::time::sleep(keylock::REFRESH / 20).await;
+            }
+        };
+        let lasts = tokio::time::timeout(keylock::REFRESH * 30, held.during(renewed));
+        lasts.await.expect("it is renewed while the work goes on");
+    }
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + seconds).expect("a time")

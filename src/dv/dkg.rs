@@ -111,6 +111,18 @@ pub enum DkgError {
         /// By place.
         missing: Vec<usize>,
     },
+    /// Nodes that never came, and no relay that could have brought them.
+    #[error(
+        "after {} s these nodes are still not there: {}; no relay keeps a place for this node, and it may be that alone",
+        limit.as_secs(),
+        names(missing)
+    )]
+    Alone {
+        /// How long we waited.
+        limit: Duration,
+        /// By place.
+        missing: Vec<usize>,
+    },
     /// Versions that do not go together.
     #[error("nodes of several versions cannot make keys together (this node: {ours}): {}", versions.join(", "))]
     Versions {

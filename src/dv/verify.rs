@@ -88,11 +88,16 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     fs::read(path)
 }
 
-fn in_full(error: &dyn std::error::Error) -> String {
+/// An error with all its causes.
+pub(crate) fn in_full(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(deeper) = cause {
-        text = format!("{text}: {deeper}");
+        // Some say their cause themselves.
+        let more = deeper.to_string();
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
         cause = deeper.source();
     }
     text

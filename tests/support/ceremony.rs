@@ -115,7 +115,7 @@ pub(crate) struct Relay {
     pub(crate) id: String,
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
@@ -230,10 +230,14 @@ impl Group {
         self.path().join(&self.nodes[node])
     }
 
+    /// Who a node is on the network.
+    pub(crate) fn peer(&self, node: usize) -> coxswain_dv_net::PeerId {
+        coxswain_dv_net::peer_id(enr::parse(&self.records[node]).unwrap().public())
+    }
+
     /// What errors call a node.
     pub(crate) fn title(&self, node: usize) -> String {
-        let id = coxswain_dv_net::peer_id(enr::parse(&self.records[node]).unwrap().public()).to_string();
-        format!("node {node} ({}…)", &id[..14])
+        format!("node {node} ({}…)", &self.peer(node).to_string()[..14])
     }
 
     /// The ceremony of a node, not started. Later flags win.

@@ -21,6 +21,7 @@ mod keygen;
 mod lock;
 mod messages;
 mod trouble;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use coxswain_dv_crypto::k1::{IdentityKey, IdentityPublic, SIGNATURE_LEN};
 use coxswain_dv_types::Root;
 use coxswain_dv_types::cluster::{Definition, Lock};
 use coxswain_dv_types::network::{Network, Networks};
+use coxswain_dv_wire::bounds::CeremonySize;
 use coxswain_dv_wire::broadcast::{
     BroadcastVersion, FROST_ROUND1, FROST_ROUND2, NODE_SIGNATURE, PEDERSEN_KEYS,
 };
@@ -53,7 +55,9 @@ use crate::exchange::{Exchange, Kind};
 use crate::{ParameterError, Parameters};
 
 use crate::sync::Sync;
+use flow::PREPARED;
 use keygen::Keygen;
+use waiting::Waiting;
 
 /// What is broadcast in a ceremony.
 const NAMES: Names = &[
@@ -256,6 +260,13 @@ pub enum Progress {
     Step(&'static str),
     /// These nodes have not come to a barrier yet.
     Waiting(Vec<usize>),
+    /// A node sends more than may wait here; said again where the number has doubled.
+    Refused {
+        /// Who.
+        place: usize,
+        /// Messages of its that were passed over so far.
+        messages: u64,
+    },
 }
 
 /// Where a ceremony is.
@@ -294,6 +305,8 @@ pub struct Ceremony {
     exchange: Exchange,
     parameters: Parameters,
     keygen: Keygen,
+    /// Room for what comes before the making of keys can take it.
+    waiting: Waiting,
     keys: Option<Arc<[KeyShare]>>,
     /// What validators of the new cluster have signed.
     signatures: BTreeMap<Kind, Vec<Signature>>,
@@ -330,6 +343,8 @@ impl Ceremony {
         let is_pedersen = definition.dkg_algorithm == PEDERSEN;
         let parameters = Parameters::new(count as u64, definition.threshold, share_index, validators)?;
         let amounts = flow::amounts(&definition);
+        let threshold = parameters.threshold.into();
+        let size = CeremonySize { nodes: count, validators, threshold };
         let hash = definition.definition_hash.to_vec();
         let more = PER_VALIDATOR * u32::try_from(count * validators).unwrap_or(u32::MAX);
         let ceremony = Self {
@@ -338,6 +353,7 @@ impl Ceremony {
             exchange: Exchange::new(me, count, validators, amounts.len()),
             parameters,
             keygen: if is_pedersen { Keygen::pedersen() } else { Keygen::frost() },
+            waiting: Waiting::new(size.max_waiting_bytes()),
             keys: None,
             signatures: BTreeMap::new(),
             roots: Vec::new(),
@@ -411,6 +427,13 @@ impl Ceremony {
         deadline.into_iter().chain(self.keygen.due()).min()
     }
 
+    /// Whether others may have put in place what all have prepared, as far as this node knows: it has told them that it is
+    /// ready, and nobody is known to have given up before.
+    #[must_use]
+    pub fn may_be_in_place_elsewhere(&self) -> bool {
+        self.sync.step() >= PREPARED && !self.sync.is_out_of_reach(PREPARED)
+    }
+
     fn fail(&mut self, failure: Failure) {
         if self.failure.is_none() && self.stage != Stage::Over {
             self.failure = Some(failure.to_string());
@@ -423,3 +446,6 @@ impl Ceremony {
         self.keys = None;
     }
 }
+
+#[cfg(test)]
+mod tests;

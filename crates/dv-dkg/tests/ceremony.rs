@@ -1,5 +1,10 @@
 //! Whole ceremonies in memory, under many schedules, with nodes that leave, lie and send rubbish.
 
+#![expect(clippy::disallowed_methods, reason = "a test reads its vectors")]
+
+mod support;
+#[path = "../../dv-types/tests/support/vectors.rs"]
+mod vectors;
 mod world;
 
 use std::collections::BTreeSet;
@@ -7,15 +12,21 @@ use std::time::Duration;
 
 use coxswain_dv_crypto::bls::{SecretKey, recover_secret};
 use coxswain_dv_crypto::k1::IdentityKey;
-use coxswain_dv_dkg::ceremony::{Ceremony, Effect, Event, Failure, Outcome, Settings, Tag};
-use coxswain_dv_types::cluster::{VERSIONS, Version};
+use coxswain_dv_dkg::ceremony::{Ceremony, Effect, Event, Failure, Job, Outcome, Progress, Settings, Tag};
+use coxswain_dv_types::cluster::{Definition, VERSIONS, Version};
 use coxswain_dv_types::network::Networks;
-use coxswain_dv_wire::broadcast::{BCastMessage, BroadcastVersion};
+use coxswain_dv_wire::bounds::CeremonySize;
+use coxswain_dv_wire::broadcast::{BCastMessage, BroadcastVersion, FROST_ROUND1, FROST_ROUND2};
+use coxswain_dv_wire::frost::{
+    FrostMsgKey, FrostRound1Casts, FrostRound1P2P, FrostRound1ShamirShare, FrostRound2Casts,
+};
+use coxswain_dv_wire::pedersen::{PedersenDeal, PedersenDealBundle};
 use coxswain_dv_wire::protocol;
 use coxswain_dv_wire::sync::{self, MsgSync};
 use coxswain_dv_wire::version::Minor;
 
-use world::{End, Fate, World, definition, definition_by, keys};
+use support::{Script, array, bytes, list, number};
+use world::{End, Fate, Storing, World, definition, definition_by, keys};
 
 fn outcomes(ends: Vec<Option<End>>) -> Vec<Outcome> {
     let done = ends.into_iter().map(|end| match end {
@@ -139,11 +150,116 @@ fn a_node_that_leaves_ends_it_for_all() {
     }
 }
 
+/// A transcript of the library that charon uses, dealt again in whole ceremonies: what goes over the wire is what it says,
+/// and so are the keys.
+#[test]
+fn recorded_transcripts_replay_over_the_wire() {
+    for name in ["frost_transcript_n3_t2_v1.json", "frost_transcript_n4_t3_v2.json"] {
+        let Some(folder) = vectors::vectors("charon/p2p-dkg") else { return };
+        let text = std::fs::read(folder.join(name)).expect("vectors");
+        let suite: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+        let nodes = list(&suite["participants"]);
+        let runs = |node: usize| list(&nodes[node]["validators"]);
+        let keys = keys(nodes.len());
+        let definition = definition(Version::newest(), &keys, runs(0).len());
+        assert_eq!(definition.threshold, number(&suite["t"]));
+        let mut deal = |me: usize, job: Job| {
+            let drawn: Vec<[u8; 32]> = runs(me)
+                .iter()
+                .flat_map(|run| list(&run["coefficients"]).iter().chain([&run["nonce_k"]]).map(array))
+                .collect();
+            let mut script = Script::new(&drawn);
+            let output = job.run(&mut script);
+            script.assert_used();
+            output
+        };
+        let (ends, wire) = World::dealing(1, &definition, &keys, &mut deal).run();
+        let mut seen = [0; 3];
+        for (from, to, protocol, bytes) in &wire {
+            let place = match *protocol {
+                id if id == protocol::FROST_SHARES.id => {
+                    check_shares(runs(*from), *to, bytes);
+                    0
+                }
+                id if id == protocol::BROADCAST_2_MSG.id => match check_casts(&suite, runs(*from), bytes) {
+                    Some(place) => place,
+                    None => continue,
+                },
+                _ => continue,
+            };
+            seen[place] += 1;
+        }
+        assert_eq!(seen, [nodes.len() * (nodes.len() - 1); 3], "everybody said everything to all others");
+        let outcomes = outcomes(ends);
+        check_agree(&outcomes, definition.threshold as usize);
+        for (node, outcome) in outcomes.iter().enumerate() {
+            for ((run, key), (validator, group)) in runs(node)
+                .iter()
+                .zip(&outcome.keys)
+                .zip(outcome.lock.validators.iter().zip(list(&suite["group_public_keys"])))
+            {
+                assert_eq!(key.to_bytes().to_vec(), bytes(&run["sk_share"]));
+                assert_eq!(validator.public_key.to_vec(), bytes(group));
+                assert_eq!(validator.public_shares[node].to_vec(), bytes(&run["vk_share"]));
+            }
+        }
+    }
+}
+
+/// What a node sent to one other in the first round, against the transcript.
+#[track_caller]
+fn check_shares(runs: &[serde_json::Value], to: usize, message: &[u8]) {
+    let message: FrostRound1P2P =
+        coxswain_dv_wire::message::decode(message, protocol::FROST_SHARES.max_bytes).expect("a message");
+    assert_eq!(message.shares.len(), runs.len());
+    for (run, share) in runs.iter().zip(&message.shares) {
+        let recorded = &run["shares_sent"][(to + 1).to_string()];
+        assert_eq!(share.value, bytes(&recorded["value"]));
+        assert_eq!(u64::from(share.id), number(&recorded["id"]));
+    }
+}
+
+/// What a node broadcast in one of the rounds, which one is said; none where it is something else.
+#[track_caller]
+fn check_casts(suite: &serde_json::Value, runs: &[serde_json::Value], message: &[u8]) -> Option<usize> {
+    let limit = protocol::BROADCAST_2_MSG.max_bytes;
+    let message: BCastMessage = coxswain_dv_wire::message::decode(message, limit).expect("a message");
+    let content = message.message.expect("content");
+    match message.id.as_str() {
+        FROST_ROUND1 => {
+            let casts: FrostRound1Casts = content.unpack(limit).expect("casts");
+            assert_eq!(casts.casts.len(), runs.len());
+            for (run, cast) in runs.iter().zip(&casts.casts) {
+                assert_eq!([&cast.wi, &cast.ci], [&bytes(&run["wi"]), &bytes(&run["ci"])]);
+                let commitments: Vec<Vec<u8>> = list(&run["commitments"]).iter().map(bytes).collect();
+                assert_eq!(cast.commitments, commitments);
+            }
+            Some(1)
+        }
+        FROST_ROUND2 => {
+            let casts: FrostRound2Casts = content.unpack(limit).expect("casts");
+            let groups = list(&suite["group_public_keys"]);
+            for ((run, cast), group) in runs.iter().zip(&casts.casts).zip(groups) {
+                assert_eq!(cast.verification_key, bytes(group));
+                assert_eq!(cast.vk_share, bytes(&run["vk_share"]));
+            }
+            Some(2)
+        }
+        _ => None,
+    }
+}
+
 /// A node that has not begun, among four, and one whose definition is another one.
 fn beginner() -> (Ceremony, IdentityKey) {
     let keys = keys(4);
-    let settings = Settings {
-        definition: definition(Version::newest(), &keys, 1),
+    let settings = settings(&keys, definition(Version::newest(), &keys, 1));
+    (Ceremony::new(settings).expect("numbers that go together").0, keys[3].clone())
+}
+
+/// Those of node 0.
+fn settings(keys: &[IdentityKey], definition: Definition) -> Settings {
+    Settings {
+        definition,
         network: world::hoodi(),
         networks: Networks::default(),
         key: keys[0].clone(),
@@ -153,8 +269,7 @@ fn beginner() -> (Ceremony, IdentityKey) {
         broadcast: BroadcastVersion::of(world::VERSION),
         limits: world::LIMITS,
         verify: true,
-    };
-    (Ceremony::new(settings).expect("numbers that go together").0, keys[3].clone())
+    }
 }
 
 fn failure(effects: Vec<Effect>) -> Option<Failure> {
@@ -329,12 +444,116 @@ fn a_full_disk_ends_it_for_all() {
     for seed in SEEDS {
         let mut world = World::new(seed, &definition, &keys);
         world.full_disk = Some((seed % 4) as usize);
-        let (ends, _) = world.run();
-        for (place, end) in ends.iter().enumerate() {
-            let Some(End::Failed(failure)) = end else { panic!("seed {seed}: node {place} has keys") };
+        for (place, left) in world.run_to_files().iter().enumerate() {
+            let Some(End::Failed(failure)) = &left.end else { panic!("seed {seed}: node {place} has keys") };
             assert!(failure.to_string().contains("no space left"), "seed {seed}: node {place}: {failure}");
+            // It gave up before it had prepared anything, so nobody has anything in its place.
+            assert!(!left.is_stored && !left.is_kept, "seed {seed}: node {place} keeps what is of no use");
         }
     }
+}
+
+/// Trouble in the last step: whoever has keys says that somebody has none, or may have none, and no share is thrown away.
+#[track_caller]
+fn check_storing(trouble: Storing) {
+    let keys = keys(4);
+    let definition = definition(Version::newest(), &keys, 1);
+    let mut stored = 0;
+    for seed in SEEDS {
+        let mut world = World::new(seed, &definition, &keys);
+        let victim = (seed % 4) as usize;
+        world.storing = Some((victim, trouble));
+        let left = world.run_to_files();
+        let is_anywhere = left.iter().any(|node| node.is_stored);
+        for (place, node) in left.iter().enumerate().filter(|(place, _)| *place != victim) {
+            let Some(End::Failed(failure)) = &node.end else {
+                panic!("seed {seed}: node {place} says that all is well: {:?}", node.end)
+            };
+            let text = failure.to_string();
+            assert!(text.contains(&format!("node {victim}")), "seed {seed}: node {place}: {text}");
+            assert!(
+                node.is_stored || node.is_kept || !is_anywhere,
+                "seed {seed}: node {place} lost its share"
+            );
+            stored += usize::from(node.is_stored);
+        }
+    }
+    assert!(stored > 0, "no schedule comes so far");
+}
+
+#[test]
+fn a_node_that_dies_while_it_stores_is_named() {
+    check_storing(Storing::Dies);
+}
+
+#[test]
+fn a_node_that_dies_when_it_has_stored_is_named() {
+    check_storing(Storing::DiesAfter);
+}
+
+#[test]
+fn a_node_that_cannot_store_is_named() {
+    check_storing(Storing::Fails);
+}
+
+/// What one peer sends before this node can take it has a budget; another peer has its own.
+#[track_caller]
+fn check_waiting(algorithm: &str, message: &dyn Fn(usize) -> (&'static str, Vec<u8>)) {
+    let keys = keys(4);
+    let definition = definition_by(algorithm, &keys, 1);
+    let size = CeremonySize { nodes: 4, validators: 1, threshold: 3 };
+    let settings = settings(&keys, definition);
+    let (mut machine, _) = Ceremony::new(settings).expect("numbers that go together");
+    let mut sent = 0;
+    let mut refused_after = |from: usize| {
+        let mut bytes_in_all = 0;
+        loop {
+            sent += 1;
+            assert!(sent < 100_000, "nothing is refused");
+            let (protocol, bytes) = message(from);
+            let length = bytes.len();
+            let event = Event::Message { from, protocol, bytes: bytes.into(), token: sent };
+            for effect in machine.step(Duration::from_secs(1), event) {
+                match effect {
+                    Effect::Progress(Progress::Refused { place, messages: 1 }) => {
+                        assert_eq!(place, from);
+                        return bytes_in_all;
+                    }
+                    Effect::Answer { .. } | Effect::Progress(Progress::Connecting(_)) => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+            bytes_in_all += length;
+        }
+    };
+    let most = size.max_waiting_bytes();
+    for from in [1, 2] {
+        let kept = refused_after(from);
+        assert!(kept <= most && kept > most / 2, "{kept} of {most} bytes");
+    }
+}
+
+#[test]
+fn what_waits_for_the_machine_has_a_budget() {
+    let shares = |from: usize| {
+        let key = FrostMsgKey { val_idx: 0, source_id: from as u32 + 1, target_id: 1 };
+        let share = FrostRound1ShamirShare { key: Some(key), id: 1, value: vec![7; 32] };
+        let message = FrostRound1P2P { shares: vec![share; 1000] };
+        (protocol::FROST_SHARES.id, coxswain_dv_wire::message::encode(&message))
+    };
+    check_waiting("default", &shares);
+    let deals = |_: usize| {
+        let deal = PedersenDeal { share_index: 0, encrypted_share: vec![7; 96] };
+        let bundle = PedersenDealBundle {
+            dealer_index: 1,
+            deals: vec![deal; 500],
+            public: vec![vec![7; 48]; 3],
+            session_id: vec![7; 32],
+            signature: vec![7; 96],
+        };
+        (protocol::PEDERSEN_DEALS.id, coxswain_dv_wire::message::encode(&bundle))
+    };
+    check_waiting("pedersen", &deals);
 }
 
 /// A message that never arrives, and of which nobody is told: every wait has an end, and names who it waited for.

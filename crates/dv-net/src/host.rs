@@ -9,6 +9,7 @@
 mod driver;
 mod incoming;
 mod relays;
+mod transport;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,10 +22,11 @@ use libp2p::{Multiaddr, PeerId, Stream};
 use tokio::sync::{mpsc, watch};
 use zeroize::Zeroizing;
 
-pub(crate) use driver::{IDENTIFY, MAX_STREAMS, keypair};
+pub(crate) use driver::{IDENTIFY, MAX_STREAMS};
 pub(crate) use incoming::{Allowance, Sink};
-pub use incoming::{Incoming, Reply};
+pub use incoming::{Incoming, Place, Reply};
 pub use relays::{MAX_ANSWER_BYTES, RelaySource, Resolve, ResolveError};
+pub(crate) use transport::keypair;
 
 use crate::frame::{self, FrameError};
 use crate::names;
@@ -53,7 +55,7 @@ pub struct Settings {
     pub relays: Vec<RelaySource>,
     /// How URLs of relays are asked.
     pub resolve: Arc<dyn Resolve>,
-    /// Where it listens.
+    /// Where it listens. It speaks QUIC where one of them is of QUIC.
     pub listen: Vec<Multiaddr>,
     /// Where it says it is, besides.
     pub external: Vec<Multiaddr>,
@@ -81,6 +83,9 @@ pub enum StartError {
         /// The system's reason.
         source: libp2p::TransportError<std::io::Error>,
     },
+    /// QUIC in a build without it.
+    #[error("this program speaks no QUIC: it was built without the feature `quic`")]
+    NoQuic,
     /// An id that cannot be one of a protocol.
     #[error("{0} is no id of a protocol")]
     Protocol(String),
@@ -116,7 +121,7 @@ impl SendError {
 pub struct Status {
     /// Peers of the cluster with a connection; true where one is direct.
     pub connected: BTreeMap<PeerId, bool>,
-    /// Relays that are resolved.
+    /// Relays that were there at least once: they have told their addresses, or were connected at those that were given.
     pub relays: usize,
     /// Relays that keep a place for this node.
     pub reservations: usize,
@@ -150,13 +155,20 @@ pub struct Network {
     status: watch::Receiver<Status>,
 }
 
-/// Starts a host. Its task ends with [`Network::stop`], or when all handles are gone.
+/// Starts a host of a ceremony. Its task ends with [`Network::stop`], or when all handles are gone.
+///
+/// `most_bytes` is what messages of one peer may have together that are being read, or wait for the reader of the channel
+/// to drop their [`Reply`]; what is more waits on its stream.
 ///
 /// # Errors
 /// [`StartError`].
-pub fn start(settings: Settings) -> Result<(Network, mpsc::Receiver<Incoming>), StartError> {
+pub fn start(
+    settings: Settings,
+    most_bytes: usize,
+) -> Result<(Network, mpsc::Receiver<Incoming>), StartError> {
     let (incoming, for_us) = mpsc::channel(INCOMING);
-    let mode = Mode { sink: Sink::Waits(incoming), allowance: Allowance::CEREMONY, ping: PING };
+    let allowance = Allowance::of_ceremony(most_bytes);
+    let mode = Mode { sink: Sink::Waits(incoming), allowance, ping: PING };
     Ok((start_as(settings, mode)?, for_us))
 }
 

@@ -6,7 +6,9 @@
 //!
 //! Of two peers the one with the smaller id dials through relays, the other waits with its reservations up
 //! (charon from v1.11 on; before, both dialled). A dial that comes before the reservation is refused, so it is tried
-//! again soon: nothing else in a ceremony takes as long.
+//! again soon: nothing else in a ceremony takes as long. Beside a relayed connection, direct addresses of the peer are
+//! dialled as well: at once by the smaller id, and after a while by the larger one, for peers of which only the other can
+//! be reached. Where neither can, both dial at once (DCUtR), which is the library's work.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -147,6 +149,11 @@ struct Relay {
     reserved_until: Option<Duration>,
 }
 
+/// Of two peers, the one with the smaller id dials.
+fn dials_through_relays(me: &PeerId, peer: &PeerId) -> bool {
+    me.to_bytes() < peer.to_bytes()
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Peers {
@@ -237,7 +244,7 @@ impl Peers {
                 effects.extend(left.map(Effect::Leave));
                 return effects;
             }
-            Event::Connected { peer, via } => self.connected(peer, via),
+            Event::Connected { peer, via } => self.connected(now, peer, via),
             Event::Closed { peer, via } => self.closed(peer, via),
             Event::DialFailed(id) => self.dial_failed(now, &id),
             Event::Reserved(id, lasts) => {
@@ -280,7 +287,8 @@ impl Peers {
         old.filter(|old| !self.is_relay(old) && !self.is_peer(old))
     }
 
-    fn connected(&mut self, id: PeerId, via: Via) {
+    fn connected(&mut self, now: Duration, id: PeerId, via: Via) {
+        let is_ours_to_dial = self.is_ours_to_dial(&id);
         if let Some(relay) = self.relay(&id) {
             let relay = &mut self.relays[relay];
             relay.connections += 1;
@@ -289,7 +297,13 @@ impl Peers {
         if let Some(peer) = self.peers.get_mut(&id) {
             peer.dial.done();
             match via {
-                Via::Relay => peer.relayed += 1,
+                Via::Relay => {
+                    peer.relayed += 1;
+                    // The other side goes first, then both at once; what is left is that only it can be reached.
+                    if !is_ours_to_dial && peer.relayed == 1 {
+                        peer.upgrade.at = now + UPGRADE.first;
+                    }
+                }
                 Via::Direct => {
                     peer.direct += 1;
                     peer.upgrade.done();
@@ -330,6 +344,10 @@ impl Peers {
         }
     }
 
+    fn is_ours_to_dial(&self, peer: &PeerId) -> bool {
+        dials_through_relays(&self.me, peer)
+    }
+
     /// Everything that is due.
     fn effects(&mut self, now: Duration) -> Vec<Effect> {
         self.looked = now;
@@ -353,13 +371,14 @@ impl Peers {
             .filter_map(|relay| relay.known.as_ref())
             .filter_map(|(id, addresses)| addresses.first().map(|address| (*id, address)))
             .collect();
+        let me = self.me;
         for (id, peer) in &mut self.peers {
-            let is_ours_to_dial = self.me.to_bytes() < id.to_bytes();
+            let is_ours_to_dial = dials_through_relays(&me, id);
             if peer.direct > 0 {
                 continue;
             }
             if peer.relayed > 0 {
-                if is_ours_to_dial && !peer.addresses.is_empty() && peer.upgrade.is_due(now) {
+                if !peer.addresses.is_empty() && peer.upgrade.is_due(now) {
                     peer.upgrade.is_running = true;
                     effects.push(Effect::Dial(*id, peer.addresses.clone()));
                 }
@@ -426,6 +445,39 @@ mod tests {
         peers.step(at(4), Event::Connected { peer: new, via: Via::Direct });
         peers.step(at(5), Event::Closed { peer: old, via: Via::Direct });
         assert_eq!(peers.relays(at(5))[0].connections, 1);
+    }
+
+    #[test]
+    fn a_relayed_connection_is_not_all_there_can_be() {
+        let [mut smaller, mut larger, relay] = std::array::from_fn(|_| PeerId::random());
+        if larger.to_bytes() < smaller.to_bytes() {
+            std::mem::swap(&mut smaller, &mut larger);
+        }
+        let at = Duration::from_secs;
+        for (me, peer, waits) in [(smaller, larger, 0), (larger, smaller, 10)] {
+            let mut peers = Peers::new(me, &[me, peer], 1);
+            peers.step(at(0), resolved(0, relay));
+            peers.step(at(1), Event::Connected { peer: relay, via: Via::Direct });
+            peers.step(at(1), Event::Connected { peer, via: Via::Relay });
+            assert_eq!(peers.step(at(1), Event::Tick), [], "nobody knows where the peer is");
+            let mut dials = peers.step(at(1), Event::Identified(peer, address(7)));
+            if waits > 0 {
+                assert_eq!(dials, [], "the other side goes first");
+                assert_eq!(peers.due(), Some(at(1 + waits)));
+                dials = peers.step(at(1 + waits), Event::Tick);
+            }
+            assert_eq!(dials, [Effect::Dial(peer, address(7))]);
+            peers.step(at(20), Event::DialFailed(peer));
+            assert_eq!(peers.step(at(29), Event::Tick), []);
+            assert_eq!(
+                peers.step(at(30), Event::Tick),
+                [Effect::Dial(peer, address(7))],
+                "and again, seldom"
+            );
+            peers.step(at(31), Event::Connected { peer, via: Via::Direct });
+            assert_eq!(peers.connection(&peer), Some(true));
+            assert_eq!(peers.step(at(5000), Event::Tick), [], "it is direct");
+        }
     }
 
     #[test]

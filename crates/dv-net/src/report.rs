@@ -24,6 +24,10 @@ pub struct Connections {
     pub relayed: usize,
     /// All since the start.
     pub in_all: u64,
+    /// Direct ones since the start that came of a relayed one, when both sides dialled at once.
+    pub punched: u64,
+    /// Streams of the peer that were ended unread, since it opened too many.
+    pub refused_streams: u64,
     /// Pings on all of them.
     pub pings: Pings,
 }

@@ -14,7 +14,7 @@ use coxswain_dv_wire::peerinfo::{DV_CLIENT, PeerInfo};
 use coxswain_dv_wire::protocol::{PARSIGEX, PRIORITY, PRIORITY_LEGACY, PROTOCOLS, QBFT};
 use coxswain_dv_wire::well_known::Timestamp;
 use futures::{AsyncReadExt as _, AsyncWriteExt as _};
-use support::{LOCK_HASH, OurRelay, PlainHttp, free_port, keys, our_relay, within};
+use support::{LOCK_HASH, MOST_BYTES, OurRelay, PlainHttp, free_port, keys, our_relay, within};
 
 const LIMIT: Duration = Duration::from_secs(30);
 const LASTS: Duration = Duration::from_secs(30);
@@ -65,6 +65,22 @@ fn node(key: &[u8; 32], all: &[[u8; 32]], relay: &OurRelay, listens: Listens) ->
     run::start(run::Settings { host, info: info("a node") }).unwrap()
 }
 
+/// Two nodes of a cluster with a relay of ours, the smaller id first.
+async fn pair(listens: Listens) -> (Vec<[u8; 32]>, OurRelay, (Node, Inbox), (Node, Inbox)) {
+    let mut all = keys(3);
+    all[..2].sort_by_key(|key| peer_id(&IdentityKey::from_bytes(key).unwrap().public()).to_bytes());
+    let relay = our_relay(&all[2], free_port(), 16, 16).await;
+    let [a, b] = [0, 1].map(|at| node(&all[at], &all[..2], &relay, listens));
+    (all, relay, a, b)
+}
+
+async fn stop(hosts: &[&Network], relay: OurRelay) {
+    for host in hosts {
+        host.stop().await;
+    }
+    relay.relay.stop().await;
+}
+
 /// A host that does with these protocols whatever the test does.
 fn stranger(
     key: &[u8; 32],
@@ -73,7 +89,7 @@ fn stranger(
     ids: &[&str],
 ) -> (Network, tokio::sync::mpsc::Receiver<Incoming>) {
     let protocols = ids.iter().map(|id| of_run(id)).collect();
-    start(Settings { protocols, ..settings(key, all, &relay.address, Listens::Yes) }).unwrap()
+    start(Settings { protocols, ..settings(key, all, &relay.address, Listens::Yes) }, MOST_BYTES).unwrap()
 }
 
 fn letter(lane: Lane, bytes: &[u8]) -> Letter {
@@ -131,10 +147,7 @@ async fn numbers(from: &Node, to: &Node, inbox: &mut Inbox, count: u32) {
 }
 
 async fn thousands(listens: Listens, count: u32) {
-    let all = keys(3);
-    let relay = our_relay(&all[2], free_port(), 16, 16).await;
-    let (a, mut at_a) = node(&all[0], &all[..2], &relay, listens);
-    let (b, mut at_b) = node(&all[1], &all[..2], &relay, listens);
+    let (_, relay, (a, mut at_a), (b, mut at_b)) = pair(listens).await;
     connected(a.network(), b.network().me(), listens).await;
     connected(b.network(), a.network().me(), listens).await;
     let both = async {
@@ -168,6 +181,51 @@ async fn thousands_of_messages_both_ways_directly() {
 #[tokio::test(flavor = "multi_thread")]
 async fn thousands_of_messages_both_ways_through_a_relay() {
     thousands(Listens::No, 2000).await;
+}
+
+/// Nobody listens for TCP here, so what is direct is QUIC.
+#[cfg(feature = "quic")]
+#[tokio::test(flavor = "multi_thread")]
+async fn thousands_of_messages_both_ways_over_quic() {
+    let all = keys(3);
+    let relay = our_relay(&all[2], free_port(), 16, 16).await;
+    let start = |key: &[u8; 32]| {
+        let mut host = settings(key, &all[..2], &relay.address, Listens::No);
+        host.listen = vec!["/ip4/127.0.0.1/udp/0/quic-v1".parse().unwrap()];
+        run::start(run::Settings { host, info: info("a node") }).unwrap()
+    };
+    let ((a, mut at_a), (b, mut at_b)) = (start(&all[0]), start(&all[1]));
+    connected(a.network(), b.network().me(), Listens::Yes).await;
+    connected(b.network(), a.network().me(), Listens::Yes).await;
+    let both = async {
+        tokio::join!(numbers(&a, &b, &mut at_b, 3000), numbers(&b, &a, &mut at_a, 3000));
+    };
+    within(LIMIT, both).await;
+    for (node, other) in [(&a, &b), (&b, &a)] {
+        let found = node.overview().await.network.peers[&other.network().me()].clone();
+        assert!(found.direct > 0, "{found:?}");
+    }
+}
+
+/// Where both can be reached, a relayed connection has a direct one beside it. Where none can, the test above shows that
+/// what was tried in vain does no harm.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relayed_connection_becomes_direct() {
+    let (_, relay, (smaller, mut at_smaller), (larger, mut at_larger)) = pair(Listens::Yes).await;
+    // The larger id proposes it, and the smaller one, which dialled through the relay, dials again.
+    let peer = larger.network().me();
+    let seen = until(&smaller, |seen| seen.network.peers[&peer].punched > 0).await;
+    let found = &seen.network.peers[&peer];
+    assert!(found.direct > 0 && found.relayed > 0, "what was there stays: {found:?}");
+    connected(larger.network(), smaller.network().me(), Listens::Yes).await;
+    let both = async {
+        tokio::join!(
+            numbers(&smaller, &larger, &mut at_larger, 200),
+            numbers(&larger, &smaller, &mut at_smaller, 200)
+        )
+    };
+    within(LIMIT, both).await;
+    stop(&[smaller.network(), larger.network()], relay).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -248,10 +306,7 @@ async fn priorities_are_exchanged_by_either_id() {
         }
     });
     assert_eq!((&**asked.unwrap(), told), (&b"to an old node"[..], PRIORITY_LEGACY.id));
-    for network in [new.network(), other.network(), &old] {
-        network.stop().await;
-    }
-    relay.relay.stop().await;
+    stop(&[new.network(), other.network(), &old], relay).await;
 }
 
 /// One peer takes streams and never ends them; messages for it are let go of, and another peer has all of its own.
@@ -261,8 +316,10 @@ async fn a_peer_that_stops_reading_holds_up_nobody() {
     let relay = our_relay(&all[3], free_port(), 16, 16).await;
     let (a, _at_a) = node(&all[0], &all[..3], &relay, Listens::Yes);
     let (b, mut at_b) = node(&all[1], &all[..3], &relay, Listens::Yes);
-    // Nobody takes what comes: once its channel is full, its streams stay open.
-    let (deaf, _kept) = stranger(&all[2], &all[..3], &relay, &[QBFT.id, PARSIGEX.id]);
+    // Nobody takes what comes or answers it, so its streams stay open.
+    let protocols = [QBFT.id, PARSIGEX.id].map(|id| Protocol { kind: Kind::Answered, ..of_run(id) }).to_vec();
+    let host = settings(&all[2], &all[..3], &relay.address, Listens::Yes);
+    let (deaf, _kept) = start(Settings { protocols, ..host }, MOST_BYTES).unwrap();
     connected(a.network(), deaf.me(), Listens::Yes).await;
     connected(a.network(), b.network().me(), Listens::Yes).await;
     let mut number = 0u32;
@@ -283,10 +340,7 @@ async fn a_peer_that_stops_reading_holds_up_nobody() {
     let sends = &stuck.peers[&deaf.me()].sends;
     assert!(sends.waiting <= MAX_WAITING && sends.flying <= MAX_FLYING, "{sends:?}");
     within(Duration::from_secs(10), numbers(&a, &b, &mut at_b, 500)).await;
-    for network in [a.network(), b.network(), &deaf] {
-        network.stop().await;
-    }
-    relay.relay.stop().await;
+    stop(&[a.network(), b.network(), &deaf], relay).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -322,9 +376,7 @@ async fn garbage_and_promises_are_read_as_nothing() {
     assert_eq!(a.waiting(), 0);
     let none = bad.open(to, &["/charon/dkg/sync/1.0.0/"]).await;
     assert!(matches!(none, Err(coxswain_dv_net::OpenError::Unsupported(_))), "{none:?}");
-    a.stop().await;
-    bad.stop().await;
-    relay.relay.stop().await;
+    stop(&[a.network(), &bad], relay).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -358,10 +410,7 @@ async fn a_flood_stays_within_its_queue() {
     }
     assert!(came.contains(&(calm.me(), QBFT.id, b"calm".to_vec())), "{came:?}");
     assert!(came.contains(&(loud.me(), PARSIGEX.id, b"partial".to_vec())), "{came:?}");
-    for network in [a.network(), &loud, &calm] {
-        network.stop().await;
-    }
-    relay.relay.stop().await;
+    stop(&[a.network(), &loud, &calm], relay).await;
 }
 
 /// A reset looks like an end to whoever reads; a letter whose stream is reset is sent once more, and only once.
@@ -372,7 +421,7 @@ async fn a_reset_is_no_acknowledgement() {
     let (a, _at_a) = node(&all[0], &all[..2], &relay, Listens::Yes);
     let by_hand = Protocol { kind: Kind::Long, ..of_run(QBFT.id) };
     let host = settings(&all[1], &all[..2], &relay.address, Listens::Yes);
-    let (b, mut at_b) = start(Settings { protocols: vec![by_hand], ..host }).unwrap();
+    let (b, mut at_b) = start(Settings { protocols: vec![by_hand], ..host }, MOST_BYTES).unwrap();
     connected(a.network(), b.me(), Listens::Yes).await;
     connected(&b, a.network().me(), Listens::Yes).await;
     for resets in [1, 2] {
@@ -401,17 +450,12 @@ async fn a_reset_is_no_acknowledgement() {
         stream.read_exact(&mut [0; 5]).await.unwrap();
     });
     assert!(sent.as_ref().is_err_and(coxswain_dv_net::SendError::is_broken), "{sent:?}");
-    a.stop().await;
-    b.stop().await;
-    relay.relay.stop().await;
+    stop(&[a.network(), &b], relay).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn letters_wait_for_a_host_that_comes_back() {
-    let all = keys(3);
-    let relay = our_relay(&all[2], free_port(), 16, 16).await;
-    let (a, _at_a) = node(&all[0], &all[..2], &relay, Listens::No);
-    let (b, mut at_b) = node(&all[1], &all[..2], &relay, Listens::No);
+    let (all, relay, (a, _at_a), (b, mut at_b)) = pair(Listens::No).await;
     let peer = b.network().me();
     connected(a.network(), peer, Listens::No).await;
     a.post(peer, letter(Lane::Qbft, b"first"));
@@ -430,10 +474,7 @@ async fn letters_wait_for_a_host_that_comes_back() {
         (1, true),
         "{seen:?}"
     );
-    for node in [a, b] {
-        node.stop().await;
-    }
-    relay.relay.stop().await;
+    stop(&[a.network(), b.network()], relay).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -460,18 +501,12 @@ async fn a_relay_that_restarts_loses_no_letter() {
     while seen.len() < 300 {
         seen.insert(u32::from_le_bytes(next(&mut at_b).await.2.try_into().unwrap()));
     }
-    for node in [a, b] {
-        node.stop().await;
-    }
-    relay.relay.stop().await;
+    stop(&[a.network(), b.network()], relay).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn large_letters_hold_up_no_small_ones() {
-    let all = keys(3);
-    let relay = our_relay(&all[2], free_port(), 16, 16).await;
-    let (a, _at_a) = node(&all[0], &all[..2], &relay, Listens::No);
-    let (b, mut at_b) = node(&all[1], &all[..2], &relay, Listens::No);
+    let (_, relay, (a, _at_a), (b, mut at_b)) = pair(Listens::No).await;
     let peer = b.network().me();
     connected(a.network(), peer, Listens::No).await;
     for number in 0..3 {
@@ -483,18 +518,12 @@ async fn large_letters_hold_up_no_small_ones() {
         lengths.push(next(&mut at_b).await.2.len());
     }
     assert_eq!(lengths, [5, 3 << 20, 3 << 20, 3 << 20]);
-    for node in [a, b] {
-        node.stop().await;
-    }
-    relay.relay.stop().await;
+    stop(&[a.network(), b.network()], relay).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_ends_with_its_last_handle() {
-    let all = keys(3);
-    let relay = our_relay(&all[2], free_port(), 16, 16).await;
-    let (a, mut at_a) = node(&all[0], &all[..2], &relay, Listens::No);
-    let (b, _at_b) = node(&all[1], &all[..2], &relay, Listens::No);
+    let (_, relay, (a, mut at_a), (b, _at_b)) = pair(Listens::No).await;
     connected(b.network(), a.network().me(), Listens::No).await;
     drop(a.clone());
     a.post(b.network().me(), letter(Lane::Qbft, b"a"));

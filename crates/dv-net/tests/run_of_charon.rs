@@ -1,6 +1,7 @@
 //! A host of ours as the fourth node of a cluster of charon, through a relay of ours. Runs where `CHARON_BIN` names a charon
 //! binary and the vectors are there. `CHARON_CLUSTER` is the cluster (`run-v1.10-n4` for a charon of that version),
-//! `CHARON_SECONDS` how long it runs, `CHARON_LOGS` where its logs go.
+//! `CHARON_SECONDS` how long it runs, `CHARON_LOGS` where its logs go. Built with the feature `quic`, there is a second run in
+//! which nobody listens for TCP.
 
 #![expect(clippy::unwrap_used, reason = "a step that fails has failed the test, which says what it saw")]
 
@@ -38,6 +39,35 @@ const PREPARE: i64 = 2;
 const COMMIT: i64 = 3;
 const LIMIT: usize = 32 << 20;
 
+/// What nodes listen for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Over {
+    Tcp,
+    #[cfg(feature = "quic")]
+    Quic,
+}
+
+impl Over {
+    /// What a node of charon is told.
+    fn flags(self) -> Vec<String> {
+        let at = format!("127.0.0.1:{}", free_port());
+        match self {
+            Over::Tcp => vec![format!("--p2p-tcp-address={at}")],
+            #[cfg(feature = "quic")]
+            Over::Quic => vec!["--feature-set-enable=quic".to_owned(), format!("--p2p-udp-address={at}")],
+        }
+    }
+
+    /// Where ours listens.
+    fn listen(self) -> &'static str {
+        match self {
+            Over::Tcp => "/ip4/127.0.0.1/tcp/0",
+            #[cfg(feature = "quic")]
+            Over::Quic => "/ip4/127.0.0.1/udp/0/quic-v1",
+        }
+    }
+}
+
 /// A node of charon, ended with the value.
 struct Charon(Child);
 
@@ -48,10 +78,10 @@ impl Drop for Charon {
     }
 }
 
-fn charon(bin: &str, cluster: &Path, node: usize, relay: &str, logs: &Path) -> Charon {
+fn charon(bin: &str, cluster: &Path, node: usize, relay: &str, over: Over) -> Charon {
     let at = cluster.join(format!("node{node}"));
+    let logs = std::env::var_os("CHARON_LOGS").map_or_else(std::env::temp_dir, Into::into);
     let log = std::fs::File::create(logs.join(format!("node{node}.log"))).unwrap();
-    let listen = format!("127.0.0.1:{}", free_port());
     let child = Command::new(bin)
         .arg("run")
         .args(["--lock-file", cluster.join("node0/cluster-lock.json").to_str().unwrap()])
@@ -60,7 +90,7 @@ fn charon(bin: &str, cluster: &Path, node: usize, relay: &str, logs: &Path) -> C
         .args(["--simnet-validator-keys-dir", at.join("validator_keys").to_str().unwrap()])
         .args(["--monitoring-address", &format!("127.0.0.1:{}", free_port())])
         .args(["--validator-api-address", &format!("127.0.0.1:{}", free_port())])
-        .args(["--p2p-tcp-address", &listen])
+        .args(over.flags())
         .args(["--p2p-relays", relay, "--log-level", "debug", "--log-color", "disable", "--no-verify"])
         .args(["--nickname", &format!("node{node}")])
         .stdout(Stdio::null())
@@ -183,7 +213,7 @@ impl Follower {
     }
 }
 
-/// Some 120 streams a second on three connections, one of them through the relay, and the old id of priorities.
+/// Some 120 streams a second on three connections, which begin at the relay, and the old id of priorities.
 async fn ask_again_and_again(node: Node, peers: Vec<PeerId>, until: tokio::time::Instant) -> (usize, usize) {
     let protocol = PROTOCOLS.iter().find(|one| one.id == PEERINFO.id).and_then(Protocol::of_run).unwrap();
     let mut status = node.network().status();
@@ -208,14 +238,14 @@ fn memory() -> String {
     status.lines().filter(|line| line.starts_with("VmRSS") || line.starts_with("VmHWM")).collect()
 }
 
-fn run_settings(follower: &Follower, relay: &str, lock_hash: &[u8]) -> run::Settings {
+fn run_settings(follower: &Follower, relay: &str, lock_hash: &[u8], over: Over) -> run::Settings {
     let host = Settings {
         key: follower.key.clone(),
         agent: "coxswain/test".into(),
         peers: follower.ids.clone(),
         relays: vec![RelaySource::parse(relay).unwrap()],
         resolve: Arc::new(PlainHttp),
-        listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+        listen: vec![over.listen().parse().unwrap()],
         external: Vec::new(),
         protocols: Vec::new(),
     };
@@ -234,6 +264,16 @@ fn run_settings(follower: &Follower, relay: &str, lock_hash: &[u8]) -> run::Sett
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_of_charon_takes_votes_of_ours() {
+    take_votes(Over::Tcp).await;
+}
+
+#[cfg(feature = "quic")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_of_charon_takes_votes_of_ours_over_quic() {
+    take_votes(Over::Quic).await;
+}
+
+async fn take_votes(over: Over) {
     let Ok(bin) = std::env::var("CHARON_BIN") else {
         println!("skipped: CHARON_BIN names no charon");
         return;
@@ -265,10 +305,9 @@ async fn a_cluster_of_charon_takes_votes_of_ours() {
         exchanges: tokio::task::JoinSet::new(),
     };
     let relay = our_relay(&keys(1)[0], free_port(), 64, 64).await;
-    let (node, mut inbox) = run::start(run_settings(&follower, &relay.address, &lock_hash)).unwrap();
-    let logs = std::env::var_os("CHARON_LOGS").map_or_else(std::env::temp_dir, Into::into);
+    let (node, mut inbox) = run::start(run_settings(&follower, &relay.address, &lock_hash, over)).unwrap();
     let charons: Vec<Charon> =
-        (0..ME).map(|place| charon(&bin, &cluster, place, &relay.address, &logs)).collect();
+        (0..ME).map(|place| charon(&bin, &cluster, place, &relay.address, over)).collect();
     let seconds = std::env::var("CHARON_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(40);
     let until = tokio::time::Instant::now() + Duration::from_secs(seconds);
     let asking = tokio::spawn(ask_again_and_again(node.clone(), follower.ids[..ME].to_vec(), until));
@@ -291,7 +330,9 @@ async fn a_cluster_of_charon_takes_votes_of_ours() {
             (said.support, said.is_same_lock, said.dv_client.as_str()),
             (Support::Supported, true, "charon")
         );
-        assert_eq!(seen.network.peers[peer].pings.is_answered, Some(true));
+        let found = &seen.network.peers[peer];
+        assert_eq!(found.pings.is_answered, Some(true));
+        assert!(found.direct > 0, "{found:?}");
     }
     assert!(follower.decided.len() > 3, "{:?}", follower.seen);
     drop(charons);

@@ -78,6 +78,25 @@ impl CeremonySize {
         bytes.saturating_mul(2).saturating_add(SLACK).min(protocol.max_bytes)
     }
 
+    /// Most bytes of one peer that may wait here until this node gets to them: every message of a ceremony, of the run
+    /// that is on and of the next one. No honest peer is farther ahead, since it needs this node's answers; and real
+    /// messages have about half of what they may have.
+    #[must_use]
+    pub fn max_waiting_bytes(&self) -> usize {
+        const RUNS: usize = 2;
+        let kinds = [
+            &protocol::BROADCAST_2_SIG,
+            &protocol::BROADCAST_2_MSG,
+            &protocol::FROST_SHARES,
+            &protocol::PEDERSEN_DEALS,
+            &protocol::PEDERSEN_RESPONSES,
+            &protocol::PEDERSEN_JUSTIFICATIONS,
+            &protocol::PEDERSEN_SHARES,
+            &protocol::PARSIGEX,
+        ];
+        kinds.iter().map(|kind| self.max_bytes(kind)).fold(0, usize::saturating_add).saturating_mul(RUNS)
+    }
+
     /// The largest of what is broadcast, with its type and its id.
     fn broadcast(&self) -> usize {
         let key = field(3 * FIELD);

@@ -176,6 +176,8 @@ impl Run for CreateCluster {
             keymanagers: &keymanagers,
             publish: api.as_ref().map(|api| (api, http::TIMEOUT)),
             archive: self.zipped.then(|| Packing { name: ARCHIVE, entries: created.names() }),
+            // Nothing of this cluster runs yet.
+            claim: None,
         };
         let delivery = Delivery::carry_out(cx, &target, &created.nodes, &created.lock, &orders)?;
         warnings.extend_from_slice(&delivery.warnings);

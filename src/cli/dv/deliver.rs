@@ -10,6 +10,7 @@ use url::Url;
 use super::super::error::CliError;
 use super::super::{Cx, Exit, Format};
 use crate::dv::archive::{self, ArchiveError};
+use crate::dv::claim::Held;
 use crate::dv::delivery::{self, Delivered};
 use crate::dv::disk::DiskError;
 use crate::dv::http::{self, Client, Request};
@@ -27,6 +28,8 @@ pub(super) struct Orders<'a> {
     pub(super) publish: Option<(&'a ObolApi, Duration)>,
     /// What is packed, and how the archive is called.
     pub(super) archive: Option<Packing<'a>>,
+    /// The claim to the key of the node, which others must see meanwhile.
+    pub(super) claim: Option<&'a Held>,
 }
 
 /// An archive to be made.
@@ -68,7 +71,7 @@ impl Delivery {
         orders: &Orders<'_>,
     ) -> Result<Delivery, CliError> {
         let mut done = Delivery::default();
-        cx.block_on(async {
+        let delivering = async {
             let client = Client::new();
             for (node, keymanager) in nodes.iter().zip(orders.keymanagers) {
                 let delivered = delivery::deliver(&client, node, keymanager).await;
@@ -81,6 +84,12 @@ impl Delivery {
                         "the lock was not published: {why}; the cluster is whole and can do its work without that"
                     )),
                 }
+            }
+        };
+        cx.block_on(async {
+            match orders.claim {
+                Some(claim) => claim.during(delivering).await,
+                None => delivering.await,
             }
             Ok(())
         })?;

@@ -16,6 +16,7 @@ use super::deliver::{Delivery, Orders, Packing};
 use super::logging::LogArgs;
 use super::p2p::{P2pArgs, multiaddr};
 use super::{servers, settings};
+use crate::dv::claim::Held;
 use crate::dv::disk::DiskError;
 use crate::dv::dkg::store::{Place, PlaceError, prepare};
 use crate::dv::dkg::{self, Dkg, DkgError, Finished, Store, Told};
@@ -23,6 +24,7 @@ use crate::dv::keymanager::Keymanager;
 use crate::dv::keystores::DIRECTORY;
 use crate::dv::obol_api::ObolApi;
 use crate::dv::relays::Resolver;
+use crate::dv::verify::in_full;
 use crate::dv::{LOCK, claim, key};
 
 /// What we report where nobody says anything else.
@@ -130,10 +132,8 @@ impl Run for DkgCommand {
         let place = prepare(&dir, definition.validators.len()).map_err(refused)?;
         let path = dir.join(key::FILE);
         let key = key::load(&path)?;
-        let held = claim::take(&path, "charon dkg", "", jiff::Timestamp::now()).map_err(|error| {
-            let why = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-            CliError::other("claiming the node's key", format!("{error}{why}"), error.next())
-        })?;
+        let held = claim::take(&path, "charon dkg", "", jiff::Timestamp::now())
+            .map_err(|error| CliError::other("claiming the node's key", in_full(&error), error.next()))?;
         let hash = hex::encode(&*definition.definition_hash);
         let resolve = Arc::new(Resolver::new(&hash, &definition.uuid));
         let names = names(&definition);
@@ -153,25 +153,23 @@ impl Run for DkgCommand {
                 relays: self.p2p.relays()?,
                 resolve,
                 listen: tcp.iter().map(multiaddr).collect(),
-                external: self.p2p.external(&tcp)?,
+                external: self.p2p.external(&tcp, &[])?,
                 definition,
             };
             let told = |told: Told<'_>| tell(cx, &names, &told);
-            let refreshing = async {
-                loop {
-                    tokio::time::sleep(coxswain_dv_types::keylock::REFRESH).await;
-                    if let Err(error) = held.refresh(jiff::Timestamp::now()) {
-                        tracing::warn!(%error, "the claim to the key was not renewed");
-                    }
-                }
-            };
-            tokio::select! {
-                ended = dkg::run(dkg, store, &told, Box::pin(stopped())) => ended.map_err(|error| explained(error, &names)),
-                () = refreshing => unreachable!("it never ends"),
-            }
+            let ended = held.during(dkg::run(dkg, store, &told, Box::pin(stopped()))).await;
+            ended.map_err(|error| explained(error, &names))
         })?;
-        self.end(cx, &dir, &finished, &servers, &names)
+        let after = After { servers, names, held };
+        self.end(cx, &dir, &finished, &after)
     }
+}
+
+/// What the time after the ceremony needs.
+struct After {
+    servers: Servers,
+    names: Vec<String>,
+    held: Held,
 }
 
 /// What is named for the time after the ceremony.
@@ -205,8 +203,7 @@ impl DkgCommand {
         cx: &Cx,
         dir: &PathBuf,
         finished: &Finished,
-        servers: &Servers,
-        names: &[String],
+        After { servers, names, held }: &After,
     ) -> Result<Exit, CliError> {
         let outcome = &finished.outcome;
         // Where somebody did not say that its keys are in place, nothing leaves: the directory is what there is to go by.
@@ -216,6 +213,7 @@ impl DkgCommand {
             publish: servers.api.as_ref().filter(|_| is_sure).map(|api| (api, self.publish_timeout)),
             archive: (self.zipped && is_sure)
                 .then(|| Packing { name: ARCHIVE, entries: packed(dir, outcome) }),
+            claim: Some(held),
         };
         let delivery = Delivery::carry_out(cx, dir, std::slice::from_ref(dir), &outcome.lock, &orders)?;
         show(cx, finished, &delivery, names);
@@ -262,6 +260,10 @@ fn tell(cx: &Cx, names: &[String], told: &Told<'_>) {
         Told::Progress(Progress::Connecting(missing)) => format!("waiting for {}", listed(names, missing)),
         Told::Progress(Progress::Step(name)) => (*name).to_owned(),
         Told::Progress(Progress::Waiting(_)) => return,
+        Told::Progress(Progress::Refused { place, messages }) => format!(
+            "{} sends more than may wait here; passed over so far: {messages} messages",
+            listed(names, &[*place])
+        ),
     };
     cx.terminal.err(&format!("{line}\n"));
 }
@@ -291,11 +293,6 @@ impl Files {
     fn place(&self) -> std::sync::MutexGuard<'_, Option<Place>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn in_full(error: &DiskError) -> String {
-    let why = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
-    format!("{error}{why}")
 }
 
 impl Store for Files {
@@ -351,7 +348,7 @@ fn refused(error: PlaceError) -> CliError {
         }
         PlaceError::Finished(_) => "look at them: this node has its keys; no new ceremony is needed",
     };
-    CliError::other("looking for a place for the keys", error, next)
+    CliError::other("looking for a place for the keys", in_full(&error), next)
 }
 
 /// Places in a text: what a peer gives as its reason speaks of others.
@@ -363,10 +360,11 @@ fn mentioned(text: &str) -> Vec<usize> {
 fn explained(error: DkgError, names: &[String]) -> CliError {
     let mut places = match &error {
         DkgError::Ceremony(failure) | DkgError::RelayLost(failure) => failure.places(),
-        DkgError::Missing { missing, .. } => missing.clone(),
+        DkgError::Missing { missing, .. } | DkgError::Alone { missing, .. } => missing.clone(),
         _ => Vec::new(),
     };
-    for place in mentioned(&error.to_string()) {
+    let why = in_full(&error);
+    for place in mentioned(&why) {
         if place < names.len() && !places.contains(&place) {
             places.push(place);
         }
@@ -380,7 +378,11 @@ fn explained(error: DkgError, names: &[String]) -> CliError {
             "ask the other operators: where one of them has keys with a lock, move what is kept into the node's \
              directory, which completes the cluster; where none has, remove it and begin again together"
         }
-        DkgError::NoRelay(_) => "check the network and --p2p-relays",
+        DkgError::NoRelay(_) => "check the network and --p2p-relays, and that the relay runs",
+        DkgError::Alone { .. } => {
+            "see that the relay runs and takes this node, name several with --p2p-relays, and begin again together"
+        }
+        DkgError::Network(_) => "check --p2p-tcp-address, and whether another program listens there",
         DkgError::Stranger => "use the key whose record is in the definition",
         DkgError::Versions { .. } => "bring all nodes to one version of charon, or coxswain, and begin again",
         DkgError::Missing { .. } => "agree on a time with the other operators, and begin again together",
@@ -394,7 +396,7 @@ fn explained(error: DkgError, names: &[String]) -> CliError {
         DkgError::Stopped => "all operators begin again together; nothing was written",
         _ => "nothing was written; settle it with the other operators, and begin again together",
     };
-    CliError::other("making keys together", format!("{error}{whom}"), next)
+    CliError::other("making keys together", format!("{why}{whom}"), next)
 }
 
 fn show(cx: &Cx, finished: &Finished, delivery: &Delivery, names: &[String]) {

@@ -32,7 +32,8 @@ pub struct P2pArgs {
     /// Where to listen for TCP, as IP:PORT; without it, this node only dials
     #[arg(long, value_name = "IP:PORT")]
     pub p2p_tcp_address: Vec<String>,
-    /// Where to listen for QUIC, as IP:PORT; QUIC is not there yet, and others are told of TCP only
+    /// Where to listen for QUIC, as IP:PORT: only run does, with --feature-set-enable=quic, where the program was built
+    /// with it
     #[arg(long, value_name = "IP:PORT")]
     pub p2p_udp_address: Vec<String>,
 }
@@ -66,11 +67,19 @@ impl P2pArgs {
         listen("p2p-tcp-address", &self.p2p_tcp_address).await
     }
 
-    /// What others are told beside what this node finds itself: the given name and address with the ports of TCP.
+    /// Where to listen for QUIC. A name is looked up, once.
+    ///
+    /// # Errors
+    /// An address cannot be read, or a name is not known.
+    pub async fn udp(&self) -> Result<Vec<SocketAddr>, CliError> {
+        listen("p2p-udp-address", &self.p2p_udp_address).await
+    }
+
+    /// What others are told beside what this node finds itself: the given name and address with the ports of TCP and QUIC.
     ///
     /// # Errors
     /// A name or an address is none.
-    pub fn external(&self, tcp: &[SocketAddr]) -> Result<Vec<Multiaddr>, CliError> {
+    pub fn external(&self, tcp: &[SocketAddr], udp: &[SocketAddr]) -> Result<Vec<Multiaddr>, CliError> {
         let mut hosts = Vec::new();
         if !self.p2p_external_ip.is_empty() {
             let ip: IpAddr = self.p2p_external_ip.parse().map_err(|e| wrong("p2p-external-ip", e))?;
@@ -80,8 +89,8 @@ impl P2pArgs {
             let name = Host::parse(&self.p2p_external_hostname).filter(|host| matches!(host, Host::Name(_)));
             hosts.push(name.ok_or_else(|| wrong("p2p-external-hostname", "it is no name of a host"))?);
         }
-        let ports: Vec<u16> = tcp.iter().map(SocketAddr::port).collect();
-        Ok(address::external(&hosts, &ports, &[]).iter().map(of_wire).collect())
+        let ports = |all: &[SocketAddr]| all.iter().map(SocketAddr::port).collect::<Vec<u16>>();
+        Ok(address::external(&hosts, &ports(tcp), &ports(udp)).iter().map(of_wire).collect())
     }
 }
 
@@ -89,6 +98,12 @@ impl P2pArgs {
 #[must_use]
 pub fn multiaddr(address: &SocketAddr) -> Multiaddr {
     of_wire(&address::Multiaddr::tcp(&Host::Ip(address.ip()), address.port()))
+}
+
+/// The address to listen on, for QUIC.
+#[must_use]
+pub fn quic_multiaddr(address: &SocketAddr) -> Multiaddr {
+    of_wire(&address::Multiaddr::quic(&Host::Ip(address.ip()), address.port()))
 }
 
 fn of_wire(address: &address::Multiaddr) -> Multiaddr {
@@ -154,7 +169,8 @@ mod tests {
             });
             let tcp =
                 ["10.0.0.2:3610".parse().expect("an address"), "[::]:3611".parse().expect("an address")];
-            let told = args.external(&tcp).map_err(|error| format!("{error:?}"))?;
+            let udp = ["10.0.0.2:3630".parse().expect("an address")];
+            let told = args.external(&tcp, &udp).map_err(|error| format!("{error:?}"))?;
             Ok::<_, String>(told.iter().map(ToString::to_string).collect::<Vec<_>>())
         };
         assert_eq!(of("", ""), Ok(vec![]));
@@ -163,8 +179,10 @@ mod tests {
             [
                 "/ip4/1.2.3.4/tcp/3610",
                 "/ip4/1.2.3.4/tcp/3611",
+                "/ip4/1.2.3.4/udp/3630/quic-v1",
                 "/dns/relay.example.org/tcp/3610",
-                "/dns/relay.example.org/tcp/3611"
+                "/dns/relay.example.org/tcp/3611",
+                "/dns/relay.example.org/udp/3630/quic-v1"
             ]
         );
         assert!(of("1.2.3", "").expect_err("no address").contains("p2p-external-ip"));

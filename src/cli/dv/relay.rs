@@ -171,7 +171,7 @@ impl Relay {
             key: IdentityKey::from_bytes(&key.to_bytes()).expect("a key that is one"),
             agent: format!("coxswain/{}", env!("CARGO_PKG_VERSION")),
             listen: tcp.iter().map(p2p::multiaddr).collect(),
-            external: self.p2p.external(&tcp)?,
+            external: self.p2p.external(&tcp, &[])?,
             private: if self.p2p_advertise_private_addresses { Private::Tell } else { Private::Leave },
             max_connections,
             max_reservations: positive("p2p-max-reservations", self.p2p_max_reservations)? as usize,

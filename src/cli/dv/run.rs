@@ -23,7 +23,7 @@ use super::super::error::CliError;
 use super::super::{Cx, Exit, Run as Command};
 use super::logging::{LogArgs, LokiArgs};
 use super::network::TestnetArgs;
-use super::p2p::{self, P2pArgs, multiaddr};
+use super::p2p::{self, P2pArgs, multiaddr, quic_multiaddr};
 use super::serving::stop_signal;
 use super::{servers, settings};
 use crate::dv::combine::read_lock;
@@ -36,6 +36,8 @@ use serve::{Looked, in_full, refused_key, serve};
 const VERSION: &str = "v1.11.0";
 /// Longest name of a node.
 const MAX_NICKNAME: usize = 32;
+/// The feature of charon's that is QUIC.
+const QUIC: &str = "quic";
 /// Bytes of a graffiti, and of one to which the node adds what it is.
 const GRAFFITI: usize = 32;
 
@@ -272,7 +274,10 @@ impl RunCommand {
 
     /// Flags of charon that change nothing here: who gives one should know.
     fn warn_of_what_is_passed_over(&self) {
-        let lists = [&self.feature_set_enable, &self.feature_set_disable, &self.otlp_headers];
+        let is_quic = |name: &String| cfg!(feature = "quic") && name == QUIC;
+        let enabled: Vec<String> =
+            self.feature_set_enable.iter().filter(|name| !is_quic(name)).cloned().collect();
+        let lists = [&enabled, &self.feature_set_disable, &self.otlp_headers];
         let given = [
             ("feature-set", self.feature_set != "stable"),
             (
@@ -282,7 +287,10 @@ impl RunCommand {
             ("jaeger-address", !self.jaeger_address.is_empty()),
             ("proc-directory", !self.proc_directory.is_empty()),
             ("testnet-capella-hard-fork", !self.testnet_capella_hard_fork.is_empty()),
-            ("p2p-udp-address", self.p2p.p2p_udp_address.iter().any(|text| !text.is_empty())),
+            (
+                "p2p-udp-address",
+                !self.speaks_quic() && self.p2p.p2p_udp_address.iter().any(|text| !text.is_empty()),
+            ),
         ];
         for (flag, _) in given.iter().filter(|(_, is_given)| *is_given) {
             tracing::warn!(flag, "this flag changes nothing in this version");
@@ -291,6 +299,11 @@ impl RunCommand {
             let file = self.overrides_file.display();
             tracing::warn!(%file, "newer registrations are not read in this version: those of the lock count");
         }
+    }
+
+    /// Whether it was asked for, and this program can.
+    fn speaks_quic(&self) -> bool {
+        cfg!(feature = "quic") && self.feature_set_enable.iter().any(|name| name == QUIC)
     }
 
     fn networks(&self) -> Result<Networks, CliError> {
@@ -359,6 +372,7 @@ impl RunCommand {
         key: coxswain_dv_crypto::k1::IdentityKey,
     ) -> Result<Run, CliError> {
         let tcp = self.p2p.tcp().await?;
+        let udp = if self.speaks_quic() { self.p2p.udp().await? } else { Vec::new() };
         let hash = hex::encode(&*lock.lock_hash);
         let resolve = Arc::new(Resolver::new(&hash, &lock.definition.uuid));
         let dir = path.parent().unwrap_or(Path::new("."));
@@ -381,8 +395,8 @@ impl RunCommand {
             counts: Counts::default(),
             relays: self.p2p.relays()?,
             resolve,
-            listen: tcp.iter().map(multiaddr).collect(),
-            external: self.p2p.external(&tcp)?,
+            listen: tcp.iter().map(multiaddr).chain(udp.iter().map(quic_multiaddr)).collect(),
+            external: self.p2p.external(&tcp, &udp)?,
             lock,
         })
     }

@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 use zeroize::Zeroizing;
 
+use super::super::verify::in_full;
 use super::meet::{self, Meeting, Met};
 use super::reports::{self, Heard, Identity, Report};
 use super::{Dkg, DkgError, Finished, Store, TELLING, Told};
@@ -88,7 +89,9 @@ pub async fn run(
     let nodes: Vec<IdentityPublic> = records.iter().map(|record| *record.public()).collect();
     let me = nodes.iter().position(|node| *node == dkg.key.public()).ok_or(DkgError::Stranger)?;
     let peers: Vec<PeerId> = nodes.iter().map(peer_id).collect();
-    let (network, mut incoming) = coxswain_dv_net::start(network_settings(&dkg, &peers))?;
+    let size = size_of(&dkg, peers.len());
+    let settings = network_settings(&dkg, &peers, size);
+    let (network, mut incoming) = coxswain_dv_net::start(settings, size.max_waiting_bytes())?;
     let info = info(&dkg);
     let meeting = Meeting {
         network: &network,
@@ -113,13 +116,16 @@ pub async fn run(
     ended
 }
 
-fn network_settings(dkg: &Dkg, peers: &[PeerId]) -> coxswain_dv_net::Settings {
-    // What a peer can make this node read follows from the ceremony, not from what charon would read.
-    let size = CeremonySize {
-        nodes: peers.len(),
+/// What a peer can make this node read follows from the ceremony, not from what charon would read.
+fn size_of(dkg: &Dkg, nodes: usize) -> CeremonySize {
+    CeremonySize {
+        nodes,
         validators: dkg.definition.validators.len(),
         threshold: usize::try_from(dkg.definition.threshold).unwrap_or(usize::MAX),
-    };
+    }
+}
+
+fn network_settings(dkg: &Dkg, peers: &[PeerId], size: CeremonySize) -> coxswain_dv_net::Settings {
     let spoken = PROTOCOLS.iter().filter_map(|protocol| {
         let known = Protocol::of_ceremony(protocol, dkg.limits.step)?;
         Some(Protocol { max_bytes: size.max_bytes(protocol), ..known })
@@ -290,11 +296,13 @@ impl Driver<'_> {
         let end = self.end.unwrap_or(Err(Failure::Stopped));
         match (self.files, self.outcome, end) {
             (Files::InPlace, Some(outcome), end) => Ok(Finished { outcome, parting: end.err() }),
-            // Others may have passed the barrier that this node did not.
-            (Files::Prepared, Some(_), Err(why)) => match self.store.keep() {
-                Some(path) => Err(DkgError::Unsure { why, path }),
-                None => Err(why.into()),
-            },
+            // Others may have passed the barrier that this node did not. What is not kept the store removes.
+            (Files::Prepared, Some(_), Err(why)) if self.machine.may_be_in_place_elsewhere() => {
+                match self.store.keep() {
+                    Some(path) => Err(DkgError::Unsure { why, path }),
+                    None => Err(why.into()),
+                }
+            }
             (_, _, Err(Failure::Stopped) | Ok(())) => Err(DkgError::Stopped),
             (_, _, Err(failure)) => {
                 let is_alone = self.has_relays && self.network.status().borrow().reservations == 0;
@@ -311,9 +319,9 @@ impl Driver<'_> {
 
     fn incoming(&mut self, event: Incoming) {
         match event {
-            Incoming::Stream { peer, stream, .. } => {
-                let Some(place) = self.places.get(&peer) else { return };
-                tokio::spawn(reports::hear_from(*place, stream, self.heard.clone()));
+            Incoming::Stream { peer, stream, place, .. } => {
+                let Some(from) = self.places.get(&peer) else { return };
+                tokio::spawn(reports::hear_from(*from, (stream, place), self.heard.clone()));
             }
             Incoming::Message { protocol, reply, .. } if protocol == protocols::PEERINFO.id => {
                 reply.send(meet::answer(&self.info));
@@ -414,11 +422,7 @@ async fn send(
     };
     let event = match result {
         Ok(answer) => Event::Delivered { to, tag, answer: answer.to_vec() },
-        Err(error) => {
-            let cause =
-                std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-            Event::NotDelivered { to, tag, why: format!("{error}{cause}") }
-        }
+        Err(error) => Event::NotDelivered { to, tag, why: in_full(&error) },
     };
     drop(back.send(Back::Event(event)).await);
 }

@@ -24,8 +24,8 @@ use coxswain_dv_dkg::ceremony::Progress;
 const AGAIN: Duration = Duration::from_millis(500);
 /// How long a relay may take to be known.
 const RELAY_LIMIT: Duration = Duration::from_secs(60);
-/// Messages of one peer that are kept before we know all: those of the first step are a handful.
-const MOST_EARLY: usize = 64;
+/// Messages and streams of one peer that are kept before we know all: those of the first step are a handful.
+const MOST_EARLY: usize = 16;
 
 /// What a peer says of itself.
 struct Known {
@@ -54,12 +54,32 @@ pub(super) struct Meeting<'a> {
     pub(super) told: &'a (dyn Fn(Told<'_>) + Sync),
 }
 
-/// How many messages of the same peer are kept.
-fn kept_of(early: &[Incoming], next: &Incoming) -> usize {
-    let peer_of = |incoming: &Incoming| match incoming {
-        Incoming::Message { peer, .. } | Incoming::Stream { peer, .. } => *peer,
-    };
-    early.iter().filter(|one| peer_of(one) == peer_of(next)).count()
+/// What came before all nodes had said what they are. How many bytes of a peer there are here the network bounds: they
+/// count as held until they are dropped.
+#[derive(Default)]
+struct Early {
+    kept: Vec<Incoming>,
+    /// By peer, what was not kept.
+    refused: BTreeMap<PeerId, u64>,
+}
+
+impl Early {
+    /// A peer that sends more than [`MOST_EARLY`] before anything has begun has no part in this.
+    fn keep(&mut self, next: Incoming) {
+        let peer_of = |incoming: &Incoming| match incoming {
+            Incoming::Message { peer, .. } | Incoming::Stream { peer, .. } => *peer,
+        };
+        let peer = peer_of(&next);
+        if self.kept.iter().filter(|one| peer_of(one) == peer).count() < MOST_EARLY {
+            return self.kept.push(next);
+        }
+        let refused = self.refused.entry(peer).or_default();
+        *refused += 1;
+        // Said rarely: who floods must not fill the log as well.
+        if refused.is_power_of_two() {
+            tracing::warn!(%peer, refused = *refused, "messages of a peer are passed over: it sends too much before the beginning");
+        }
+    }
 }
 
 /// Answers a peer that asks who we are.
@@ -104,7 +124,7 @@ impl Meeting<'_> {
             asking.spawn(ask(self.network.clone(), place, peer, found.clone()));
         }
         let mut known: BTreeMap<usize, Known> = BTreeMap::new();
-        let mut early = Vec::new();
+        let mut early = Early::default();
         let mut status = self.network.status();
         let mut waits_for_relay = self.has_relays;
         let mut told = Vec::new();
@@ -124,9 +144,7 @@ impl Meeting<'_> {
                     Incoming::Message { protocol, reply, .. } if protocol == protocols::PEERINFO.id => {
                         reply.send(answer(self.info));
                     }
-                    other if kept_of(&early, &other) < MOST_EARLY => early.push(other),
-                    // A peer that sends so much before anything has begun has no part in this.
-                    _ => {}
+                    other => early.keep(other),
                 },
                 changed = status.changed(), if waits_for_relay => {
                     let relays = status.borrow_and_update().relays;
@@ -139,13 +157,18 @@ impl Meeting<'_> {
                     return Err(DkgError::NoRelay(RELAY_LIMIT));
                 }
                 () = sleep_until(started + self.limit) => {
-                    return Err(DkgError::Missing { limit: self.limit, missing });
+                    let is_alone = self.has_relays && status.borrow().reservations == 0;
+                    let limit = self.limit;
+                    return Err(match is_alone {
+                        true => DkgError::Alone { limit, missing },
+                        false => DkgError::Missing { limit, missing },
+                    });
                 }
                 () = &mut *stop => return Err(DkgError::Stopped),
             }
         }
         match self.agree(&known) {
-            Ok((version, broadcast)) => Ok(Met { version, broadcast, early }),
+            Ok((version, broadcast)) => Ok(Met { version, broadcast, early: early.kept }),
             Err(error) => {
                 // Others find the same when they have asked us: without an answer they would wait for us.
                 tokio::select! {

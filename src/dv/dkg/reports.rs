@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use coxswain_dv_crypto::k1::IdentityKey;
 use coxswain_dv_dkg::ceremony::Event;
-use coxswain_dv_net::{FrameError, Network, PeerId, Stream, finish, read_report, write_report};
+use coxswain_dv_net::{FrameError, Network, PeerId, Place, Stream, finish, read_report, write_report};
 use coxswain_dv_wire::message::{self, WireError};
 use coxswain_dv_wire::protocol::SYNC;
 use coxswain_dv_wire::sync::{self, MsgSync, MsgSyncResponse};
@@ -126,7 +126,11 @@ async fn speak(
 }
 
 /// Answers the reports of one peer, until it leaves or its stream ends.
-pub(super) async fn hear_from(place: usize, mut stream: Stream, heard: mpsc::Sender<Heard>) {
+pub(super) async fn hear_from(
+    place: usize,
+    (mut stream, _place): (Stream, Place),
+    heard: mpsc::Sender<Heard>,
+) {
     if let Err(error) = listen(place, &mut stream, &heard).await {
         tracing::debug!(place, %error, "a stream of a peer's reports ended");
     }

@@ -17,7 +17,8 @@ use coxswain_dv_wire::protocol;
 use coxswain_dv_wire::well_known::Any;
 
 use super::job::Work;
-use super::{Ceremony, Effect, Failure, Job, Stage, Tag};
+use super::waiting::Source;
+use super::{Ceremony, Effect, Failure, Job, Progress, Stage, Tag};
 use crate::frost::{self, Frost, Round1};
 use crate::frost_messages as messages;
 use crate::pedersen::run::Phase;
@@ -44,7 +45,7 @@ pub(super) enum Keygen {
 pub(super) struct PedersenPart {
     /// None while a job has it, and before the ceremony begins.
     machine: Option<Box<Pedersen>>,
-    waiting: VecDeque<pedersen::Event>,
+    waiting: VecDeque<(Option<Source>, pedersen::Event)>,
     /// When what is over.
     waits: Vec<(Duration, Wait)>,
     /// Numbers of messages.
@@ -105,9 +106,10 @@ impl Ceremony {
     pub(super) fn dealt(&mut self, machine: Box<Frost>, round1: Round1) -> Result<(), Failure> {
         let Keygen::Dealing { early } = &mut self.keygen else { return Ok(()) };
         let early = std::mem::take(early);
+        self.waiting.give_all_back();
         self.keygen = Keygen::Frost { machine, round1: Some(round1) };
         for event in early {
-            self.frost_event(event)?;
+            self.frost_event(None, event)?;
         }
         if self.stage == Stage::Keys {
             self.deal();
@@ -115,7 +117,21 @@ impl Ceremony {
         Ok(())
     }
 
-    pub(super) fn frost_event(&mut self, event: frost::Event) -> Result<(), Failure> {
+    /// Whether there is room for a message that has to wait. Our own work has room.
+    fn has_room(&mut self, source: Option<Source>) -> bool {
+        let Some(source) = source else { return true };
+        let Err(messages) = self.waiting.take(source) else { return true };
+        // Said rarely: who floods must not fill the screen as well.
+        if messages.is_power_of_two() {
+            self.effects.push(Effect::Progress(Progress::Refused { place: source.from, messages }));
+        }
+        false
+    }
+
+    pub(super) fn frost_event(&mut self, source: Option<Source>, event: frost::Event) -> Result<(), Failure> {
+        if matches!(self.keygen, Keygen::Dealing { .. }) && !self.has_room(source) {
+            return Ok(());
+        }
         let machine = match &mut self.keygen {
             Keygen::Dealing { early } => {
                 early.push(event);
@@ -151,9 +167,12 @@ impl Ceremony {
         self.stepped((machine, vec![first]));
     }
 
-    pub(super) fn pedersen_event(&mut self, event: pedersen::Event) {
+    pub(super) fn pedersen_event(&mut self, source: Option<Source>, event: pedersen::Event) {
+        if !matches!(self.keygen, Keygen::Pedersen(_)) || !self.has_room(source) {
+            return;
+        }
         if let Keygen::Pedersen(part) = &mut self.keygen {
-            part.waiting.push_back(event);
+            part.waiting.push_back((source, event));
             self.step_pedersen();
         }
     }
@@ -165,8 +184,9 @@ impl Ceremony {
             return;
         }
         if let Some(machine) = part.machine.take()
-            && let Some(event) = part.waiting.pop_front()
+            && let Some((source, event)) = part.waiting.pop_front()
         {
+            source.into_iter().for_each(|source| self.waiting.give_back(source));
             self.effects.push(Effect::Compute(Job(Work::Pedersen(machine, Box::new(event)))));
         }
     }
@@ -214,7 +234,7 @@ impl Ceremony {
         let over: Vec<Wait> = part.waits.iter().filter(|(at, _)| *at <= now).map(|(_, wait)| *wait).collect();
         part.waits.retain(|(at, _)| *at > now);
         for wait in over {
-            self.pedersen_event(pedersen::Event::PhaseOver(wait));
+            self.pedersen_event(None, pedersen::Event::PhaseOver(wait));
         }
     }
 

@@ -38,7 +38,7 @@ impl Ceremony {
                 self.stepped(stepped);
                 Ok(())
             }
-            Ok(Finding::Frost(outcome)) => self.frost_event(frost::Event::Computed(*outcome)),
+            Ok(Finding::Frost(outcome)) => self.frost_event(None, frost::Event::Computed(*outcome)),
             Ok(Finding::Signed { kind, partials, roots }) => {
                 self.roots = roots;
                 let message = self.exchange.begin(kind, partials);

@@ -17,6 +17,7 @@ use coxswain_dv_wire::well_known::Any;
 use zeroize::Zeroizing;
 
 use super::flow::{PREPARED, STORED};
+use super::waiting::Source;
 use super::{Ceremony, Effect, Event, Failure, Stage, Tag, Token};
 use crate::broadcast::Outgoing;
 use crate::frost;
@@ -52,7 +53,6 @@ impl Ceremony {
                 self.effects.push(Effect::AnswerReport { token, answer });
                 Ok(taken.unwrap_or(Ok(()))?)
             }
-            _ if self.stage == Stage::Over => Ok(()),
             Event::ReportAnswered { from, leaving, error } => {
                 self.sync.take_answer(from, &error)?;
                 if leaving {
@@ -60,6 +60,8 @@ impl Ceremony {
                 }
                 Ok(())
             }
+            // Who gives up after us is known all the same.
+            _ if self.stage == Stage::Over => Ok(()),
             Event::LostReports(to) => {
                 self.sync.lost_reports(to);
                 Ok(())
@@ -83,7 +85,10 @@ impl Ceremony {
             }
             Event::Computed(output) => self.computed(output),
             Event::Prepared(Ok(())) => {
-                self.reach(PREPARED);
+                // Nobody must go on because of a node that will fail.
+                if self.doubt.is_none() {
+                    self.reach(PREPARED);
+                }
                 Ok(())
             }
             Event::Stored(Ok(())) => {
@@ -117,13 +122,14 @@ impl Ceremony {
             let message: BCastMessage = read(from, version.sending(), bytes)?;
             let (id, content) = self.broadcasts.take(from, message)?;
             self.effects.push(Effect::Answer { token, bytes: Vec::new() });
-            return self.take_broadcast(from, id, &content);
+            return self.take_broadcast(Source { from, bytes: bytes.len() }, id, &content);
         }
         if protocol == protocol::FROST_SHARES.id {
             let message: FrostRound1P2P = read(from, &protocol::FROST_SHARES, bytes)?;
             let shares =
                 messages::read_shares(&message).map_err(|source| Failure::Length { place: from, source })?;
-            return self.frost_event(frost::Event::Shares { from: share_index(from), shares });
+            let source = Source { from, bytes: bytes.len() };
+            return self.frost_event(Some(source), frost::Event::Shares { from: share_index(from), shares });
         }
         if let Some(known) = PEDERSEN_PROTOCOLS.iter().find(|known| known.id == protocol) {
             // Whatever comes of it, it was taken.
@@ -157,29 +163,30 @@ impl Ceremony {
             pedersen::Event::share_key(place, &read::<ValidatorPubKeyShareMessage>(from, protocol, bytes)?)
         };
         if let Some(event) = event {
-            self.pedersen_event(event);
+            self.pedersen_event(Some(Source { from, bytes: bytes.len() }), event);
         }
         Ok(())
     }
 
-    fn take_broadcast(&mut self, from: usize, id: &'static str, content: &Any) -> Result<(), Failure> {
+    fn take_broadcast(&mut self, source: Source, id: &'static str, content: &Any) -> Result<(), Failure> {
+        let from = source.from;
         let length = |source| Failure::Length { place: from, source };
         let index = share_index(from);
         if id == FROST_ROUND1 {
             let message: FrostRound1Casts = unpack(from, id, content)?;
             let casts = messages::read_casts(message).map_err(length)?;
-            return self.frost_event(frost::Event::Casts { from: index, casts });
+            return self.frost_event(Some(source), frost::Event::Casts { from: index, casts });
         }
         if id == FROST_ROUND2 {
             let message: FrostRound2Casts = unpack(from, id, content)?;
             let casts = messages::read_round2(&message).map_err(length)?;
-            return self.frost_event(frost::Event::Round2 { from: index, casts });
+            return self.frost_event(Some(source), frost::Event::Round2 { from: index, casts });
         }
         if id == PEDERSEN_KEYS {
             let message: NodePubKeyMessage = unpack(from, id, content)?;
             let place = u32::try_from(from).unwrap_or(u32::MAX);
             if let Some(event) = pedersen::Event::node_key(place, &message)? {
-                self.pedersen_event(event);
+                self.pedersen_event(Some(source), event);
             }
             return Ok(());
         }

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use coxswain_dv_crypto::k1::{IdentityKey, IdentityPublic};
-use coxswain_dv_dkg::ceremony::{Ceremony, Effect, Event, Failure, Limits, Outcome, Progress, Settings, Tag};
+use coxswain_dv_dkg::ceremony::{
+    Ceremony, Effect, Event, Failure, Job, Limits, Outcome, Output, Settings, Tag,
+};
 use coxswain_dv_types::cluster::{
     Creator, Definition, LowThreshold, NewDefinition, Operator, ValidatorAddresses, Version,
     default_threshold,
@@ -27,6 +29,8 @@ pub const VERSION: Minor = Minor { major: 1, minor: 11 };
 pub const LIMITS: Limits = Limits { connect: Duration::from_secs(60), step: Duration::from_secs(10) };
 /// How long a message takes at most.
 const SLOWEST_MS: u64 = 300;
+/// How long nodes that have failed go on to report.
+const TELLING: Duration = Duration::from_secs(2);
 /// How often nodes report.
 const REPORT: Duration = Duration::from_millis(100);
 
@@ -101,7 +105,10 @@ struct Node {
     key: IdentityKey,
     report: (i64, bool),
     outcome: Option<Box<Outcome>>,
+    /// Whether its files are in their place.
+    is_stored: bool,
     end: Option<End>,
+    ended_at: Duration,
     is_gone: bool,
     next_report: Duration,
 }
@@ -135,6 +142,29 @@ pub struct World<'h> {
     pub versions: Vec<Minor>,
     /// A node that cannot write.
     pub full_disk: Option<usize>,
+    /// What happens to a node that puts its files in place.
+    pub storing: Option<(usize, Storing)>,
+}
+
+/// Trouble in the last step.
+#[derive(Clone, Copy)]
+pub enum Storing {
+    /// It goes away before it has.
+    Dies,
+    /// It goes away when it has, and has told nobody.
+    DiesAfter,
+    /// It cannot.
+    Fails,
+}
+
+/// What a node is left with.
+#[derive(Debug)]
+pub struct Left {
+    pub end: Option<End>,
+    /// Whether its files are in their place.
+    pub is_stored: bool,
+    /// Whether what it has prepared is kept, since others may have theirs in place.
+    pub is_kept: bool,
 }
 
 enum Waiting {
@@ -149,6 +179,26 @@ impl<'h> World<'h> {
 
     /// Where every node has a definition of its own.
     pub fn mixed(seed: u64, definitions: &[Definition], keys: &[IdentityKey]) -> World<'h> {
+        Self::make(seed, definitions, keys, &mut |_, job, rng| job.run(rng))
+    }
+
+    /// Where nodes deal what somebody has dealt before.
+    pub fn dealing(
+        seed: u64,
+        definition: &Definition,
+        keys: &[IdentityKey],
+        deal: &mut dyn FnMut(usize, Job) -> Output,
+    ) -> World<'h> {
+        Self::make(seed, &vec![definition.clone(); keys.len()], keys, &mut |me, job, _| deal(me, job))
+    }
+
+    /// The first job of every node is done so.
+    fn make(
+        seed: u64,
+        definitions: &[Definition],
+        keys: &[IdentityKey],
+        first: &mut dyn FnMut(usize, Job, &mut StdRng) -> Output,
+    ) -> World<'h> {
         let publics: Vec<IdentityPublic> = keys.iter().map(IdentityKey::public).collect();
         let mut world = World {
             nodes: Vec::new(),
@@ -164,6 +214,7 @@ impl<'h> World<'h> {
             sent: vec![0; keys.len()],
             versions: vec![VERSION; keys.len()],
             full_disk: None,
+            storing: None,
         };
         for (me, (key, definition)) in keys.iter().zip(definitions).enumerate() {
             let settings = Settings {
@@ -178,7 +229,17 @@ impl<'h> World<'h> {
                 limits: LIMITS,
                 verify: true,
             };
-            let (machine, effects) = Ceremony::new(settings).expect("numbers that go together");
+            let (mut machine, effects) = Ceremony::new(settings).expect("numbers that go together");
+            let mut then = Vec::new();
+            for effect in effects {
+                match effect {
+                    Effect::Compute(job) => {
+                        let output = first(me, job, &mut world.rng);
+                        then.append(&mut machine.step(Duration::ZERO, Event::Computed(output)));
+                    }
+                    other => then.push(other),
+                }
+            }
             let next_report = Duration::from_millis(world.rng.random_range(0..SLOWEST_MS));
             let key = key.clone();
             let report = (0, false);
@@ -187,11 +248,13 @@ impl<'h> World<'h> {
                 key,
                 report,
                 outcome: None,
+                is_stored: false,
                 end: None,
+                ended_at: Duration::ZERO,
                 is_gone: false,
                 next_report,
             });
-            world.carry_out(me, effects);
+            world.carry_out(me, then);
         }
         world
     }
@@ -234,18 +297,30 @@ impl<'h> World<'h> {
                     let now = self.now;
                     effects.extend(self.nodes[me].machine.step(now, Event::Prepared(result)));
                 }
-                Effect::Commit => {
-                    let now = self.now;
-                    effects.extend(self.nodes[me].machine.step(now, Event::Stored(Ok(()))));
-                }
-                Effect::Progress(Progress::Connecting(_) | Progress::Step(_) | Progress::Waiting(_)) => {}
+                Effect::Commit => effects.extend(self.store(me)),
+                Effect::Progress(_) => {}
                 Effect::Done => {
                     let outcome = self.nodes[me].outcome.take().expect("stored before it is done");
                     self.nodes[me].end = Some(End::Done(outcome));
                 }
-                Effect::Failed(failure) => self.nodes[me].end = Some(End::Failed(failure)),
+                Effect::Failed(failure) => {
+                    self.nodes[me].end = Some(End::Failed(failure));
+                    self.nodes[me].ended_at = self.now;
+                }
             }
         }
+    }
+
+    fn store(&mut self, me: usize) -> Vec<Effect> {
+        let trouble = self.storing.filter(|(node, _)| *node == me).map(|(_, trouble)| trouble);
+        self.nodes[me].is_gone |= matches!(trouble, Some(Storing::Dies | Storing::DiesAfter));
+        self.nodes[me].is_stored = matches!(trouble, None | Some(Storing::DiesAfter));
+        let result = match trouble {
+            Some(Storing::Dies | Storing::DiesAfter) => return Vec::new(),
+            Some(Storing::Fails) => Err("something is there already".to_owned()),
+            None => Ok(()),
+        };
+        self.nodes[me].machine.step(self.now, Event::Stored(result))
     }
 
     fn send(&mut self, me: usize, to: usize, protocol: &'static str, bytes: Zeroizing<Vec<u8>>, tag: Tag) {
@@ -321,6 +396,22 @@ impl<'h> World<'h> {
 
     /// Runs until every node that is there has come to its end; how each did, none where a node is gone.
     pub fn run(mut self) -> (Vec<Option<End>>, Vec<Sent>) {
+        self.go();
+        (self.nodes.into_iter().map(|node| node.end).collect(), self.wire)
+    }
+
+    /// The same, with what is on the disks.
+    pub fn run_to_files(mut self) -> Vec<Left> {
+        self.go();
+        let left = self.nodes.into_iter().map(|node| {
+            let is_kept =
+                !node.is_stored && node.outcome.is_some() && node.machine.may_be_in_place_elsewhere();
+            Left { end: node.end, is_stored: node.is_stored, is_kept }
+        });
+        left.collect()
+    }
+
+    fn go(&mut self) {
         let over = LIMITS.connect + LIMITS.step * 12;
         while self.nodes.iter().any(|node| node.end.is_none() && !node.is_gone) {
             assert!(self.now < over, "nothing ends it");
@@ -341,14 +432,16 @@ impl<'h> World<'h> {
                 if self.nodes[me].next_report <= self.now && !self.nodes[me].is_gone {
                     self.nodes[me].next_report = self.now + REPORT;
                     let (step, leaving) = self.nodes[me].report;
-                    let has_failed = matches!(self.nodes[me].end, Some(End::Failed(_)));
-                    for to in (0..self.nodes.len()).filter(|to| *to != me && !has_failed) {
+                    let node = &self.nodes[me];
+                    // Who has failed says so for a while, and is gone then.
+                    let is_silent =
+                        matches!(node.end, Some(End::Failed(_))) && self.now > node.ended_at + TELLING;
+                    for to in (0..self.nodes.len()).filter(|to| *to != me && !is_silent) {
                         // In order, as a stream keeps them: the next one waits for the answer to the one before.
                         self.arrive(Flying::Report { from: me, to, step, leaving });
                     }
                 }
             }
         }
-        (self.nodes.into_iter().map(|node| node.end).collect(), self.wire)
     }
 }

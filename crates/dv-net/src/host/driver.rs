@@ -7,20 +7,20 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use coxswain_dv_wire::protocol::PEERINFO;
 use futures::StreamExt as _;
 use futures::channel::mpsc as unbounded;
-use futures::future::Either;
 use libp2p::connection_limits::{self, ConnectionLimits};
-use libp2p::core::muxing::StreamMuxerBox;
-use libp2p::core::transport::Boxed;
-use libp2p::core::upgrade::Version;
 use libp2p::identity::Keypair;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
-use libp2p::swarm::{ConnectionId, DialError, NetworkBehaviour, StreamProtocol, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, Swarm, Transport as _, dns, identify, noise, ping, tcp, yamux};
+use libp2p::swarm::{
+    ConnectionId, DialError, FromSwarm, NetworkBehaviour, NewExternalAddrCandidate, StreamProtocol,
+    SwarmEvent,
+};
+use libp2p::{Multiaddr, PeerId, Swarm, dcutr, identify, ping};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::incoming::{self, Allowance, Room, Sink};
 use super::relays::{self, Resolved};
+use super::transport::{Quic, keypair, transport};
 use super::{Command, Mode, Settings, StartError, Status};
 use crate::circuit::{self, message as relay};
 use crate::frame;
@@ -41,7 +41,7 @@ pub(crate) const IDENTIFY: &str = "ipfs/0.1.0";
 /// How long asking a relay may take.
 const RELAY_LIMIT: Duration = Duration::from_secs(60);
 /// How long a connection may take until both sides have shown who they are.
-const HANDSHAKE: Duration = Duration::from_secs(15);
+pub(super) const HANDSHAKE: Duration = Duration::from_secs(15);
 /// Connections from anybody that have not come so far, and connections of one peer.
 const MAX_PENDING: u32 = 64;
 const MAX_OF_A_PEER: u32 = 8;
@@ -60,6 +60,7 @@ struct Behaviour {
     streams: streams::Behaviour,
     identify: identify::Behaviour,
     ping: ping::Behaviour,
+    dcutr: dcutr::Behaviour,
 }
 
 /// What a request to a relay came to.
@@ -72,6 +73,8 @@ struct Asked {
 #[derive(Default)]
 struct Seen {
     connections: u64,
+    /// Direct ones that both sides dialled at once.
+    punched: u64,
     pings: Pings,
 }
 
@@ -89,6 +92,8 @@ pub(super) struct Driver {
     members: Arc<BTreeSet<PeerId>>,
     allowance: Allowance,
     rooms: HashMap<PeerId, Arc<Room>>,
+    /// Relays that were there at least once.
+    answered: BTreeSet<PeerId>,
     /// What is told of peers: connections since the start, and pings.
     seen: BTreeMap<PeerId, Seen>,
     commands: mpsc::Receiver<Command>,
@@ -99,33 +104,6 @@ pub(super) struct Driver {
     asked: mpsc::Receiver<Asked>,
     to_ask: mpsc::Sender<Asked>,
     resolved: mpsc::Receiver<Resolved>,
-}
-
-fn transport(key: &Keypair) -> Result<(Boxed<(PeerId, StreamMuxerBox)>, circuit::Ends), StartError> {
-    let (through_relays, ends) = circuit::Transport::new();
-    let direct = dns::tokio::Transport::system(tcp::tokio::Transport::new(tcp::Config::new().nodelay(true)))
-        .map_err(StartError::Dns)?;
-    let mut muxer = yamux::Config::default();
-    muxer.set_max_num_streams(MAX_STREAMS);
-    let either = through_relays.or_transport(direct).map(|stream, _| match stream {
-        futures::future::Either::Left(relayed) => Either::Left(relayed),
-        futures::future::Either::Right(direct) => Either::Right(direct),
-    });
-    let transport = either
-        .upgrade(Version::V1)
-        .authenticate(noise::Config::new(key).map_err(StartError::Noise)?)
-        .multiplex(muxer)
-        .timeout(HANDSHAKE)
-        .map(|(id, muxer), _| (id, StreamMuxerBox::new(names::Muxer(muxer))))
-        .boxed();
-    Ok((transport, ends))
-}
-
-pub(crate) fn keypair(key: &coxswain_dv_crypto::k1::IdentityKey) -> Result<Keypair, StartError> {
-    let mut bytes = key.to_bytes();
-    let secret =
-        libp2p::identity::secp256k1::SecretKey::try_from_bytes(&mut *bytes).map_err(StartError::Key)?;
-    Ok(libp2p::identity::secp256k1::Keypair::from(secret).into())
 }
 
 fn behaviour(
@@ -148,6 +126,7 @@ fn behaviour(
         streams,
         identify: identify::Behaviour::new(identify),
         ping: ping::Behaviour::new(ping::Config::new().with_interval(ping).with_timeout(PING_LIMIT)),
+        dcutr: dcutr::Behaviour::new(key.public().to_peer_id()),
     };
     (behaviour, inbound)
 }
@@ -161,7 +140,8 @@ impl Driver {
     ) -> Result<Self, StartError> {
         let key = keypair(&settings.key)?;
         let me = key.public().to_peer_id();
-        let (transport, circuits) = transport(&key)?;
+        let quic = Quic::of(&settings.listen);
+        let (transport, circuits) = transport(&key, quic)?;
         let (behaviour, inbound) = behaviour(&key, &settings, mode.ping);
         let config = libp2p::swarm::Config::with_tokio_executor()
             .with_idle_connection_timeout(IDLE)
@@ -170,13 +150,14 @@ impl Driver {
         for address in settings.listen.into_iter().chain([circuit::listen_address()]) {
             swarm.listen_on(address.clone()).map_err(|source| StartError::Listen { address, source })?;
         }
-        for address in settings.external {
-            swarm.add_external_address(address);
+        for address in &settings.external {
+            swarm.add_external_address(address.clone());
         }
         let peers = Peers::new(me, &settings.peers, settings.relays.len());
         let (told, resolved) = mpsc::channel(RESOLVED);
         for (index, source) in settings.relays.into_iter().enumerate() {
-            tokio::spawn(relays::watch(index, source, Arc::clone(&settings.resolve), told.clone()));
+            let resolve = Arc::clone(&settings.resolve);
+            tokio::spawn(relays::watch((index, source), resolve, quic, told.clone()));
         }
         let (to_ask, asked) = mpsc::channel(RESOLVED);
         let mut driver = Self {
@@ -189,6 +170,7 @@ impl Driver {
             members: Arc::new(settings.peers.iter().copied().collect()),
             allowance: mode.allowance,
             rooms: HashMap::new(),
+            answered: BTreeSet::new(),
             seen: BTreeMap::new(),
             commands,
             sink: mode.sink,
@@ -200,6 +182,9 @@ impl Driver {
             resolved,
         };
         driver.welcome();
+        for address in &settings.external {
+            driver.offer(address);
+        }
         Ok(driver)
     }
 
@@ -228,11 +213,13 @@ impl Driver {
                 Some(inbound) = self.streams.next() => self.inbound(inbound),
                 Some(dial) = self.circuits.dials.next() => self.dial_through(dial),
                 Some(resolved) = self.resolved.recv() => {
-                    let Resolved { relay, id, addresses } = resolved;
+                    let Resolved { relay, id, addresses, answers } = resolved;
                     tracing::debug!(relay = %id, ?addresses, "a relay is known");
-                    self.status.send_modify(|status| status.relays = status.relays.max(relay + 1));
                     self.happened(Event::Resolved { relay, id, addresses });
                     self.welcome();
+                    if answers {
+                        self.relay_answered(id);
+                    }
                 },
                 Some(asked) = self.asked.recv() => self.reserved(asked),
                 () = sleep_until(due) => self.happened(Event::Tick),
@@ -269,6 +256,28 @@ impl Driver {
     fn welcome(&mut self) {
         let welcome = self.peers.welcome();
         self.swarm.behaviour_mut().gate.welcome(welcome);
+    }
+
+    /// An address at which peers may try to reach this node when both sides of a relayed connection dial at once. What
+    /// others see of this node is offered besides.
+    fn offer(&mut self, address: &Multiaddr) {
+        let event = FromSwarm::NewExternalAddrCandidate(NewExternalAddrCandidate { addr: address });
+        self.swarm.behaviour_mut().dcutr.on_swarm_event(event);
+    }
+
+    fn punched(&mut self, dcutr::Event { remote_peer_id: peer, result }: dcutr::Event) {
+        match result {
+            Ok(_) => {
+                tracing::debug!(%peer, "a relayed connection has a direct one beside it");
+                if let Some(seen) = self.seen(peer) {
+                    seen.punched += 1;
+                }
+            }
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::debug!(%peer, error, "a relayed connection stays relayed");
+            }
+        }
     }
 
     fn dial(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
@@ -315,9 +324,21 @@ impl Driver {
                 self.reservations();
             }
             Err(error) => {
-                tracing::warn!(%relay, %error, "no place is reserved with a relay");
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(%relay, error, "no place is reserved with a relay");
                 self.happened(Event::ReserveFailed(relay));
             }
+        }
+    }
+
+    /// A relay is there: it has told its addresses, or a connection to those that it was given by is up.
+    fn relay_answered(&mut self, id: PeerId) {
+        if self.peers.is_relay(&id) && self.answered.insert(id) {
+            let peers = &self.peers;
+            // A relay that is somebody else now counts once.
+            self.answered.retain(|id| peers.is_relay(id));
+            let count = self.answered.len();
+            self.status.send_modify(|status| status.relays = count);
         }
     }
 
@@ -373,7 +394,10 @@ impl Driver {
             if direct + relayed == 0 {
                 pings.is_answered = None;
             }
-            (*id, Connections { direct, relayed, in_all: seen.map_or(0, |seen| seen.connections), pings })
+            let in_all = seen.map_or(0, |seen| seen.connections);
+            let refused_streams = self.rooms.get(id).map_or(0, |room| room.refused());
+            let punched = seen.map_or(0, |seen| seen.punched);
+            (*id, Connections { direct, relayed, in_all, punched, refused_streams, pings })
         };
         Report { peers: self.peers.ids().map(row).collect(), relays: self.peers.relays(self.now()) }
     }
@@ -387,6 +411,7 @@ impl Driver {
                     seen.connections += 1;
                 }
                 self.happened(Event::Connected { peer: peer_id, via: Via::of(&endpoint) });
+                self.relay_answered(peer_id);
                 self.connections(peer_id);
             }
             SwarmEvent::ConnectionClosed { peer_id, endpoint, cause, connection_id, .. } => {
@@ -404,7 +429,9 @@ impl Driver {
                 self.happened(Event::DialFailed(peer));
             }
             SwarmEvent::Behaviour(BehaviourEvent::Ping(event)) => self.pinged(&event),
+            SwarmEvent::Behaviour(BehaviourEvent::Dcutr(event)) => self.punched(event),
             SwarmEvent::NewListenAddr { address, .. } => {
+                self.offer(&address);
                 self.status.send_modify(|status| status.listening.push(address));
             }
             SwarmEvent::Behaviour(BehaviourEvent::Identify(identify::Event::Received {

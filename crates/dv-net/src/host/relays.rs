@@ -10,6 +10,8 @@ use libp2p::core::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::mpsc;
 
+use super::transport::Quic;
+
 /// How often a URL is asked anew.
 const AGAIN: Duration = Duration::from_secs(120);
 /// First pause after a failure, and the longest.
@@ -76,18 +78,20 @@ pub(super) struct Resolved {
     pub(super) relay: usize,
     pub(super) id: PeerId,
     pub(super) addresses: Vec<Multiaddr>,
+    /// Whether it has said so itself; what an operator gave may lead nowhere.
+    pub(super) answers: bool,
 }
 
 /// Asks for ever; tells what changed.
 pub(super) async fn watch(
-    relay: usize,
-    source: RelaySource,
+    (relay, source): (usize, RelaySource),
     ask: Arc<dyn Resolve>,
+    quic: Quic,
     told: mpsc::Sender<Resolved>,
 ) {
     let url = match source {
         RelaySource::Address(id, address) => {
-            drop(told.send(Resolved { relay, id, addresses: vec![address] }).await);
+            drop(told.send(Resolved { relay, id, addresses: vec![address], answers: false }).await);
             return;
         }
         RelaySource::Url(url) => url,
@@ -96,7 +100,7 @@ pub(super) async fn watch(
     let mut pause = FIRST_PAUSE;
     loop {
         let found = match ask.get(&url).await {
-            Ok(body) => addresses_of(&body),
+            Ok(body) => addresses_of(&body, quic),
             Err(error) => Err(error),
         };
         match found {
@@ -105,7 +109,7 @@ pub(super) async fn watch(
                 let now = (id, addresses.iter().cloned().collect());
                 if last.as_ref() != Some(&now) {
                     last = Some(now);
-                    if told.send(Resolved { relay, id, addresses }).await.is_err() {
+                    if told.send(Resolved { relay, id, addresses, answers: true }).await.is_err() {
                         return;
                     }
                 }
@@ -127,7 +131,7 @@ pub(super) async fn watch(
 ///
 /// # Errors
 /// [`ResolveError::Answer`].
-pub(super) fn addresses_of(body: &[u8]) -> Result<(PeerId, Vec<Multiaddr>), ResolveError> {
+pub(super) fn addresses_of(body: &[u8], quic: Quic) -> Result<(PeerId, Vec<Multiaddr>), ResolveError> {
     let text = str::from_utf8(body).map_err(|_| ResolveError::Answer("the answer is no text"))?;
     let texts = texts_of(text)?;
     let mut id = None;
@@ -142,13 +146,13 @@ pub(super) fn addresses_of(body: &[u8]) -> Result<(PeerId, Vec<Multiaddr>), Reso
             return Err(ResolveError::Answer("the answer names several relays"));
         }
         id = Some(named);
-        if address.iter().any(|part| matches!(part, Protocol::Tcp(_))) {
+        if quic.reaches(&address) {
             addresses.push(address);
         }
     }
     match id {
         Some(id) if !addresses.is_empty() => Ok((id, addresses)),
-        Some(_) => Err(ResolveError::Answer("the answer names no address over TCP")),
+        Some(_) => Err(ResolveError::Answer("the answer names no address that this node can dial")),
         None => Err(ResolveError::Answer("the answer names no address of a relay")),
     }
 }
@@ -186,15 +190,18 @@ mod tests {
         let one = format!(
             "[\"/ip4/1.2.3.4/tcp/3030/p2p/{ID}\", \"/ip4/1.2.3.4/udp/3030/quic-v1/p2p/{ID}\", \"x\"]"
         );
-        let (id, addresses) = addresses_of(one.as_bytes()).unwrap();
+        let (id, both) = addresses_of(one.as_bytes(), Quic::On).unwrap();
+        assert_eq!(both.len(), 2);
+        assert_eq!(addresses_of(one.as_bytes(), Quic::Off).unwrap().0, id);
+        let (_, addresses) = addresses_of(one.as_bytes(), Quic::Off).unwrap();
         assert_eq!(id.to_string(), ID);
         assert_eq!(addresses, ["/ip4/1.2.3.4/tcp/3030".parse::<Multiaddr>().unwrap()]);
         let other = "16Uiu2HAkzdQ5Y9SYT91K1ue5SxXwgmajXntfScGnLYeip5hHyWmT";
         let two = format!("[\"/ip4/1.2.3.4/tcp/1/p2p/{ID}\", \"/ip4/1.2.3.4/tcp/1/p2p/{other}\"]");
         for wrong in ["", "null", "[]", "{}", "[1]", "enr:-x", "not json", &two] {
-            assert!(addresses_of(wrong.as_bytes()).is_err(), "{wrong}");
+            assert!(addresses_of(wrong.as_bytes(), Quic::On).is_err(), "{wrong}");
         }
-        assert!(addresses_of(&[0xff, 0xfe]).is_err());
+        assert!(addresses_of(&[0xff, 0xfe], Quic::On).is_err());
     }
 
     #[test]

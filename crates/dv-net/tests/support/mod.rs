@@ -22,6 +22,9 @@ use coxswain_dv_wire::message;
 use coxswain_dv_wire::peerinfo::PeerInfo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+/// What one peer may make a host of a ceremony hold.
+pub(crate) const MOST_BYTES: usize = 4 << 20;
+
 /// Keeps the expectation above true in a program that uses everything.
 const NEVER_USED: () = ();
 
@@ -93,7 +96,7 @@ impl Host {
             external: Vec::new(),
             protocols: vec![ECHO, PEERINFO],
         };
-        let (network, mut incoming) = start(settings).unwrap();
+        let (network, mut incoming) = start(settings, MOST_BYTES).unwrap();
         tokio::spawn(async move {
             while let Some(event) = incoming.recv().await {
                 if let Incoming::Message { protocol, bytes, reply, .. } = event {
