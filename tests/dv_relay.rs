@@ -186,7 +186,7 @@ fn what_a_relay_lacks_is_said() {
     let key = fs::read(dir.path().join(".charon/charon-enr-private-key")).unwrap();
     says(&[&listen[..], &["--p2p-max-connections=0"]].concat(), "p2p-max-connections");
     says(&[&listen[..], &["--p2p-max-reservations=-1"]].concat(), "p2p-max-reservations");
-    says(&[&listen[..], &["--loki-addresses=http://127.0.0.1:1"]].concat(), "cannot do that yet");
+    says(&[&listen[..], &["--loki-addresses=ftp://127.0.0.1:1"]].concat(), "--loki-addresses");
     says(&[&listen[..], &["--log-level=loud"]].concat(), "invalid value");
     says(&[&listen[..], &["--p2p-external-ip=x"]].concat(), "p2p-external-ip");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -34,6 +34,8 @@ const MAX_EXCERPT_CHARS: usize = 300;
 const MIN_SECRET: usize = 4;
 /// Parts of a URL that may be a key have at least as many characters.
 const MIN_HIDDEN_PART: usize = 8;
+/// Bodies are this if nothing else is said.
+const JSON: &str = "application/json";
 /// As Go's client, which charon has.
 const MAX_REDIRECTS: usize = 10;
 
@@ -91,8 +93,10 @@ pub struct Request<'a> {
     pub authorization: Option<&'a str>,
     /// Others; nothing in them is secret.
     pub headers: &'a [(&'static str, String)],
-    /// JSON.
+    /// What is sent.
     pub body: Option<Zeroizing<Vec<u8>>>,
+    /// What it is.
+    pub content_type: &'static str,
     /// For everything from the name of the host to the last byte of the answer.
     pub timeout: Duration,
     /// Largest answer.
@@ -113,6 +117,7 @@ impl<'a> Request<'a> {
             authorization: None,
             headers: &[],
             body: None,
+            content_type: JSON,
             timeout: TIMEOUT,
             max_answer_bytes: MAX_ANSWER_BYTES,
             redirects,
@@ -341,7 +346,7 @@ impl Client {
         if let Some(body) = &request.body {
             // The bytes are wiped when they are sent.
             let body = bytes::Bytes::from_owner(body.clone());
-            building = building.header(CONTENT_TYPE, "application/json").body(body);
+            building = building.header(CONTENT_TYPE, request.content_type).body(body);
         }
         let mut response = building.send().await.map_err(why_not)?;
         let status = response.status();

@@ -7,9 +7,12 @@
 //! Before genesis, and while no beacon node answers, it waits. Nothing is signed before the store is open, and the store
 //! is open as long as anything runs that could sign.
 
+mod traces;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use coxswain_dv_beacon::client::{Backends, Config, News, Waiting};
@@ -24,6 +27,7 @@ use coxswain_dv_eth::signed::SignedRegistration;
 use coxswain_dv_eth::time::Time;
 use coxswain_dv_net::{Multiaddr, PeerId, RelaySource, Resolve, peer_id};
 use coxswain_dv_node::monitor::{About, Counts, Monitor, Named, Settings as MonitorSettings, Sources, keep};
+use coxswain_dv_node::trace::{self, Exporting};
 use coxswain_dv_node::{Handle, Keeper, Parts, Wires, bring};
 use coxswain_dv_qbft::timer::TimerFlags;
 use coxswain_dv_slashing::machine::Disk;
@@ -33,6 +37,8 @@ use coxswain_dv_wire::peerinfo::{DV_CLIENT, PeerInfo};
 use coxswain_dv_wire::priority_result::{Preferences, ProposalType};
 use coxswain_dv_wire::version::Version;
 use coxswain_dv_wire::well_known::Timestamp;
+
+pub use traces::Traces;
 
 /// The directory of what this program keeps beside charon's files.
 pub const DIRECTORY: &str = "coxswain";
@@ -77,6 +83,10 @@ pub struct Run {
     pub network_name: String,
     /// What counts the lines of the log.
     pub counts: Counts,
+    /// Lines of the log that servers of Loki did not get.
+    pub lost_lines: Arc<AtomicU64>,
+    /// Where traces go, where they are wanted.
+    pub traces: Option<Traces>,
     /// Where peers are found.
     pub relays: Vec<RelaySource>,
     /// How URLs of relays are asked.
@@ -85,6 +95,12 @@ pub struct Run {
     pub listen: Vec<Multiaddr>,
     /// Where we say that we are, besides.
     pub external: Vec<Multiaddr>,
+}
+
+/// What the logs, figures and traces call a node; the first is 0.
+#[must_use]
+pub fn node_name(place: usize) -> String {
+    format!("node-{place}")
 }
 
 /// Why a node does not run.
@@ -125,6 +141,9 @@ pub enum RunError {
     /// The validator API.
     #[error(transparent)]
     Server(#[from] server::StartError),
+    /// Traces.
+    #[error(transparent)]
+    Traces(#[from] trace::StartError),
     /// A thread.
     #[error("starting a thread")]
     Thread(#[source] std::io::Error),
@@ -144,6 +163,7 @@ pub struct Running {
     pub network: coxswain_dv_net::run::Node,
     /// Who watches it.
     pub monitor: Monitor,
+    exporting: Option<Exporting>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
     driver: tokio::task::JoinHandle<()>,
 }
@@ -165,7 +185,12 @@ impl Running {
         for task in self.tasks {
             task.abort();
         }
-        self.network.stop().await;
+        let last_traces = async {
+            if let Some(exporting) = self.exporting {
+                exporting.end().await;
+            }
+        };
+        tokio::join!(self.network.stop(), last_traces);
     }
 }
 
@@ -279,13 +304,14 @@ pub async fn start(run: Run) -> Result<Running, RunError> {
         preferences: Preferences::of_node(run.version.minor(), ways),
     });
     let monitor = watch(&run, &config, (&peers, me), boot);
+    let (watch, exporting) = traces::watched(&run, me, clock, &monitor)?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let (handle, driver) = coxswain_dv_node::start(Parts {
         node,
         beacon: Arc::new(run.backends.clone()),
         judge: Box::new(Keeper::new(store)),
         peers: Arc::new(Wires::new(network.clone(), peers.clone(), clock)),
-        watch: Box::new(monitor.clone()),
+        watch,
         threads,
     })
     .map_err(RunError::Thread)?;
@@ -306,14 +332,14 @@ pub async fn start(run: Run) -> Result<Running, RunError> {
         }
     };
     connect(&monitor, &network, backends, &server);
-    Ok(Running { handle, server, network, monitor, tasks, driver })
+    Ok(Running { handle, server, network, monitor, exporting, tasks, driver })
 }
 
 /// Who watches the node.
 fn watch(run: &Run, config: &Config, (peers, me): (&[PeerId], usize), boot: Time) -> Monitor {
     let clock = config.chain.clock;
     let hash = hex::encode(&*run.lock.lock_hash);
-    let named = |(place, id): (usize, &PeerId)| Named { name: format!("node-{place}"), id: *id };
+    let named = |(place, id): (usize, &PeerId)| Named { name: node_name(place), id: *id };
     let keys = run.lock.validators.iter();
     Monitor::new(MonitorSettings {
         about: About {
@@ -335,6 +361,7 @@ fn watch(run: &Run, config: &Config, (peers, me): (&[PeerId], usize), boot: Time
         beacons: run.backends.addresses().iter().map(ToString::to_string).collect(),
         judge_from: clock.slot_at(boot).map_or(0, |slot| slot + UNJUDGED),
         counts: run.counts.clone(),
+        lost_lines: Arc::clone(&run.lost_lines),
     })
 }
 

@@ -20,6 +20,7 @@ mod compute;
 mod driver;
 mod judge;
 pub mod monitor;
+pub mod trace;
 mod wires;
 
 pub use adapters::Keeper;

@@ -1,20 +1,22 @@
-//! Logs of commands that run for long: charon's four flags, over events of `tracing`.
+//! Logs of commands that run for long: charon's flags, over events of `tracing`.
 //!
 //! ```text
 //! event ─level→ fields ─format→ line ─→ standard error
-//!                             └─ debug and above ─→ the file
+//!                             └─ debug and above ─→ the file, Loki
 //! ```
 //!
 //! Events of other people's libraries are shown from warnings on. Text that came from outside is escaped: a line is
 //! always one line.
 
 mod line;
+mod loki;
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use coxswain_dv_node::monitor::Counts;
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
@@ -24,7 +26,7 @@ use super::super::Cx;
 use super::super::error::CliError;
 use super::super::render::Colour;
 use super::super::terminal::Terminal;
-use super::settings;
+pub use loki::{Loki, LokiArgs};
 
 /// How the names of our own modules begin.
 const OURS: &str = "coxswain";
@@ -96,31 +98,13 @@ pub struct LogArgs {
     pub log_output_path: String,
 }
 
-/// Logs that go to a server of Loki.
-#[derive(Debug, Clone, clap::Args)]
-pub struct LokiArgs {
-    /// Servers of Loki that get the log as well
-    #[arg(long, value_name = "URL")]
-    pub loki_addresses: Vec<String>,
-    /// What the log is called there
-    #[arg(long, value_name = "NAME", default_value = "charon")]
-    pub loki_service: String,
-}
-
-impl LokiArgs {
-    /// Refuses what is not there yet.
-    ///
-    /// # Errors
-    /// A server is given.
-    pub fn refuse(&self) -> Result<(), CliError> {
-        match self.loki_addresses.iter().all(String::is_empty) {
-            true => Ok(()),
-            false => Err(settings::not_yet(
-                "loki-addresses",
-                "leave it away, and let a collector read standard error or --log-output-path",
-            )),
-        }
-    }
+/// What hears of events besides standard error and the file.
+#[derive(Debug, Default)]
+pub struct Others<'a> {
+    /// Servers that get the log.
+    pub loki: Option<&'a Loki>,
+    /// What counts warnings and errors.
+    pub counts: Option<Counts>,
 }
 
 impl LogArgs {
@@ -129,14 +113,14 @@ impl LogArgs {
     /// # Errors
     /// The file cannot be opened.
     pub fn start(&self, cx: &Cx) -> Result<(), CliError> {
-        self.start_with(cx, LevelFilter::WARN)
+        self.start_with(cx, LevelFilter::WARN, Others::default())
     }
 
-    /// The same, with this much of the libraries.
+    /// The same, with this much of the libraries, and others that hear of it.
     ///
     /// # Errors
     /// The file cannot be opened.
-    pub fn start_with(&self, cx: &Cx, libraries: LevelFilter) -> Result<(), CliError> {
+    pub fn start_with(&self, cx: &Cx, libraries: LevelFilter, others: Others<'_>) -> Result<(), CliError> {
         let file = match self.log_output_path.as_str() {
             "" => None,
             path => Some(open(&cx.root.join(path))?),
@@ -152,9 +136,11 @@ impl LogArgs {
             level: self.log_level.filter(),
             libraries,
             file: file.map(Mutex::new),
+            loki: others.loki.map(Loki::outbox).unwrap_or_default(),
+            counted: if others.counts.is_some() { LevelFilter::WARN } else { LevelFilter::OFF },
         };
         // Refused where there is one already, which then stays.
-        drop(tracing_subscriber::registry().with(log).try_init());
+        drop(tracing_subscriber::registry().with(log).with(others.counts).try_init());
         Ok(())
     }
 }
@@ -177,6 +163,9 @@ struct Log {
     level: LevelFilter,
     libraries: LevelFilter,
     file: Option<Mutex<File>>,
+    loki: loki::Outbox,
+    /// What others count, whether it is shown or not.
+    counted: LevelFilter,
 }
 
 impl Log {
@@ -184,8 +173,13 @@ impl Log {
         level <= self.level && (target.starts_with(OURS) || level <= self.libraries)
     }
 
+    /// Whether somebody wants everything.
+    fn is_read_later(&self) -> bool {
+        self.file.is_some() || !self.loki.is_empty()
+    }
+
     fn is_filed(&self, target: &str, level: Level) -> bool {
-        self.file.is_some()
+        self.is_read_later()
             && level <= Level::DEBUG
             && (target.starts_with(OURS) || level <= self.libraries.max(LevelFilter::WARN))
     }
@@ -194,11 +188,12 @@ impl Log {
 impl<S: Subscriber> Layer<S> for Log {
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
         let (target, level) = (metadata.target(), *metadata.level());
-        self.is_shown(target, level) || self.is_filed(target, level)
+        self.is_shown(target, level) || self.is_filed(target, level) || level <= self.counted
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(if self.file.is_some() { LevelFilter::DEBUG } else { self.level })
+        let filed = if self.is_read_later() { LevelFilter::DEBUG } else { LevelFilter::OFF };
+        Some(self.level.max(filed).max(self.counted))
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
@@ -207,9 +202,11 @@ impl<S: Subscriber> Layer<S> for Log {
         if self.is_shown(target, level) {
             self.terminal.err(&entry.text(self.format, self.colour));
         }
-        if let Some(file) = &self.file
-            && self.is_filed(target, level)
-        {
+        if !self.is_filed(target, level) {
+            return;
+        }
+        self.loki.put(&entry);
+        if let Some(file) = &self.file {
             let text = entry.text(self.format, Colour::Off);
             let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
             // A full disk stops no node; standard error has the line.

@@ -13,7 +13,7 @@ use tracing::level_filters::LevelFilter;
 
 use super::super::error::CliError;
 use super::super::{Cx, Exit, Run};
-use super::logging::{LogArgs, LokiArgs};
+use super::logging::{LogArgs, Loki, LokiArgs, Others};
 use super::p2p::{self, P2pArgs, RELAYS};
 use super::serving::{open, raise_open_files, stop_signal};
 use super::settings;
@@ -82,7 +82,6 @@ impl Run for Relay {
         if !self.debug_address.is_empty() {
             return Err(settings::not_yet("debug-address", "leave it away"));
         }
-        self.loki.refuse()?;
         let libraries = match self.p2p_relay_loglevel.as_str() {
             "" => LevelFilter::WARN,
             text => text.parse().map_err(|_| {
@@ -93,9 +92,11 @@ impl Run for Relay {
                 )
             })?,
         };
-        self.log.start_with(cx, libraries)?;
+        // Until the end of the command, when it sends the last lines.
+        let loki = self.loki.start()?;
+        self.log.start_with(cx, libraries, Others { loki: Some(&loki), ..Others::default() })?;
         let key = self.key(&cx.root.join(&self.data_dir))?;
-        cx.block_on(self.serve(key))?;
+        cx.block_on(self.serve(key, &loki))?;
         Ok(Exit::Done)
     }
 }
@@ -122,11 +123,12 @@ impl Relay {
         }
     }
 
-    async fn serve(self, key: IdentityKey) -> Result<(), CliError> {
+    async fn serve(self, key: IdentityKey, loki: &Loki) -> Result<(), CliError> {
         // Before anything else: whoever starts this may end it at any moment.
         let stopped = stop_signal()?;
         let key = Arc::new(key);
         let relay = self.start(&key).await?;
+        loki.label([("relay_peer", relay.me().to_string())]);
         let (tell, external) = watch::channel(None);
         let watching = tokio::spawn(external_ip(
             self.p2p.p2p_external_ip.clone(),

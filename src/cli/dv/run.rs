@@ -1,27 +1,33 @@
 //! `run`: a node of a distributed validator.
 
+mod labels;
 mod serve;
+mod traces;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use coxswain_dv_beacon::client::{Address, Backends, Settings as BeaconSettings};
 use coxswain_dv_beacon::server;
 use coxswain_dv_core::{Builder, Majority};
+use coxswain_dv_crypto::k1::IdentityKey;
 use coxswain_dv_eth::Bytes;
 use coxswain_dv_eth::bytes::Bytes32;
 use coxswain_dv_node::monitor::Counts;
+use coxswain_dv_node::trace::Tls;
 use coxswain_dv_slashing::lease::{Applicant, Lease};
 use coxswain_dv_slashing::machine::{Disk, Machine};
 use coxswain_dv_types::cluster::Lock;
 use coxswain_dv_types::network::Networks;
 use coxswain_dv_wire::version::Version;
+use tracing::level_filters::LevelFilter;
 
 use super::super::error::CliError;
 use super::super::{Cx, Exit, Run as Command};
-use super::logging::{LogArgs, LokiArgs};
+use super::logging::{LogArgs, LokiArgs, Others};
 use super::network::TestnetArgs;
 use super::p2p::{self, P2pArgs, multiaddr, quic_multiaddr};
 use super::serving::stop_signal;
@@ -29,7 +35,7 @@ use super::{servers, settings};
 use crate::dv::combine::read_lock;
 use crate::dv::key;
 use crate::dv::relays::Resolver;
-use crate::dv::run::{DIRECTORY, Run, Start};
+use crate::dv::run::{DIRECTORY, Run, Start, Traces};
 use serve::{Looked, in_full, refused_key, serve};
 
 /// What we report.
@@ -137,13 +143,13 @@ pub(super) struct RunCommand {
     /// Do not check the hashes and signatures of the lock
     #[arg(long)]
     no_verify: bool,
-    /// Where traces go
-    #[arg(long, value_name = "URL", default_value = "", hide_default_value = true)]
+    /// The collector that traces go to, over OTLP and gRPC
+    #[arg(long, value_name = "HOST:PORT", default_value = "", hide_default_value = true)]
     otlp_address: String,
-    /// Headers for it, as NAME=VALUE
+    /// Headers of requests to it, as NAME=VALUE
     #[arg(long, value_name = "NAME=VALUE")]
     otlp_headers: Vec<String>,
-    /// Without TLS
+    /// Speak to it without TLS
     #[arg(long)]
     otlp_insecure: bool,
     /// The name of this service in traces
@@ -214,19 +220,25 @@ pub(super) struct RunCommand {
 impl Command for RunCommand {
     fn run(self, cx: &Cx) -> Result<Exit, CliError> {
         self.check_flags()?;
-        self.log.start(cx)?;
+        // Until the end of the command, when it sends the last lines.
+        let loki = self.loki.start()?;
+        let counts = Counts::default();
+        let others = Others { loki: Some(&loki), counts: Some(counts.clone()) };
+        self.log.start_with(cx, LevelFilter::WARN, others)?;
         self.warn_of_what_is_passed_over();
         let networks = self.networks()?;
         let lock = self.lock(cx, &networks)?;
         let path = cx.root.join(&self.private_key_file);
         let key = key::load(&path)?;
+        loki.label(labels::of(&lock, &key.public(), (&networks, &self.nickname)));
+        let watched = (counts, loki.dropped());
         cx.block_on(async {
             // Before anything else: whoever starts this may end it at any moment.
             let stopped = stop_signal()?;
             let lease = self.lease(&path, &lock).await?;
             let looked =
                 Looked { monitoring: self.monitoring_address.clone(), debug: self.debug_address.clone() };
-            let run = self.settings(&path, (lock, &networks), key).await?;
+            let run = self.settings(&path, (lock, &networks), key, watched).await?;
             serve(run, looked, lease, stopped).await
         })?;
         Ok(Exit::Done)
@@ -250,13 +262,9 @@ impl RunCommand {
         if self.synthetic_block_proposals {
             return Err(settings::not_yet("synthetic-block-proposals", "leave it away"));
         }
-        if !self.otlp_address.is_empty() {
-            return Err(settings::not_yet("otlp-address", "leave it away"));
-        }
         if self.fetch_feerecipient_updates {
             return Err(settings::not_yet("fetch-feerecipient-updates", "leave it away"));
         }
-        self.loki.refuse()?;
         if !matches!(self.consensus_protocol.as_str(), "" | "qbft") {
             let why = format!("`{}` is not known", self.consensus_protocol);
             return Err(CliError::other("reading --consensus-protocol", why, "leave it away: there is qbft"));
@@ -277,13 +285,12 @@ impl RunCommand {
         let is_quic = |name: &String| cfg!(feature = "quic") && name == QUIC;
         let enabled: Vec<String> =
             self.feature_set_enable.iter().filter(|name| !is_quic(name)).cloned().collect();
-        let lists = [&enabled, &self.feature_set_disable, &self.otlp_headers];
+        let lists = [&enabled, &self.feature_set_disable];
+        let is_given = |list: &[String]| list.iter().any(|text| !text.is_empty());
         let given = [
             ("feature-set", self.feature_set != "stable"),
-            (
-                "feature-set-enable, -disable or otlp-headers",
-                lists.iter().any(|list| list.iter().any(|text| !text.is_empty())),
-            ),
+            ("feature-set-enable or -disable", lists.iter().any(|list| is_given(list))),
+            ("otlp-headers", self.otlp_address.is_empty() && is_given(&self.otlp_headers)),
             ("jaeger-address", !self.jaeger_address.is_empty()),
             ("proc-directory", !self.proc_directory.is_empty()),
             ("testnet-capella-hard-fork", !self.testnet_capella_hard_fork.is_empty()),
@@ -369,13 +376,15 @@ impl RunCommand {
         &self,
         path: &Path,
         (lock, networks): (Lock, &Networks),
-        key: coxswain_dv_crypto::k1::IdentityKey,
+        key: IdentityKey,
+        (counts, lost_lines): (Counts, Arc<AtomicU64>),
     ) -> Result<Run, CliError> {
         let tcp = self.p2p.tcp().await?;
         let udp = if self.speaks_quic() { self.p2p.udp().await? } else { Vec::new() };
         let hash = hex::encode(&*lock.lock_hash);
         let resolve = Arc::new(Resolver::new(&hash, &lock.definition.uuid));
         let dir = path.parent().unwrap_or(Path::new("."));
+        let tls = if self.otlp_insecure { Tls::Off } else { Tls::On };
         Ok(Run {
             key,
             store: dir.join(DIRECTORY).join(coxswain_dv_slashing::store::FILE),
@@ -392,7 +401,10 @@ impl RunCommand {
                 .map_err(|error| CliError::other("reading our version", error, "report this"))?,
             nickname: self.nickname.clone(),
             network_name: lock.definition.network(networks).map_or(String::new(), |one| one.name.to_string()),
-            counts: Counts::default(),
+            counts,
+            lost_lines,
+            traces: traces::collector(&self.otlp_address, &self.otlp_headers, tls)?
+                .map(|collector| Traces { collector, service: self.otlp_service_name.clone() }),
             relays: self.p2p.relays()?,
             resolve,
             listen: tcp.iter().map(multiaddr).chain(udp.iter().map(quic_multiaddr)).collect(),

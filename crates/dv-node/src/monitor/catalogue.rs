@@ -133,6 +133,8 @@ pub(super) const HIGH_CARDINALITY: Metric = gauge(
 );
 pub(super) const LOG_ERRORS: Metric = counter("app_log_error_total", &["topic"], "Errors in the log");
 pub(super) const LOG_WARNINGS: Metric = counter("app_log_warn_total", &["topic"], "Warnings in the log");
+pub(super) const LOKI_DROPPED: Metric =
+    counter("app_log_loki_dropped_total", &[], "Lines of the log that servers of Loki did not get");
 pub(super) const READYZ: Metric = gauge(
     "app_monitoring_readyz",
     &[],
@@ -372,6 +374,7 @@ pub const ALL: &[Metric] = &[
     HIGH_CARDINALITY,
     LOG_ERRORS,
     LOG_WARNINGS,
+    LOKI_DROPPED,
     READYZ,
     MEMORY,
     PEER_BUILDER,
@@ -436,7 +439,6 @@ pub const LEFT_OUT: &[(&str, &str)] = &[
     ("app_cache_misses_total", "as app_cache_hits_total"),
     ("app_cache_invalidated_reorg_total", "as app_cache_hits_total"),
     ("app_execution_layer_version", "this node does not talk to the execution client"),
-    ("app_log_loki_dropped_total", "logs are not sent to Loki"),
     ("app_validator_stack_params", "the command lines of other programs are not read"),
     ("core_consensus_insufficient_round_changes_total", "the machine does not note rounds that run out"),
     ("core_fetcher_proposal_blinded", "the machine does not note what kind of block it fetched"),

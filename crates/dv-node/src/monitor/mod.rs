@@ -24,6 +24,7 @@ mod rounds;
 #[cfg(test)]
 mod tests;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use coxswain_dv_beacon::{client, server};
@@ -102,6 +103,8 @@ pub struct Settings {
     pub judge_from: u64,
     /// What counts the lines of the log.
     pub counts: Counts,
+    /// Lines of the log that servers of Loki did not get.
+    pub lost_lines: Arc<AtomicU64>,
 }
 
 /// What is asked when somebody looks.
@@ -252,6 +255,7 @@ impl Monitor {
             let metric = if level == Level::ERROR { &names::LOG_ERRORS } else { &names::LOG_WARNINGS };
             registry.set(metric, &[topic], as_number(count));
         }
+        registry.set(&names::LOKI_DROPPED, &[], as_number(settings.lost_lines.load(Ordering::Relaxed)));
         if let Some(bytes) = pulled::memory() {
             registry.set(&names::MEMORY, &[], as_number(bytes));
         }

@@ -75,6 +75,7 @@ fn settings(counts: Counts) -> Settings {
         beacons: vec!["http://beacon:5052".to_owned()],
         judge_from: 2,
         counts,
+        lost_lines: Arc::default(),
     }
 }
 

@@ -120,6 +120,22 @@ impl Entry {
         }
     }
 
+    /// When it was.
+    pub(super) fn timestamp(&self) -> jiff::Timestamp {
+        self.time.timestamp()
+    }
+
+    /// As logfmt, without the end of the line.
+    pub(super) fn plain(&self) -> String {
+        self.logfmt().trim_end().to_owned()
+    }
+
+    /// The same with the line for people as a field, coloured, which dashboards of charon show.
+    pub(super) fn with_pretty(&self) -> String {
+        let pretty = self.console(Colour::On);
+        format!("{} pretty={}", self.plain(), Value::from(pretty.trim_end()))
+    }
+
     fn rest(&self) -> serde_json::Map<String, Value> {
         self.fields.rest.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
     }

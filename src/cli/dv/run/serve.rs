@@ -145,6 +145,7 @@ fn explained(error: RunError) -> CliError {
         RunError::Store(error) => error.next(),
         RunError::Network(_) => "check --p2p-tcp-address, and whether another program listens there",
         RunError::Server(_) => "check --validator-api-address, and whether another program listens there",
+        RunError::Traces(_) => "check --otlp-address and --otlp-headers, or leave --otlp-address away",
         RunError::Thread(_) => "check the limits of this process",
     };
     CliError::other("starting the node", in_full(&error), next)
