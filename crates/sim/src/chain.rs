@@ -190,7 +190,7 @@ impl Beacon {
         let shuffling = self.branch(view, self.clock().first_of(epoch) - 1);
         let number = mixed(&[self.seed, 12, slot, shuffling]);
         let validator = usize::try_from(number / 4).unwrap_or(usize::MAX) % self.keys.len();
-        (number % 4 == 0).then_some(validator)
+        number.is_multiple_of(4).then_some(validator)
     }
 
     /// Members of the sync committee: in every other epoch one validator, in two subcommittees.

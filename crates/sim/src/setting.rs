@@ -49,7 +49,7 @@ impl Builders {
         match self {
             Builders::Off => Builder::Off,
             Builders::All => Builder::On,
-            Builders::Some if node % 2 == 0 => Builder::On,
+            Builders::Some if node.is_multiple_of(2) => Builder::On,
             Builders::Some => Builder::Off,
         }
     }
