@@ -64,6 +64,7 @@ const PURE: &[&str] = &[
     "crates/dv-qbft/src/",
     "crates/dv-core/src/",
     "crates/dv-slashing/src/verdict",
+    "crates/sim/src/",
     "crates/simnet/src/chain",
     "crates/simnet/src/client/plan",
     "crates/simnet/src/client/sign.rs",
@@ -146,6 +147,18 @@ const MEMBERS: &[(&str, &[&str])] = &[
             "coxswain-dv-types",
             "coxswain-dv-wire",
             "coxswain-simnet",
+        ],
+    ),
+    (
+        "crates/sim/Cargo.toml",
+        &[
+            "coxswain-dv-core",
+            "coxswain-dv-crypto",
+            "coxswain-dv-eth",
+            "coxswain-dv-qbft",
+            "coxswain-dv-slashing",
+            "coxswain-dv-types",
+            "coxswain-dv-wire",
         ],
     ),
     (

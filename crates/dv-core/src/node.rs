@@ -9,6 +9,7 @@ mod signing;
 mod slots;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use coxswain_dv_crypto::k1::{IdentityKey, IdentityPublic};
@@ -19,6 +20,7 @@ use coxswain_dv_eth::duty::Duty;
 use coxswain_dv_eth::signed::SignedRegistration;
 use coxswain_dv_eth::time::Time;
 use coxswain_dv_qbft::consensus::Consensus;
+use coxswain_dv_qbft::seals::{Identities, Seals};
 use coxswain_dv_wire::priority_result::Preferences;
 
 use crate::aggregated::Aggregated;
@@ -128,6 +130,12 @@ pub struct Node {
 impl Node {
     /// A node that has done nothing yet. Its first step may be at any time.
     pub fn new(settings: Settings) -> Node {
+        let seals = Identities { key: settings.key.clone(), peers: settings.peers.clone() };
+        Node::sealed_by(settings, Arc::new(seals))
+    }
+
+    /// The same, where something else than the keys of the settings signs and checks messages of consensus.
+    pub fn sealed_by(settings: Settings, seals: Arc<dyn Seals>) -> Node {
         let Settings { cluster, chain, peers, key, boot, builder, graffiti, .. } = settings;
         let builder_boost = match builder {
             Builder::On => u64::MAX,
@@ -148,7 +156,7 @@ impl Node {
                 settings.preferences,
             ),
             agreed: Agreements::default(),
-            consensus: agreeing::begin(&cluster, &chain, (peers, key), boot),
+            consensus: agreeing::begin(&cluster, &chain, (peers, key), boot, seals),
             scheduler: Scheduler::new(chain.clock, cluster.keys().collect()),
             partials: Partials::new(cluster.threshold()),
             choice: Choice { builder_boost, graffiti },

@@ -32,6 +32,7 @@ use crate::debugger::Record;
 use crate::machine::{self, Config, Instance, Mode};
 use crate::message::{Draft, Nodes};
 use crate::seal::{Envelope, Sealed, SealedMessage, meant_roots, seal};
+use crate::seals::{Identities, Seals};
 use crate::timer::{Profile, RoundTimer, TimerFlags};
 use crate::value::Values;
 use entry::{Due, Entry, Running, Stage};
@@ -87,6 +88,7 @@ enum Work {
 #[derive(Debug)]
 pub struct Consensus {
     settings: Settings,
+    seals: Arc<dyn Seals>,
     nodes: Nodes,
     entries: BTreeMap<Duty, Entry>,
     due: BTreeSet<(Time, Due, Duty)>,
@@ -100,10 +102,17 @@ impl Consensus {
     /// Consensus without any duty.
     #[must_use]
     pub fn new(settings: Settings) -> Consensus {
+        let seals = Identities { key: settings.key.clone(), peers: settings.peers.clone() };
+        Consensus::sealed_by(settings, Arc::new(seals))
+    }
+
+    /// The same, where something else than the keys of the settings signs and checks messages.
+    #[must_use]
+    pub fn sealed_by(settings: Settings, seals: Arc<dyn Seals>) -> Consensus {
         let count = settings.peers.len();
         let (held, waiting) = (vec![0; count], vec![0; count]);
         let (entries, due) = (BTreeMap::new(), BTreeSet::new());
-        Consensus { nodes: Nodes { count }, settings, entries, due, held, waiting }
+        Consensus { nodes: Nodes { count }, settings, seals, entries, due, held, waiting }
     }
 
     /// When [`Event::Wake`] is wanted next.
@@ -324,7 +333,7 @@ impl Consensus {
     /// Signs a draft and sends it to all others, with every value that it means.
     fn send(&mut self, duty: Duty, draft: Draft<Sealed>, out: &mut Vec<Effect>) -> Option<Arc<Envelope>> {
         let me = self.settings.me;
-        let message = Arc::new(seal(draft, duty, me, &self.settings.key));
+        let message = Arc::new(seal(draft, duty, me, &*self.seals));
         let known = &self.entries.get(&duty)?.values;
         let roots = meant_roots(&message);
         let values: Option<Vec<_>> = roots.iter().map(|root| known.get(root).cloned()).collect();

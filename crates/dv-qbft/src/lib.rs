@@ -30,5 +30,6 @@ pub mod machine;
 pub mod message;
 pub mod refusal;
 pub mod seal;
+pub mod seals;
 pub mod timer;
 pub mod value;

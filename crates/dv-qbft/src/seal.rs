@@ -6,7 +6,6 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use coxswain_dv_crypto::k1::{IdentityKey, IdentityPublic, verify65};
 use coxswain_dv_eth::duty::{Duty, DutyType};
 use coxswain_dv_types::Root;
 use coxswain_dv_wire::canonical::{Fields, bytes_len, put_bytes};
@@ -18,6 +17,7 @@ use coxswain_dv_wire::{priority, protocol};
 
 use crate::message::{Draft, Kind, Message};
 use crate::refusal::Refusal;
+use crate::seals::Seals;
 use crate::value::Value;
 
 /// Bytes of a message with its signature: `core.corepb.v1.QBFTMsg`.
@@ -106,7 +106,7 @@ pub(crate) fn meant_roots(message: &SealedMessage) -> Vec<Root> {
 }
 
 /// Signs a draft of node `me`.
-pub(crate) fn seal(draft: Draft<Sealed>, duty: Duty, me: usize, key: &IdentityKey) -> SealedMessage {
+pub(crate) fn seal(draft: Draft<Sealed>, duty: Duty, me: usize, seals: &dyn Seals) -> SealedMessage {
     let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
     let mut message = QbftMsg {
         r#type: draft.kind.number(),
@@ -118,7 +118,7 @@ pub(crate) fn seal(draft: Draft<Sealed>, duty: Duty, me: usize, key: &IdentityKe
         value_hash: draft.value.unwrap_or_default().to_vec(),
         prepared_value_hash: draft.prepared_value.unwrap_or_default().to_vec(),
     };
-    message.signature = key.sign(&message.signing_root()).to_vec();
+    message.signature = seals.sign(&message.signing_root()).to_vec();
     draft.seal(me, encode(&message).into())
 }
 
@@ -216,8 +216,13 @@ fn root(bytes: &[u8]) -> Option<Root> {
     Root::try_from(bytes).ok().filter(|root| *root != Root::default())
 }
 
-/// Checks the signature of a message by the key of its source.
-pub(crate) fn verify(bytes: &[u8], signature: &[u8], key: &IdentityPublic) -> Result<(), Refusal> {
+/// Checks the signature of a message: its source's.
+pub(crate) fn verify(
+    bytes: &[u8],
+    signature: &[u8],
+    source: usize,
+    seals: &dyn Seals,
+) -> Result<(), Refusal> {
     let root = qbft_signing_root(bytes)?;
-    verify65(key, &root, signature).map_err(|source| Refusal::Signature { source })
+    seals.check(source, &root, signature).map_err(|source| Refusal::Signature { source })
 }

@@ -1,6 +1,7 @@
 //! Consensus: what goes in from duties and peers, and what comes out.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use coxswain_dv_crypto::k1::{IdentityKey, IdentityPublic};
 use coxswain_dv_eth::bytes::Bytes48;
@@ -11,6 +12,7 @@ use coxswain_dv_eth::unsigned::Unsigned;
 use coxswain_dv_eth::validity::{self, Standing};
 use coxswain_dv_qbft::consensus::{self, Consensus, Decision, Effect, Event, Participation};
 use coxswain_dv_qbft::machine::Verdict;
+use coxswain_dv_qbft::seals::Seals;
 use coxswain_dv_qbft::timer::{Profile, TimerFlags};
 use coxswain_dv_qbft::value::Value;
 use coxswain_dv_wire::message;
@@ -31,8 +33,9 @@ pub(super) fn begin(
     chain: &Chain,
     (peers, key): (Vec<IdentityPublic>, IdentityKey),
     boot: Time,
+    seals: Arc<dyn Seals>,
 ) -> Consensus {
-    Consensus::new(consensus::Settings {
+    let settings = consensus::Settings {
         me: cluster.me(),
         peers,
         key,
@@ -41,7 +44,8 @@ pub(super) fn begin(
         profile: Profile::EveryRound,
         participation: Participation::Early,
         observe_before: boot + chain.clock.slot,
-    })
+    };
+    Consensus::sealed_by(settings, seals)
 }
 
 /// Why a value is none of a duty.

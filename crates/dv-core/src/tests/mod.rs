@@ -1,4 +1,4 @@
-//! Parts of a node on their own. Whole clusters are in the simulation.
+//! Parts of a node on their own. Whole clusters are in `crates/sim`.
 
 #[path = "../../../../tests/support/mutate.rs"]
 mod mutate;

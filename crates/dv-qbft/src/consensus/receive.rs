@@ -94,9 +94,7 @@ impl Consensus {
         if let Some(known) = known {
             return Ok(Arc::clone(known));
         }
-        let number = read.peer_idx;
-        let key = self.settings.peers.get(checked.source).ok_or(Refusal::Source { number })?;
-        seal::verify(bytes, &read.signature, key)?;
+        seal::verify(bytes, &read.signature, checked.source, &*self.seals)?;
         Ok(Arc::new(SealedMessage { sealed: bytes.into(), ..checked }))
     }
 

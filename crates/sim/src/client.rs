@@ -3,17 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use coxswain_dv_eth::api::{BeaconCommitteeSelection, SyncCommitteeSelection};
-use coxswain_dv_eth::attestation::{AttestationData, SingleAttestation};
+use coxswain_dv_eth::attestation::{Attestation, AttestationData, AttestationPhase0, SingleAttestation};
 use coxswain_dv_eth::bytes::{Bytes32, Bytes96};
 use coxswain_dv_eth::client::{Answer, Request};
 use coxswain_dv_eth::fork::Fork;
+use coxswain_dv_eth::operations::{Signed, VoluntaryExit};
 use coxswain_dv_eth::selection;
 use coxswain_dv_eth::signed::{SignedAggregate, SignedAttestation, SignedData, SignedRandao};
-use coxswain_dv_eth::sync::{ContributionAndProof, SignedContributionAndProof, SyncCommitteeMessage};
+use coxswain_dv_eth::sync::{
+    ContributionAndProof, SignedContributionAndProof, SyncCommitteeContribution, SyncCommitteeMessage,
+};
 use coxswain_dv_eth::time::Time;
 
-use super::beacon::Beacon;
-use super::keys::Keys;
+use ssz_types::BitList;
+
+use crate::chain::{Beacon, View};
+use crate::keys::Keys;
+use crate::setting::{First, SLOTS_PER_EPOCH};
 
 /// When a client does something on its own.
 #[derive(Debug, Clone, Copy)]
@@ -27,23 +33,24 @@ pub(crate) enum Alarm {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Manner {
     Careful,
-    /// After each vote and block a second, contradicting one; or before.
-    Reckless {
-        lie_first: bool,
-    },
+    /// Beside each vote another one that contradicts it.
+    Reckless(First),
 }
 
 /// What a client works with.
 pub(crate) struct Hands<'w> {
     pub(crate) keys: &'w mut Keys,
     pub(crate) beacon: &'w Beacon,
-    pub(crate) now: Time,
+    pub(crate) view: View,
+    /// What the machine's clock shows.
+    pub(crate) shown: Time,
 }
 
 pub(crate) struct Client {
     node: usize,
     manner: Manner,
-    attested: BTreeMap<u64, AttestationData>,
+    /// By slot and the committee that was asked for.
+    attested: BTreeMap<(u64, u64), AttestationData>,
     voted: BTreeMap<u64, Bytes32>,
     selected: BTreeMap<(u64, u64), Bytes96>,
     sync_selected: BTreeMap<(u64, u64, u64), Bytes96>,
@@ -65,7 +72,7 @@ impl Client {
     }
 
     fn sign(&self, hands: &mut Hands, validator: usize, data: &mut SignedData) -> Bytes96 {
-        let signable = data.signable(&hands.beacon.chain.clock).expect("it is signed");
+        let signable = data.signable(&hands.beacon.clock()).expect("it is signed");
         let root = hands.beacon.chain.signing_root(&signable);
         let signature = hands.keys.sign(validator, self.node, root);
         data.set_signature(signature);
@@ -87,17 +94,27 @@ impl Client {
         chosen.map(|((_, _, subcommittee), _)| *subcommittee).collect()
     }
 
+    /// What is long over is not looked at any more.
+    fn forget(&mut self, slot: u64) {
+        let old = slot.saturating_sub(3 * SLOTS_PER_EPOCH);
+        self.attested.retain(|(slot, _), _| *slot >= old);
+        self.voted.retain(|slot, _| *slot >= old);
+        self.selected.retain(|(slot, _), _| *slot >= old);
+        self.asked.retain(|(slot, _, _)| *slot >= old);
+    }
+
     fn start(&mut self, hands: &mut Hands, slot: u64) -> Vec<Request> {
+        self.forget(slot);
         let mut requests = Vec::new();
         let empty = Bytes96::default();
-        if let Some(validator) = hands.beacon.proposer(slot) {
-            let epoch = hands.beacon.chain.clock.epoch_of(slot);
+        if let Some(validator) = hands.beacon.proposer(hands.view, slot) {
+            let epoch = hands.beacon.clock().epoch_of(slot);
             let mut data = SignedData::Randao(SignedRandao { epoch, signature: empty });
             let randao = self.sign(hands, validator, &mut data);
             requests.push(Request::Proposal { slot, randao });
         }
         let mut selections = Vec::new();
-        for (validator, duty) in hands.beacon.attesters_at(slot) {
+        for (validator, duty) in hands.beacon.attesters_at(hands.view, slot) {
             let validator_index = duty.validator_index;
             let mut one = BeaconCommitteeSelection { validator_index, slot, selection_proof: empty };
             let mut data = SignedData::PrepareAggregator(one.clone());
@@ -122,16 +139,28 @@ impl Client {
             });
             requests.push(Request::SyncSelections(selections.to_vec()));
         }
+        requests.extend(self.exit(hands, slot));
         requests
+    }
+
+    fn exit(&self, hands: &mut Hands, slot: u64) -> Option<Request> {
+        let validator = *hands.beacon.exits.get(&slot)?;
+        let (epoch, validator_index) = (hands.beacon.clock().epoch_of(slot), Beacon::index_of(validator));
+        let message = VoluntaryExit { epoch, validator_index };
+        let mut data = SignedData::Exit(Signed { message, signature: Bytes96::default() });
+        self.sign(hands, validator, &mut data);
+        let SignedData::Exit(exit) = data else { return None };
+        Some(Request::SubmitExit(exit))
     }
 
     fn third(&mut self, hands: &mut Hands, slot: u64) -> Vec<Request> {
         let mut requests = Vec::new();
-        if !hands.beacon.attesters_at(slot).is_empty() {
-            requests.push(Request::AttestationData { slot, committee: 0 });
-        }
+        let duties = hands.beacon.attesters_at(hands.view, slot);
+        let committees: BTreeSet<u64> =
+            duties.iter().map(|(_, duty)| asked_for(hands, slot, duty.committee_index)).collect();
+        requests.extend(committees.into_iter().map(|committee| Request::AttestationData { slot, committee }));
         if let Some((validator, _)) = hands.beacon.member(slot) {
-            let head = hands.beacon.head(self.node, slot, hands.now);
+            let head = hands.beacon.head(hands.view, slot);
             self.voted.insert(slot, head);
             let (validator_index, signature) = (Beacon::index_of(validator), Bytes96::default());
             let mut vote = SyncCommitteeMessage { slot, beacon_block_root: head, validator_index, signature };
@@ -145,19 +174,20 @@ impl Client {
     /// What a node answered leads to more requests.
     pub(crate) fn answered(&mut self, hands: &mut Hands, request: &Request, answer: Answer) -> Vec<Request> {
         match (request, answer) {
-            (Request::AttestationData { slot, .. }, Answer::AttestationData(data)) => {
-                self.attested.insert(*slot, data);
+            (Request::AttestationData { slot, committee }, Answer::AttestationData(data)) => {
+                self.attested.insert((*slot, *committee), data);
                 let mut other = data;
                 other.beacon_block_root = Bytes32::from([0xee; 32]);
-                let mut requests = self.in_manner(data, other, |data| self.attest(hands, *slot, data));
+                let place = (*slot, *committee);
+                let mut requests = self.in_manner(data, other, |data| self.attest(hands, place, data));
                 requests.extend(self.follow_up(hands, *slot));
                 requests
             }
             (Request::Proposal { slot, .. }, Answer::Proposal(block)) => {
-                let Some(validator) = hands.beacon.proposer(*slot) else { return Vec::new() };
+                let Some(validator) = hands.beacon.proposer(hands.view, *slot) else { return Vec::new() };
                 let mut data = SignedData::Proposer(Box::new(block.signed(Bytes96::default())));
                 self.sign(hands, validator, &mut data);
-                let SignedData::Proposer(block) = data else { panic!("it was a block") };
+                let SignedData::Proposer(block) = data else { return Vec::new() };
                 vec![Request::SubmitProposal(block)]
             }
             (Request::Selections(_), Answer::Selections(all)) => {
@@ -176,75 +206,104 @@ impl Client {
                 slots.into_iter().flat_map(|slot| self.follow_up(hands, slot)).collect()
             }
             (Request::Aggregate { slot, committee, .. }, Answer::Aggregate { fork, attestation }) => {
-                let mut all = Vec::new();
-                for (validator, duty) in hands.beacon.attesters_at(*slot) {
-                    let Some(proof) = self.selected.get(&(*slot, duty.validator_index)) else { continue };
-                    if duty.committee_index != *committee {
-                        continue;
-                    }
-                    let one =
-                        SignedAggregate::new(fork, duty.validator_index, (*attestation).clone(), *proof);
-                    let mut data = SignedData::Aggregator(Box::new(one.expect("it fits")));
-                    self.sign(hands, validator, &mut data);
-                    let SignedData::Aggregator(one) = data else { panic!("it was an aggregate") };
-                    all.push(*one);
-                }
-                vec![Request::SubmitAggregates(all)]
+                self.aggregate(hands, (*slot, *committee), fork, &attestation)
             }
             (Request::Contribution { slot, .. }, Answer::Contribution(contribution)) => {
-                let Some((validator, _)) = hands.beacon.member(*slot) else { return Vec::new() };
-                let aggregator_index = Beacon::index_of(validator);
-                let place = (*slot, aggregator_index, contribution.subcommittee_index);
-                let selection_proof = self.sync_selected[&place];
-                let message = ContributionAndProof { aggregator_index, contribution, selection_proof };
-                let signed = SignedContributionAndProof { message, signature: Bytes96::default() };
-                let mut data = SignedData::SyncContribution(Box::new(signed));
-                self.sign(hands, validator, &mut data);
-                let SignedData::SyncContribution(one) = data else { panic!("it was a contribution") };
-                vec![Request::SubmitContributions(vec![*one])]
+                self.contribute(hands, *slot, contribution)
             }
-            (_, Answer::Done) => Vec::new(),
-            (request, answer) => panic!("{answer:?} is no answer to {request:?}"),
+            _ => Vec::new(),
         }
+    }
+
+    fn aggregate(
+        &self,
+        hands: &mut Hands,
+        (slot, committee): (u64, u64),
+        fork: Fork,
+        attestation: &Attestation,
+    ) -> Vec<Request> {
+        let mut all = Vec::new();
+        for (validator, duty) in hands.beacon.attesters_at(hands.view, slot) {
+            let Some(proof) = self.selected.get(&(slot, duty.validator_index)) else { continue };
+            if duty.committee_index != committee {
+                continue;
+            }
+            let one = SignedAggregate::new(fork, duty.validator_index, attestation.clone(), *proof);
+            let Ok(one) = one else { continue };
+            let mut data = SignedData::Aggregator(Box::new(one));
+            self.sign(hands, validator, &mut data);
+            if let SignedData::Aggregator(one) = data {
+                all.push(*one);
+            }
+        }
+        vec![Request::SubmitAggregates(all)]
+    }
+
+    fn contribute(
+        &self,
+        hands: &mut Hands,
+        slot: u64,
+        contribution: SyncCommitteeContribution,
+    ) -> Vec<Request> {
+        let Some((validator, _)) = hands.beacon.member(slot) else { return Vec::new() };
+        let aggregator_index = Beacon::index_of(validator);
+        let place = (slot, aggregator_index, contribution.subcommittee_index);
+        let Some(selection_proof) = self.sync_selected.get(&place).copied() else { return Vec::new() };
+        let message = ContributionAndProof { aggregator_index, contribution, selection_proof };
+        let signed = SignedContributionAndProof { message, signature: Bytes96::default() };
+        let mut data = SignedData::SyncContribution(Box::new(signed));
+        self.sign(hands, validator, &mut data);
+        let SignedData::SyncContribution(one) = data else { return Vec::new() };
+        vec![Request::SubmitContributions(vec![*one])]
     }
 
     fn in_manner<T>(&self, right: T, wrong: T, mut request: impl FnMut(T) -> Request) -> Vec<Request> {
         match self.manner {
             Manner::Careful => vec![request(right)],
-            Manner::Reckless { lie_first: true } => vec![request(wrong), request(right)],
-            Manner::Reckless { lie_first: false } => vec![request(right), request(wrong)],
+            Manner::Reckless(First::Lie) => vec![request(wrong), request(right)],
+            Manner::Reckless(First::Truth) => vec![request(right), request(wrong)],
         }
     }
 
-    fn attest(&self, hands: &mut Hands, slot: u64, data: AttestationData) -> Request {
+    fn attest(&self, hands: &mut Hands, (slot, asked): (u64, u64), data: AttestationData) -> Request {
+        let fork = hands.beacon.fork_at(slot);
         let mut all = Vec::new();
-        for (validator, duty) in hands.beacon.attesters_at(slot) {
-            let one = SingleAttestation {
-                committee_index: duty.committee_index,
-                attester_index: duty.validator_index,
-                data,
-                signature: Bytes96::default(),
+        for (validator, duty) in hands.beacon.attesters_at(hands.view, slot) {
+            if asked_for(hands, slot, duty.committee_index) != asked {
+                continue;
+            }
+            let signature = Bytes96::default();
+            let one = if fork.has_electra_attestations() {
+                let (committee_index, attester_index) = (duty.committee_index, duty.validator_index);
+                let one = SingleAttestation { committee_index, attester_index, data, signature };
+                SignedAttestation::from_single(fork, &one)
+            } else {
+                let mut aggregation_bits = BitList::with_capacity(8).expect("a small committee");
+                aggregation_bits.set(validator, true).expect("fewer than eight validators");
+                let one = AttestationPhase0 { aggregation_bits, data, signature };
+                SignedAttestation::from_phase0(fork, one, None)
             };
-            let one = SignedAttestation::from_single(Fork::Fulu, &one).expect("it fits");
-            let mut data = SignedData::Attester(Box::new(one));
+            let mut data = SignedData::Attester(Box::new(one.expect("of its fork")));
             self.sign(hands, validator, &mut data);
-            let SignedData::Attester(one) = data else { panic!("it was an attestation") };
-            all.push(*one);
+            if let SignedData::Attester(one) = data {
+                all.push(*one);
+            }
         }
         Request::SubmitAttestations(all)
     }
 
     /// Aggregates and contributions of a slot, once it is time and all that they need is there.
     fn follow_up(&mut self, hands: &mut Hands, slot: u64) -> Vec<Request> {
-        let clock = hands.beacon.chain.clock;
-        if hands.now < clock.start_of(slot) + clock.slot * 2 / 3 {
+        let clock = hands.beacon.clock();
+        if hands.shown < clock.start_of(slot) + clock.slot * 2 / 3 {
             return Vec::new();
         }
         let mut requests = Vec::new();
-        for (_, duty) in hands.beacon.attesters_at(slot) {
+        for (_, duty) in hands.beacon.attesters_at(hands.view, slot) {
             let (index, committee) = (duty.validator_index, duty.committee_index);
             let is_ready = self.selected.contains_key(&(slot, index));
-            if let Some(data) = self.attested.get(&slot).filter(|_| is_ready)
+            let asked = (slot, asked_for(hands, slot, committee));
+            if let Some(data) = self.attested.get(&asked).filter(|_| is_ready)
                 && self.asked.insert((slot, index, None))
             {
                 let data_root = Bytes32::from(data.root());
@@ -261,4 +320,9 @@ impl Client {
         }
         requests
     }
+}
+
+/// The committee whose data a client asks for: from Electra on they are the same for all.
+fn asked_for(hands: &Hands, slot: u64, committee: u64) -> u64 {
+    if hands.beacon.fork_at(slot).has_electra_attestations() { 0 } else { committee }
 }

@@ -1,0 +1,69 @@
+//! Whole clusters in a simulated world: clocks, network, beacon nodes, validator clients and disks, all from one seed.
+//! Development only. The nodes are those of `coxswain-dv-core`, bit by bit; everything around them is made up.
+//!
+//! ```text
+//! seed ─→ setting ─→ plan ─→ world ⇄ machines (node, validator client, clock, disk)
+//!                              ⇅
+//!                    network · liars · beacon nodes     checks: at every event     demands: in good time
+//! ```
+//!
+//! ```sh
+//! cargo test -p coxswain-sim                                    # a bounded share
+//! COXSWAIN_SIM_SEED=4711 cargo test -p coxswain-sim             # one seed, or FROM..TO
+//! cargo run -p coxswain-sim --example million -- 1000000        # slots
+//! cargo run -p coxswain-sim --example million -- seed 4711      # one seed, with all that happens
+//! ```
+//!
+//! # What a seed draws
+//!
+//! - 3, 4, 5, 6, 7 or 10 nodes, up to a third of them liars, one honest one with a validator client that signs anything.
+//! - Clocks wrong by up to 500 ms, too fast or too slow, and set by up to a minute and back again.
+//! - Messages late, out of order, twice or not at all; partitions; crashes and restarts.
+//! - Disks that fail, with and without the write on them; crashes in the middle of a write.
+//! - Beacon nodes that are slow, down, late with the head, of two minds about what is justified; reorgs deep enough to
+//!   change duties, seen by each node at another time.
+//! - All types of duties; exits; registrations; blocks of builders for all, some or no nodes; Bellatrix before Electra, or
+//!   Electra and Fulu from the beginning; one node of an older version.
+//!
+//! A liar is two nodes with one key: they see different chains, one of them a chain that cannot be; each talks to half of
+//! the cluster; both sign whatever their client says. Beside that it sends damaged and random bytes, old messages, those
+//! of others, votes out of turn, in others' names or of other slots, and partial signatures that contradict its own.
+//!
+//! # What must hold
+//!
+//! Safety is looked at with every event, see `world/checks.rs`; that every duty of good time is done, at the end, see
+//! `world/demands.rs`, which says what good time is.
+//!
+//! # What this has been seen to catch
+//!
+//! @@MUTATIONS@@
+//!
+//! # What it does not do
+//!
+//! - Signatures are digests in all worlds but one of 256: BLS and ECDSA are tested elsewhere.
+//! - A file of the store that is damaged: the store refuses it, and its tests say so. Here a write is there or not.
+//! - A store that starts empty with validators that have signed (S11), edits (S12), leases (S13).
+//! - Several validator clients of one node; clients that ask the node for duties.
+
+mod chain;
+mod client;
+mod clock;
+mod dice;
+mod keys;
+mod machine;
+mod report;
+mod setting;
+mod store;
+mod trace;
+mod world;
+
+pub use keys::Vault;
+pub use report::{Broken, Counts};
+pub use setting::{Builders, First, Setting, Shares, Signatures, Trouble};
+pub use world::{Outcome, Tracing, World};
+
+/// Runs the world of a seed, for so many acts.
+#[must_use]
+pub fn run(seed: u64, acts: u64, vault: &mut Vault, tracing: Tracing) -> Outcome {
+    World::new(seed, Setting::of(seed, acts), vault, tracing).run()
+}

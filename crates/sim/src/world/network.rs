@@ -1,0 +1,85 @@
+//! The network: who hears whom, and when.
+
+use std::sync::Arc;
+
+use coxswain_dv_core::{Channel, Event, Ticket};
+
+use super::World;
+
+/// Milliseconds that a message takes at most when all is well.
+const CALM_DELAY_MS: u64 = 60;
+
+impl World {
+    fn is_connected(&self, one: usize, other: usize) -> bool {
+        let splits = |side: u64| (side >> one) & 1 != (side >> other) & 1;
+        !self.partitions.iter().any(|cut| (cut.from..cut.until).contains(&self.now) && splits(cut.side))
+    }
+
+    /// Machines that hear what one says to a node: each half of a liar talks to half of the nodes, and now and then to
+    /// the others; and now and then it says nothing.
+    fn receivers(&mut self, from: usize, to: usize) -> Vec<usize> {
+        let (node, half) = (self.machines[from].node, self.machines[from].half);
+        if !self.is_connected(node, to) {
+            return Vec::new();
+        }
+        if half.is_some_and(|half| to % 2 != half) && self.dice.happens(70) {
+            return Vec::new();
+        }
+        if half.is_some() && self.dice.happens(8) {
+            return Vec::new();
+        }
+        let all = 0..self.machines.len();
+        all.filter(|machine| self.machines[*machine].node == to).collect()
+    }
+
+    pub(super) fn send(&mut self, from: usize, to: usize, channel: Channel, bytes: &Arc<Vec<u8>>) {
+        let (node, is_honest) = (self.machines[from].node, self.machines[from].is_honest());
+        for receiver in self.receivers(from, to) {
+            if !is_honest {
+                for (channel, bytes) in self.mischief(from, to, channel, bytes) {
+                    self.counts.add("lies of peers", 1);
+                    self.deliver(receiver, Event::Received { from: node, channel, bytes });
+                }
+            }
+            if !self.machines[receiver].is_honest() {
+                self.overhear(channel, bytes);
+            }
+            if self.happens(self.setting.trouble.doubled) {
+                let bytes = bytes.to_vec();
+                self.deliver(receiver, Event::Received { from: node, channel, bytes });
+            }
+            self.deliver(receiver, Event::Received { from: node, channel, bytes: bytes.to_vec() });
+        }
+    }
+
+    pub(super) fn request(&mut self, from: usize, to: usize, bytes: &[u8]) {
+        let node = self.machines[from].node;
+        for receiver in self.receivers(from, to) {
+            let ticket = self.ticket();
+            self.exchanges.insert(ticket, from);
+            self.deliver(receiver, Event::Requested { ticket, from: node, bytes: bytes.to_vec() });
+        }
+    }
+
+    pub(super) fn respond(&mut self, machine: usize, ticket: Ticket, bytes: Option<&Vec<u8>>) {
+        let Some(asker) = self.exchanges.remove(&ticket) else {
+            return self.fail(format!("machine {machine} answers twice, or what nobody asked"));
+        };
+        let node = self.machines[machine].node;
+        if let Some(bytes) = bytes
+            && self.is_connected(node, self.machines[asker].node)
+        {
+            self.deliver(asker, Event::Responded { from: node, bytes: bytes.clone() });
+        }
+    }
+
+    fn deliver(&mut self, receiver: usize, event: Event) {
+        if self.happens(self.setting.trouble.lost) {
+            self.counts.add("messages lost", 1);
+            return;
+        }
+        self.counts.add("messages", 1);
+        let most = if self.is_calm() { CALM_DELAY_MS } else { self.setting.trouble.delay_ms };
+        self.later(most, receiver, event);
+    }
+}
