@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use coxswain_dv_dkg::ceremony::{Failure, Limits, Outcome, Progress};
+use coxswain_dv_slashing::lease::{Claimed, Lockless};
+use coxswain_dv_types::causes::in_full;
 use coxswain_dv_types::cluster::Definition;
 use coxswain_dv_types::network::Networks;
 use coxswain_dv_wire::version::Version;
@@ -23,7 +25,7 @@ use crate::dv::keymanager::Keymanager;
 use crate::dv::keystores::DIRECTORY;
 use crate::dv::obol_api::ObolApi;
 use crate::dv::relays::Resolver;
-use crate::dv::{LOCK, claim, key};
+use crate::dv::{LOCK, key};
 
 /// What we report where nobody says anything else.
 const VERSION: &str = "v1.11.0";
@@ -130,10 +132,9 @@ impl Run for DkgCommand {
         let place = prepare(&dir, definition.validators.len()).map_err(refused)?;
         let path = dir.join(key::FILE);
         let key = key::load(&path)?;
-        let held = claim::take(&path, "charon dkg", "", jiff::Timestamp::now()).map_err(|error| {
-            let why = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-            CliError::other("claiming the node's key", format!("{error}{why}"), error.next())
-        })?;
+        // Ceremonies are held with keys on any disk.
+        let mut claimed = Claimed::take(&path, "charon dkg", "", Lockless::Pass, jiff::Timestamp::now())
+            .map_err(|error| CliError::other("claiming the node's key", in_full(&error), error.next()))?;
         let hash = hex::encode(&*definition.definition_hash);
         let resolve = Arc::new(Resolver::new(&hash, &definition.uuid));
         let names = names(&definition);
@@ -160,8 +161,8 @@ impl Run for DkgCommand {
             let refreshing = async {
                 loop {
                     tokio::time::sleep(coxswain_dv_types::keylock::REFRESH).await;
-                    if let Err(error) = held.refresh(jiff::Timestamp::now()) {
-                        tracing::warn!(%error, "the claim to the key was not renewed");
+                    if let Err(error) = claimed.renew(jiff::Timestamp::now()) {
+                        tracing::warn!(error = in_full(&error), "the claim to the key was not renewed");
                     }
                 }
             };
@@ -291,11 +292,6 @@ impl Files {
     fn place(&self) -> std::sync::MutexGuard<'_, Option<Place>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn in_full(error: &DiskError) -> String {
-    let why = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
-    format!("{error}{why}")
 }
 
 impl Store for Files {

@@ -15,6 +15,7 @@ use coxswain_dv_eth::bytes::Bytes32;
 use coxswain_dv_node::monitor::Counts;
 use coxswain_dv_slashing::lease::{Applicant, Lease};
 use coxswain_dv_slashing::machine::{Disk, Machine};
+use coxswain_dv_types::causes::in_full;
 use coxswain_dv_types::cluster::Lock;
 use coxswain_dv_types::network::Networks;
 use coxswain_dv_wire::version::Version;
@@ -30,7 +31,7 @@ use crate::dv::combine::read_lock;
 use crate::dv::key;
 use crate::dv::relays::Resolver;
 use crate::dv::run::{DIRECTORY, Run, Start};
-use serve::{Looked, in_full, refused_key, serve};
+use serve::{Looked, refused_key, serve};
 
 /// What we report.
 const VERSION: &str = "v1.11.0";
