@@ -13,6 +13,7 @@
 
 pub mod api;
 pub mod archive;
+pub mod chain;
 pub mod combine;
 pub mod contracts;
 pub mod create;
