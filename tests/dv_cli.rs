@@ -55,6 +55,7 @@ const LATER: &[(&str, &str, &str)] = &[
 /// Commands that charon does not have.
 const OURS: &[&str] = &[
     "api",
+    "doctor",
     "inspect",
     "slashing export",
     "slashing import",

@@ -21,6 +21,7 @@ pub mod delivery;
 pub mod deposits;
 pub mod disk;
 pub mod dkg;
+pub mod doctor;
 pub mod history;
 pub mod http;
 pub mod key;

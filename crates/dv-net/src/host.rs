@@ -24,7 +24,7 @@ use zeroize::Zeroizing;
 pub(crate) use driver::{IDENTIFY, MAX_STREAMS, keypair};
 pub(crate) use incoming::{Allowance, Sink};
 pub use incoming::{Incoming, Reply};
-pub use relays::{MAX_ANSWER_BYTES, RelaySource, Resolve, ResolveError};
+pub use relays::{MAX_ANSWER_BYTES, RelaySource, Resolve, ResolveError, relay_addresses};
 
 use crate::frame::{self, FrameError};
 use crate::names;

@@ -16,6 +16,17 @@ pub(super) struct BeaconArgs {
 }
 
 impl BeaconArgs {
+    /// Each of the nodes by itself.
+    pub(super) fn each(&self) -> Result<Vec<(Address, Backends)>, CliError> {
+        let flag = "beacon-node-endpoints";
+        let one = |address: Address| {
+            let mut settings = Settings::new(vec![address.clone()]);
+            settings.headers = headers(&self.beacon_node_headers)?;
+            Ok((address, open(flag, &settings)?))
+        };
+        addresses(flag, &self.beacon_node_endpoints)?.into_iter().map(one).collect()
+    }
+
     /// All of them as one; none where none is named.
     pub(super) fn all(&self) -> Result<Option<Backends>, CliError> {
         let flag = "beacon-node-endpoints";

@@ -25,6 +25,7 @@ mod deliver;
 mod deposit;
 mod deposit_fetch;
 mod deposit_sign;
+mod doctor;
 mod enr;
 mod inspect;
 mod publish;
@@ -83,6 +84,7 @@ pub static COMMANDS: &[Row] = &[
     Row::within::<deposit_fetch::DepositFetch>("deposit"),
     Row::within::<deposit_sign::DepositSign>("deposit"),
     Row::of::<dkg::DkgCommand>(),
+    Row::of::<doctor::Doctor>(),
     Row::of::<enr::Enr>(),
     Row::of::<inspect::Inspect>(),
     Row::of::<relay::Relay>(),
