@@ -53,7 +53,16 @@ const LATER: &[(&str, &str, &str)] = &[
     ("v1.10.3", "deposit sign", "execution-client-rpc-endpoint"),
 ];
 /// Commands that charon does not have.
-const OURS: &[&str] = &["api", "inspect", "verify"];
+const OURS: &[&str] = &[
+    "api",
+    "doctor",
+    "inspect",
+    "slashing export",
+    "slashing import",
+    "slashing prune",
+    "slashing show",
+    "verify",
+];
 /// Random moments at which a process is killed.
 const MOMENTS: u32 = 300;
 

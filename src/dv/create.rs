@@ -10,12 +10,14 @@ use coxswain_dv_cluster::{Seal, SealError, Sealed, deal, keystore, seal_with};
 use coxswain_dv_crypto::bls::{BlsError, SecretKey};
 use coxswain_dv_crypto::k1::IdentityKey;
 use coxswain_dv_keystore::Cost;
+use coxswain_dv_slashing::interchange::Interchange;
+use coxswain_dv_slashing::store::KeyPair;
 use coxswain_dv_types::cluster::{Definition, Lock, Problem};
 use coxswain_dv_types::hash::HashError;
 use coxswain_dv_types::network::{Network, Networks};
 
 use super::disk::{DiskError, Mode};
-use super::history::{self, History};
+use super::history;
 use super::keystores::{DIRECTORY, side_by_side};
 use super::staging::Staging;
 use super::{LOCK, key};
@@ -35,7 +37,7 @@ pub struct Cluster<'a> {
     /// Of keystores.
     pub cost: Cost,
     /// What the whole keys have signed, where they are not new.
-    pub history: Option<&'a History>,
+    pub history: Option<&'a Interchange>,
 }
 
 /// What was made.
@@ -143,7 +145,8 @@ pub fn create(
         }
         staging.file(&format!("{dir}/{LOCK}"), Mode::OwnerReads, lock_text.as_bytes())?;
         if let Some(history) = history {
-            let text = history.of_node(&lock, node);
+            let pairs = KeyPair::of_node(&lock, node).expect("a lock that was verified has keys");
+            let text = history::of_node(history, &pairs).to_text();
             staging.file(&format!("{dir}/{}", history::FILE), Mode::AllRead, text.as_bytes())?;
         }
     }

@@ -34,14 +34,12 @@ const ATTEMPTS: usize = 8;
 /// Who may do what with a file, whatever the umask is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// 0600: the key of a node.
+    /// 0600: the key of a node, and what it has signed.
     OwnerWrites,
     /// 0400: passwords of keystores, and the lock of a cluster that was made in one place.
     OwnerReads,
     /// 0444: keystores, deposits, definitions, and the lock that a ceremony leaves.
     AllRead,
-    /// 0644: what says that a key is in use.
-    OwnerWritesAllRead,
 }
 
 impl Mode {
@@ -52,7 +50,6 @@ impl Mode {
             Mode::OwnerWrites => 0o600,
             Mode::OwnerReads => 0o400,
             Mode::AllRead => 0o444,
-            Mode::OwnerWritesAllRead => 0o644,
         }
     }
 }

@@ -117,6 +117,34 @@ pub fn load_sequence(dir: &Path) -> Result<Vec<SecretKey>, KeystoresError> {
     load_named(dir, &ordered)
 }
 
+/// A keystore that was not opened.
+#[derive(Debug)]
+pub struct Closed {
+    /// The name of its file.
+    pub name: String,
+    /// Its public key as it says itself.
+    pub public_key: String,
+    /// Whether there is a password beside it.
+    pub has_password: bool,
+}
+
+/// The keystores in a directory whose names are numbered 0, 1, 2 …, in this order. None is opened.
+///
+/// # Errors
+/// [`KeystoresError`], the first in the order of the files.
+pub fn list_sequence(dir: &Path) -> Result<Vec<Closed>, KeystoresError> {
+    let names = names_in(dir)?;
+    let wanted = names.iter().map(String::as_str).filter(|name| KeystoreName::of(name).is_some());
+    let ordered = keystores::sequence(wanted)
+        .map_err(|source| KeystoresError::Names { path: dir.to_owned(), source })?;
+    let closed = |name: &&str| {
+        let has_password = dir.join(keystores::password_name(name)).is_file();
+        let public_key = parsed(&dir.join(name))?.pubkey;
+        Ok(Closed { name: (*name).to_owned(), public_key, has_password })
+    };
+    ordered.iter().map(closed).collect()
+}
+
 /// The keys of the keystores in a directory, whatever their numbers are, in the order of their names.
 ///
 /// # Errors

@@ -4,7 +4,7 @@
 //! bytes ─disk→ files that are whole or not there
 //! directories ─staging→ all of them, or none
 //! key file ─key→ identity
-//! key file ─claim→ held: no second node of this key runs      (the rules: dv-types, keylock)
+//! key file ─claim→ held: no second node of this key runs      (dv-slashing, lease)
 //! servers ─http→ answers, bounded in time and size             (where what is: obol_api)
 //! router ─serve→ a server of ours, bounded in connections and time   (relay, api)
 //! ```
@@ -13,7 +13,8 @@
 
 pub mod api;
 pub mod archive;
-pub mod claim;
+pub mod chain;
+pub mod claimed;
 pub mod combine;
 pub mod contracts;
 pub mod create;
@@ -21,6 +22,7 @@ pub mod delivery;
 pub mod deposits;
 pub mod disk;
 pub mod dkg;
+pub mod doctor;
 pub mod history;
 pub mod http;
 pub mod key;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use coxswain_dv_cluster::{Missing, own_shares};
 use coxswain_dv_crypto::bls::{self, PublicKey, Signature};
 use coxswain_dv_keystore as keystore;
+use coxswain_dv_types::causes::in_full;
 use coxswain_dv_types::cluster::{ContractQuestion, Definition, Lock};
 use coxswain_dv_types::deposit;
 use coxswain_dv_types::network::Networks;
@@ -86,21 +87,6 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
         ));
     }
     fs::read(path)
-}
-
-/// An error with all its causes.
-pub(crate) fn in_full(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(deeper) = cause {
-        // Some say their cause themselves.
-        let more = deeper.to_string();
-        if !text.ends_with(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = deeper.source();
-    }
-    text
 }
 
 /// A file by what is in it.

@@ -25,7 +25,7 @@ use zeroize::Zeroizing;
 pub(crate) use driver::{IDENTIFY, MAX_STREAMS};
 pub(crate) use incoming::{Allowance, Sink};
 pub use incoming::{Incoming, Place, Reply};
-pub use relays::{MAX_ANSWER_BYTES, RelaySource, Resolve, ResolveError};
+pub use relays::{MAX_ANSWER_BYTES, RelaySource, Resolve, ResolveError, relay_addresses};
 pub(crate) use transport::keypair;
 
 use crate::frame::{self, FrameError};

@@ -39,7 +39,7 @@ pub use circuit::message::CircuitError;
 pub use frame::{FrameError, finish, read_report, write_report};
 pub use host::{
     Incoming, MAX_ANSWER_BYTES, Network, Place, RelaySource, Reply, Resolve, ResolveError, SendError,
-    Settings, StartError, Status, peer_id, start,
+    Settings, StartError, Status, peer_id, relay_addresses, start,
 };
 pub use latency::{Latency, PING_BUCKETS};
 pub use libp2p::{Multiaddr, PeerId, Stream};

@@ -32,8 +32,13 @@ pub enum InterchangeError {
         length: usize,
     },
     /// It is not of the form.
-    #[error("it is no interchange of EIP-3076")]
-    Form(#[from] serde_json::Error),
+    #[error("it is no interchange of EIP-3076, at {place}")]
+    Form {
+        /// Where, as in `data[2].pubkey`.
+        place: String,
+        /// What is wrong there, with its line and column.
+        source: serde_json::Error,
+    },
     /// Another version.
     #[error("interchange_format_version is {0:?}, and only \"5\" is known")]
     Version(String),
@@ -97,12 +102,12 @@ impl Interchange {
     /// Reads a text. What the format does not name is passed over; a number must be in quotes.
     ///
     /// # Errors
-    /// [`InterchangeError`], with the line and column of what is not understood.
+    /// [`InterchangeError`], with the place of what is not understood.
     pub fn parse(text: &[u8]) -> Result<Interchange, InterchangeError> {
         if text.len() > MAX_BYTES {
             return Err(InterchangeError::TooLong { length: text.len() });
         }
-        let read: Document = serde_json::from_slice(text)?;
+        let read: Document = serde_json::from_slice(text).map_err(|error| misplaced(text, error))?;
         if read.metadata.interchange_format_version != VERSION {
             return Err(InterchangeError::Version(read.metadata.interchange_format_version));
         }
@@ -122,6 +127,19 @@ impl Interchange {
             },
             data: self.entries.clone(),
         })
+    }
+}
+
+/// The place of what is not understood. The text is read once more for it, with the place noted at each step.
+fn misplaced(text: &[u8], first: serde_json::Error) -> InterchangeError {
+    let reader = &mut serde_json::Deserializer::from_slice(text);
+    match serde_path_to_error::deserialize::<_, Document>(reader) {
+        Err(error) => {
+            let place = error.path().to_string();
+            InterchangeError::Form { place, source: error.into_inner() }
+        }
+        // Something stands behind the document.
+        Ok(_) => InterchangeError::Form { place: "its end".to_owned(), source: first },
     }
 }
 
@@ -231,9 +249,12 @@ mod tests {
     #[test]
     fn what_is_not_understood_is_refused() {
         check("[]", "it is no interchange");
+        check(&format!("{}x", text("")), "at its end: trailing characters");
         check(&text("").replace(r#""5""#, r#""4""#), "interchange_format_version is \"4\"");
         check(&text("").replace("0x212f", "0x21"), "is no 32 bytes in hex");
+        check(&entry("", "").replace("0x0707", "0x07"), "at data[0].pubkey: ");
         check(&entry("", "").replace("0x0707", "0x07"), "is no 48 bytes in hex");
+        check(&entry(r#"{"slot":"1"},{"slot":7}"#, ""), "at data[0].signed_blocks[1].slot: ");
         check(&entry(r#"{"slot":7}"#, ""), "line 1 column");
         check(&entry(r#"{"slot":"-7"}"#, ""), "\"-7\" is no number of 64 bits");
         check(&entry(r#"{"slot":"+7"}"#, ""), "\"+7\" is no number of 64 bits");

@@ -1,13 +1,13 @@
 //! One node with a key runs, and no second one.
 //!
 //! ```text
-//! take ─kernel's lock on the key→ ─disk→ local ─<key>.lock→ nobody was there lately ─<key>.lease→ this machine, or freed
+//! take ─disk→ local ─kernel's lock on the key→ ─<key>.lock→ nobody was there lately ─<key>.lease→ this machine, or freed
 //!      ─write both→ Lease ─renew every second→ … ─free→ the next machine may have it
 //! ```
 //!
 //! Three things are looked at, and each sees what the others do not. The kernel's lock: other processes of this machine,
 //! for certain. `<key>.lock`: other programs of distributed validators, which write it every second and know nothing else
-//! ([`keylock`]). `<key>.lease`: another machine that had this directory, or a copy of it.
+//! ([keylock](coxswain_dv_types::keylock)). `<key>.lease`: another machine that had this directory, or a copy of it.
 //!
 //! A lease of another machine does not end by itself, whatever the clocks say: who runs there may be suspended, or have
 //! another time. Somebody who knows that it does not run names it, and it is taken over.
@@ -17,20 +17,22 @@
 //! - Two processes hold a key.
 //! - A key is taken from another machine because time has passed.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+mod claim;
+mod error;
+mod files;
 
-use coxswain_dv_types::keylock::{self, Claim, ClaimError, Refusal};
+use std::path::{Path, PathBuf};
+
+use coxswain_dv_types::keylock::Claim;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::machine::{Disk, DiskError, Machine, check_disk};
+pub use self::claim::{Claimed, Locked, Lockless, claim_path};
+pub use self::error::LeaseError;
 
-/// Both files are for everybody to read: operators look, other programs must.
-const FILE_MODE: u32 = 0o644;
+use self::files::{Durability, beside, read_limited, write};
+use crate::machine::{Disk, Machine, check_disk};
+
 /// Longest lease that is read; ours have less than 300 bytes.
 const MAX_TEXT: u64 = 64 << 10;
 
@@ -61,151 +63,12 @@ struct Record {
     is_free: bool,
 }
 
-/// Why a key was not taken, or is lost.
-#[derive(Debug, thiserror::Error)]
-pub enum LeaseError {
-    /// The system refused a step.
-    #[error("{doing} {}", path.display())]
-    Io {
-        /// What was tried.
-        doing: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
-    /// The directory is on a disk of other machines too.
-    #[error("the key {} does not serve there", key.display())]
-    Disk {
-        /// The key.
-        key: PathBuf,
-        /// Why.
-        source: DiskError,
-    },
-    /// A process of this machine holds it.
-    #[error("{holder} on this machine uses {}", key.display())]
-    Held {
-        /// The key.
-        key: PathBuf,
-        /// What is known of it.
-        holder: String,
-    },
-    /// `<key>.lock` says nothing that is understood; a node may run.
-    #[error("{} does not say whether the key is in use", path.display())]
-    Claim {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: ClaimError,
-    },
-    /// `<key>.lock` says that the key must not be used yet.
-    #[error("the key may not be used yet, by {}", path.display())]
-    Refused {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: Refusal,
-    },
-    /// `<key>.lease` says nothing that is understood; a node may run.
-    #[error("{} does not say who has the key", path.display())]
-    Record {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
-    /// Another machine has the key, and did not give it back.
-    #[error("`{command}` on the host {host:?} has the key since {since}, by {}", path.display())]
-    Foreign {
-        /// The file.
-        path: PathBuf,
-        /// The command.
-        command: String,
-        /// The host.
-        host: String,
-        /// Since when.
-        since: String,
-    },
-    /// Somebody else wrote `<key>.lock`, so two use the key.
-    #[error("{} was written by `{command}`, while this process has the key", path.display())]
-    Lost {
-        /// The file.
-        path: PathBuf,
-        /// The other's command.
-        command: String,
-    },
-}
-
-impl LeaseError {
-    /// What to do about it.
-    #[must_use]
-    pub fn next(&self) -> &'static str {
-        match self {
-            LeaseError::Io { .. } => {
-                "check that the key is there, its directory's owner and mode, and the disk"
-            }
-            LeaseError::Disk { .. } => "put the key on a disk of this machine",
-            LeaseError::Held { .. } => "stop the other node first: two nodes with one key must never run",
-            LeaseError::Claim { .. } | LeaseError::Record { .. } => {
-                "if no node uses this key anywhere, remove the file"
-            }
-            LeaseError::Refused { source: Refusal::Resting { .. }, .. } => {
-                "the time protects from signing for two clusters at once; start again after it"
-            }
-            LeaseError::Refused { source: Refusal::Future { .. }, .. } => {
-                "set the clocks; if no node uses this key anywhere, remove the file"
-            }
-            LeaseError::Refused { source: Refusal::InUse { .. }, .. } => {
-                "stop the other node; one that was just stopped counts for five seconds"
-            }
-            LeaseError::Foreign { .. } => {
-                "make sure that no node runs there with this key, nor will by itself; then name the host to take the key over"
-            }
-            LeaseError::Lost { .. } => {
-                "stop one of the two nodes for good; what both have signed may be slashed"
-            }
-        }
-    }
-
-    /// How long to wait until it is worth another try; none where time changes nothing.
-    #[must_use]
-    pub fn wait(&self) -> Option<Duration> {
-        match self {
-            LeaseError::Refused { source: Refusal::InUse { age, .. }, .. } => {
-                Some(keylock::FRESH.saturating_sub(*age) + Duration::from_millis(1))
-            }
-            LeaseError::Refused { source: Refusal::Resting { left, .. }, .. } => Some(*left),
-            LeaseError::Refused { source: Refusal::Future { .. }, .. }
-            | LeaseError::Io { .. }
-            | LeaseError::Disk { .. }
-            | LeaseError::Held { .. }
-            | LeaseError::Claim { .. }
-            | LeaseError::Record { .. }
-            | LeaseError::Foreign { .. }
-            | LeaseError::Lost { .. } => None,
-        }
-    }
-}
-
 /// A key that is this process's. What it wrote stays when it is dropped, as after a crash; see [`Lease::free`].
 #[derive(Debug)]
 pub struct Lease {
-    claim_path: PathBuf,
+    claimed: Claimed,
     record_path: PathBuf,
     record: Record,
-    claim: Claim,
-    /// Holds the kernel's lock.
-    _key: File,
-}
-
-fn io_error<'p>(doing: &'static str, path: &'p Path) -> impl Fn(io::Error) -> LeaseError + 'p {
-    move |source| LeaseError::Io { doing, path: path.to_owned(), source }
-}
-
-/// `<key>.lock`.
-#[must_use]
-pub fn claim_path(key: &Path) -> PathBuf {
-    beside(key, ".lock")
 }
 
 /// `<key>.lease`.
@@ -214,31 +77,14 @@ pub fn record_path(key: &Path) -> PathBuf {
     beside(key, ".lease")
 }
 
-fn beside(path: &Path, end: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(end);
-    name.into()
-}
-
 impl Lease {
     /// Takes a key.
     ///
     /// # Errors
     /// [`LeaseError`]; [`LeaseError::wait`] says whether it is worth another try.
     pub fn take(key: &Path, applicant: Applicant, now: Timestamp) -> Result<Lease, LeaseError> {
-        let dir = key.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        check_disk(dir, applicant.disk).map_err(|source| LeaseError::Disk { key: key.to_owned(), source })?;
+        let locked = look(key, &applicant, now)?;
         let record_path = record_path(key);
-        let file = lock(key, &record_path)?;
-        let claim_path = claim_path(key);
-        if let Some(claim) = read_claim(&claim_path)? {
-            claim
-                .check(now, &applicant.cluster_lock_hash)
-                .map_err(|source| LeaseError::Refused { path: claim_path.clone(), source })?;
-        }
-        if let Some(record) = read_record(&record_path)? {
-            refuse_foreign(&record_path, &record, &applicant)?;
-        }
         let record = Record {
             command: applicant.command.clone(),
             pid: std::process::id(),
@@ -247,35 +93,20 @@ impl Lease {
             is_free: false,
         };
         write(&record_path, &coxswain_dv_types::text::compact(&record), Durability::Disk)?;
-        let claim = Claim {
+        let claimed = locked.claim(Claim {
             command: applicant.command,
             timestamp: now,
             cluster_lock_hash: applicant.cluster_lock_hash,
-        };
-        write(&claim_path, &claim.to_text(), Durability::Process)?;
-        Ok(Lease { claim_path, record_path, record, claim, _key: file })
+        })?;
+        Ok(Lease { claimed, record_path, record })
     }
 
-    /// Says that the key is still in use; to be called every [`keylock::REFRESH`].
+    /// Says that the key is still in use; to be called every [`REFRESH`](coxswain_dv_types::keylock::REFRESH).
     ///
     /// # Errors
     /// [`LeaseError`]: others will take the key for free soon, or have it: nothing may be signed any more.
     pub fn renew(&mut self, now: Timestamp) -> Result<(), LeaseError> {
-        self.check_claim()?;
-        let claim = Claim { timestamp: now, ..self.claim.clone() };
-        write(&self.claim_path, &claim.to_text(), Durability::Process)?;
-        self.claim = claim;
-        Ok(())
-    }
-
-    fn check_claim(&self) -> Result<(), LeaseError> {
-        match read_claim(&self.claim_path)? {
-            Some(found) if found != self.claim => {
-                Err(LeaseError::Lost { path: self.claim_path.clone(), command: found.command })
-            }
-            // One that was removed is written again: the kernel's lock is held.
-            Some(_) | None => Ok(()),
-        }
+        self.claimed.renew(now)
     }
 
     /// Gives the key back: any machine may have it. `<key>.lock` stays, and its age is waited for. What somebody else has
@@ -284,7 +115,7 @@ impl Lease {
     /// # Errors
     /// [`LeaseError`]: only this machine may have it again, or somebody else has it.
     pub fn free(mut self) -> Result<(), LeaseError> {
-        self.check_claim()?;
+        self.claimed.check()?;
         if let Some(found) = read_record(&self.record_path)?.filter(|found| *found != self.record) {
             return Err(LeaseError::Lost { path: self.record_path, command: found.command });
         }
@@ -293,41 +124,21 @@ impl Lease {
     }
 }
 
-/// Takes the kernel's lock on a key.
-fn lock(key: &Path, record_path: &Path) -> Result<File, LeaseError> {
-    let opening = io_error("opening the key", key);
-    let file = File::open(key).map_err(&opening)?;
-    if !file.metadata().map_err(&opening)?.is_file() {
-        return Err(opening(io::Error::new(io::ErrorKind::InvalidInput, "it is no file")));
+/// Whether a key could be taken now. Nothing is written, and as long as the answer is kept no other process of this
+/// machine takes it.
+///
+/// # Errors
+/// As [`Lease::take`].
+pub fn look(key: &Path, applicant: &Applicant, now: Timestamp) -> Result<Locked, LeaseError> {
+    let dir = key.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    check_disk(dir, applicant.disk).map_err(|source| LeaseError::Disk { key: key.to_owned(), source })?;
+    let locked = Locked::take(key, Lockless::Refuse)?;
+    locked.check(&applicant.cluster_lock_hash, now)?;
+    let path = record_path(key);
+    if let Some(record) = read_record(&path)? {
+        refuse_foreign(&path, &record, applicant)?;
     }
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::Error(source)) => Err(io_error("locking the key", key)(source)),
-        Err(TryLockError::WouldBlock) => {
-            let record = read_record(record_path).ok().flatten();
-            let holder = record.map_or_else(
-                || "another process".to_owned(),
-                |record| format!("`{}` (process {})", record.command, record.pid),
-            );
-            Err(LeaseError::Held { key: key.to_owned(), holder })
-        }
-    }
-}
-
-fn read_limited(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, LeaseError> {
-    let reading = io_error("reading", path);
-    let file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened.map_err(&reading)?,
-    };
-    let mut text = Vec::new();
-    file.take(limit).read_to_end(&mut text).map_err(reading)?;
-    Ok(Some(text))
-}
-
-fn read_claim(path: &Path) -> Result<Option<Claim>, LeaseError> {
-    let Some(text) = read_limited(path, keylock::MAX_TEXT as u64 + 1)? else { return Ok(None) };
-    keylock::parse(&text).map(Some).map_err(|source| LeaseError::Claim { path: path.to_owned(), source })
+    Ok(locked)
 }
 
 fn read_record(path: &Path) -> Result<Option<Record>, LeaseError> {
@@ -355,35 +166,11 @@ fn refuse_foreign(path: &Path, record: &Record, applicant: &Applicant) -> Result
     })
 }
 
-/// What a file outlives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Durability {
-    /// The process. A loss of power may take it, which ends the process that it tells of as well.
-    Process,
-    /// A loss of power.
-    Disk,
-}
-
-/// Puts a whole file in the place of another.
-fn write(path: &Path, text: &str, durability: Durability) -> Result<(), LeaseError> {
-    let part = beside(path, ".part");
-    let writing = io_error("writing", &part);
-    let opened = OpenOptions::new().write(true).create(true).truncate(true).mode(FILE_MODE).open(&part);
-    let mut file = opened.map_err(&writing)?;
-    file.write_all(text.as_bytes()).map_err(&writing)?;
-    if durability == Durability::Disk {
-        file.sync_all().map_err(&writing)?;
-    }
-    fs::rename(&part, path).map_err(io_error("naming", path))?;
-    if durability == Durability::Disk {
-        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(dir).and_then(|dir| dir.sync_all()).map_err(io_error("writing the directory", dir))?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::time::Duration;
+
     use super::*;
 
     fn at(seconds: i64) -> Timestamp {

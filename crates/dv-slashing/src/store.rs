@@ -39,7 +39,7 @@ use redb::{Database, ReadableDatabase as _, ReadableTable, ReadableTableMetadata
 
 pub use check::MAX_REQUESTS;
 pub use error::{Damage, StoreError};
-pub use exchange::{ImportError, Imported, Strangers};
+pub use exchange::{ImportError, Imported, Strangers, Taken};
 pub use files::Holder;
 pub use prune::{KEEP_EPOCHS, Pruned};
 pub use watermark::{KeySummary, LedgerSummary};
@@ -123,7 +123,8 @@ impl Store {
             database.close().map_err(|error| failed("making", path)(error.into()))?;
             files::reveal(&part, path, &dir)?;
         }
-        let store = Store::enter(path, settings, hold, counter)?;
+        let mut store = Store::enter(path, Some(settings.genesis_validators_root), hold, counter)?;
+        store.groups = store.register(&settings.keys)?;
         store.refuse_handed_over()?;
         Ok(store)
     }
@@ -138,18 +139,38 @@ impl Store {
         }
         files::prepare(path, settings.disk)?;
         let hold = files::hold(path)?;
-        Store::enter(path, settings, hold, Counter::open(path)?)
+        let chain = Some(settings.genesis_validators_root);
+        let mut store = Store::enter(path, chain, hold, Counter::open(path)?)?;
+        store.groups = store.register(&settings.keys)?;
+        Ok(store)
     }
 
+    /// Opens a store that is there, of whatever chain and cluster it is, also one that was handed over. Its groups are
+    /// all that it has, and none is added.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn look(path: &Path, disk: Disk) -> Result<Store, StoreError> {
+        if !files::exists(path)? {
+            return Err(StoreError::Gone { path: path.to_owned() });
+        }
+        files::prepare(path, disk)?;
+        let hold = files::hold(path)?;
+        let mut store = Store::enter(path, None, hold, Counter::open(path)?)?;
+        store.groups = store.all_groups().map_err(failed("reading", path))?;
+        Ok(store)
+    }
+
+    /// Opens a file; none of the store's groups are known yet.
     fn enter(
         path: &Path,
-        settings: &Settings,
+        chain: Option<Root>,
         hold: files::Hold,
         counter: Counter,
     ) -> Result<Store, StoreError> {
         let database = files::open(path)?;
         let handed_over = OnceLock::new();
-        let found = recognise(path, &database, settings)?;
+        let found = recognise(path, &database, chain)?;
         if let Some(to) = found.handed_over {
             let _ = handed_over.set(to);
         }
@@ -158,23 +179,27 @@ impl Store {
             return Err(StoreError::Older { path: path.to_owned(), commits, known });
         }
         counter.set(found.commits)?;
-        let mut store = Store {
+        Ok(Store {
             path: path.to_owned(),
             database,
-            chain: settings.genesis_validators_root,
+            chain: found.chain,
             groups: BTreeMap::new(),
             handed_over,
             counter,
             _hold: hold,
-        };
-        store.groups = store.register(&settings.keys)?;
-        Ok(store)
+        })
     }
 
     /// The file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The chain: its genesis_validators_root.
+    #[must_use]
+    pub fn chain(&self) -> Root {
+        self.chain
     }
 
     /// Where the history goes on, if it was handed over.
@@ -220,6 +245,15 @@ impl Store {
         self.numbers(keys).map_err(self.failed(doing))
     }
 
+    fn all_groups(&self) -> Result<BTreeMap<Bytes48, u32>, redb::Error> {
+        let mut numbers = BTreeMap::new();
+        for entry in self.database.begin_read()?.open_table(GROUPS)?.iter()? {
+            let (name, number) = entry?;
+            numbers.insert(Bytes48::from(*name.value()), number.value());
+        }
+        Ok(numbers)
+    }
+
     fn numbers(&self, keys: &[KeyPair]) -> Result<BTreeMap<Bytes48, u32>, redb::Error> {
         let groups = self.database.begin_read()?.open_table(GROUPS)?;
         let mut numbers = BTreeMap::new();
@@ -263,12 +297,13 @@ fn found(database: &Database, settings: &Settings) -> Result<(), redb::Error> {
 
 /// What a file says of itself.
 struct Recognised {
+    chain: Root,
     handed_over: Option<String>,
     commits: u64,
 }
 
-/// Checks that the file is a store of the chain.
-fn recognise(path: &Path, database: &Database, settings: &Settings) -> Result<Recognised, StoreError> {
+/// Checks that the file is a store, and of the chain where one is meant.
+fn recognise(path: &Path, database: &Database, expected: Option<Root>) -> Result<Recognised, StoreError> {
     let damaged = |source| StoreError::Damaged { path: path.to_owned(), source };
     let read = |name: &str| -> Result<Option<Vec<u8>>, redb::Error> {
         let meta = database.begin_read()?.open_table(META)?;
@@ -283,16 +318,17 @@ fn recognise(path: &Path, database: &Database, settings: &Settings) -> Result<Re
     }
     let chain = read(CHAIN_NAME).map_err(database_says)?.and_then(|bytes| Root::try_from(bytes).ok());
     let chain = chain.ok_or(damaged(Damage::Content("it has no genesis_validators_root")))?;
-    if chain != settings.genesis_validators_root {
+    if let Some(expected) = expected.filter(|expected| *expected != chain) {
         return Err(StoreError::OtherChain {
             path: path.to_owned(),
             stored: Bytes32::from(chain),
-            expected: Bytes32::from(settings.genesis_validators_root),
+            expected: Bytes32::from(expected),
         });
     }
     let to = read(HANDED_OVER_NAME).map_err(database_says)?;
     let commits = read(COMMITS_NAME).map_err(database_says)?;
     Ok(Recognised {
+        chain,
         handed_over: to.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
         commits: commits.map_or(0, |bytes| counter::number(&bytes)),
     })

@@ -13,11 +13,12 @@ use std::path::PathBuf;
 
 use coxswain_dv_eth::bytes::Bytes48;
 use coxswain_dv_slashing::interchange::Interchange;
+use coxswain_dv_slashing::machine::Disk;
 use coxswain_dv_slashing::protect::{Refusal, Request, Signer, Verdict, Wall};
-use coxswain_dv_slashing::store::{KeyPair, Pruned, Store, StoreError, Strangers};
+use coxswain_dv_slashing::store::{KeyPair, Pruned, Store, StoreError, Strangers, Taken};
 use coxswain_dv_slashing::verdict::{Floor, SignedAttestation, SignedBlock};
 use directories::directory;
-use stores::{attestation, block, group, settings, share};
+use stores::{CHAIN, attestation, block, group, settings, share};
 use tempfile::TempDir;
 
 const WALL: Wall = Wall { slot: 3_200, epoch: 100 };
@@ -200,8 +201,16 @@ fn a_share_is_another_name_of_its_group() {
     let imported =
         store.import(&history(share(1), &[(7, Some(1))], &[(3, 4, None)]), Strangers::Refuse, WALL);
     let imported = imported.expect("imported");
-    assert_eq!((imported.keys, imported.blocks, imported.attestations), (1, 1, 1));
-    assert_eq!((imported.highest_slot, imported.highest_target), (Some(7), Some(4)));
+    let taken = Taken {
+        key: share(1),
+        group: group(1),
+        signer: Signer::Share,
+        blocks: 1,
+        attestations: 1,
+        highest_slot: Some(7),
+        highest_target: Some(4),
+    };
+    assert_eq!(imported.taken, [taken]);
     assert_eq!(ask(&store, block(1, 7, 1)), Verdict::Again);
     assert_eq!(ask(&store, block(1, 6, 1)), Verdict::Refused(Refusal::OldBlock { lowest: 7 }));
     assert_eq!(ask(&store, attestation(1, 3, 4, 1)), Verdict::Refused(Refusal::DoubleVote { target: 4 }));
@@ -230,7 +239,8 @@ fn strangers_are_named() {
     assert!(error.to_string().contains("has 1 keys") && error.to_string().contains("0x8989"), "{error}");
     let imported = store.import(&two, Strangers::Skip, WALL).expect("the other one");
     assert_eq!(imported.strangers, [share(9)]);
-    assert_eq!(imported.without_records, [group(1)]);
+    let [taken] = &imported.taken[..] else { panic!("{imported:?}") };
+    assert_eq!((taken.key, taken.blocks, taken.attestations), (group(1), 0, 0));
     let mut foreign = two;
     foreign.genesis_validators_root = [9; 32];
     let error = store.import(&foreign, Strangers::Skip, WALL).expect_err("another chain");
@@ -319,6 +329,10 @@ fn a_history_is_handed_over_once() {
     refused(Store::open(&file(&dir), &settings([1])), "was handed over to");
     let old = Store::inspect(&file(&dir), &settings([1])).expect("to read");
     assert_eq!(old.handed_over_to(), Some(to.display().to_string().as_str()));
+    drop(old);
+    let old = Store::look(&file(&dir), Disk::Local).expect("to read");
+    assert_eq!((old.chain(), old.groups().len()), (CHAIN, 1));
+    assert!(matches!(old.prune(WALL), Err(StoreError::HandedOver { .. })));
     assert_eq!(old.summary().expect("read")[0].ledgers[0].blocks, 1);
     assert!(matches!(
         old.hand_over(&dir.path().join("x/y"), &reshared, floor),
@@ -453,6 +467,7 @@ fn a_store_that_is_gone_is_not_begun_anew() {
     fs::remove_file(file(&dir)).expect("removed");
     refused(Store::open(&file(&dir), &settings([1])), "is not there");
     refused(Store::inspect(&file(&dir), &settings([1])), "is not there");
+    refused(Store::look(&file(&dir), Disk::Local), "is not there");
     assert!(!file(&dir).exists());
 }
 

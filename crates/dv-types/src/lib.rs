@@ -10,12 +10,14 @@
 //! enr       node records
 //! json      reading the files of clusters, leniently
 //! keylock   whether a node's key may be used
+//! causes    errors with what is behind them
 //! text      JSON byte for byte as others write it
 //! ```
 //!
 //! Nothing here reads a clock, a file or random bytes, and only records of nodes are signed: else roots go
 //! out and signatures come in.
 
+pub mod causes;
 pub mod cluster;
 pub mod deposit;
 pub mod eip712;

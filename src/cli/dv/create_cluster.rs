@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use super::super::render::json;
 use coxswain_dv_crypto::bls::SecretKey;
 use coxswain_dv_keystore::Cost;
+use coxswain_dv_slashing::interchange::{Interchange, MAX_BYTES};
+use coxswain_dv_types::causes::in_full;
 use coxswain_dv_types::cluster::{self, Creator, Definition, Operator};
 use coxswain_dv_types::deposit::Rewards;
 use coxswain_dv_types::network::{Network, Networks};
@@ -18,7 +20,7 @@ use super::servers;
 use super::settings::{self, Flags};
 use crate::dv::create::{self, Cluster, CreateError, Created};
 use crate::dv::disk::DiskError;
-use crate::dv::history::{self, History};
+use crate::dv::history;
 use crate::dv::http;
 use crate::dv::keymanager::Keymanager;
 use crate::dv::keystores::{self, KeystoresError};
@@ -257,24 +259,24 @@ impl CreateCluster {
     }
 
     /// What the keys that are there already have signed.
-    fn history(&self, cx: &Cx) -> Result<Option<History>, CliError> {
+    fn history(&self, cx: &Cx) -> Result<Option<Interchange>, CliError> {
         if self.slashing_protection_file.is_empty() {
             return Ok(None);
         }
         let path = cx.root.join(&self.slashing_protection_file);
         let what = format!("reading the history {}", path.display());
-        let text = settings::read_bounded(&path, &what, history::MAX_BYTES)?;
+        let text = settings::read_bounded(&path, &what, MAX_BYTES as u64)?;
         let next = "export it anew from the client that has signed with the keys";
-        History::parse(&text).map(Some).map_err(|error| CliError::other(what, error, next))
+        Interchange::parse(&text).map(Some).map_err(|error| CliError::other(what, in_full(&error), next))
     }
 
     /// Keys with a past of which nothing is known: the cluster may contradict it.
-    fn history_warning(&self, secrets: &[SecretKey], history: Option<&History>) -> Option<String> {
+    fn history_warning(&self, secrets: &[SecretKey], history: Option<&Interchange>) -> Option<String> {
         if !self.split_existing_keys {
             return None;
         }
         let keys: Vec<[u8; 48]> = secrets.iter().map(|secret| secret.public().to_bytes()).collect();
-        let which = match history.map(|history| history.lacks(&keys)) {
+        let which = match history.map(|history| history::lacks(history, &keys)) {
             None => "nothing says what the keys have signed that are split (--slashing-protection-file)"
                 .to_owned(),
             Some(lacking) if lacking.is_empty() => return None,

@@ -10,7 +10,7 @@ use url::Url;
 use super::super::error::CliError;
 use super::super::{Cx, Exit, Format};
 use crate::dv::archive::{self, ArchiveError};
-use crate::dv::claim::Held;
+use crate::dv::claimed::Held;
 use crate::dv::delivery::{self, Delivered};
 use crate::dv::disk::DiskError;
 use crate::dv::http::{self, Client, Request};

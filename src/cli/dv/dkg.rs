@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use coxswain_dv_dkg::ceremony::{Failure, Limits, Outcome, Progress};
+use coxswain_dv_slashing::lease::Lockless;
+use coxswain_dv_types::causes::in_full;
 use coxswain_dv_types::cluster::Definition;
 use coxswain_dv_types::network::Networks;
 use coxswain_dv_wire::version::Version;
@@ -16,7 +18,7 @@ use super::deliver::{Delivery, Orders, Packing};
 use super::logging::LogArgs;
 use super::p2p::{P2pArgs, multiaddr};
 use super::{servers, settings};
-use crate::dv::claim::Held;
+use crate::dv::claimed::Held;
 use crate::dv::disk::DiskError;
 use crate::dv::dkg::store::{Place, PlaceError, prepare};
 use crate::dv::dkg::{self, Dkg, DkgError, Finished, Store, Told};
@@ -24,8 +26,7 @@ use crate::dv::keymanager::Keymanager;
 use crate::dv::keystores::DIRECTORY;
 use crate::dv::obol_api::ObolApi;
 use crate::dv::relays::Resolver;
-use crate::dv::verify::in_full;
-use crate::dv::{LOCK, claim, key};
+use crate::dv::{LOCK, key};
 
 /// What we report where nobody says anything else.
 const VERSION: &str = "v1.11.0";
@@ -132,7 +133,8 @@ impl Run for DkgCommand {
         let place = prepare(&dir, definition.validators.len()).map_err(refused)?;
         let path = dir.join(key::FILE);
         let key = key::load(&path)?;
-        let held = claim::take(&path, "charon dkg", "", jiff::Timestamp::now())
+        // Ceremonies are held with keys on any disk.
+        let held = Held::take(&path, "charon dkg", Lockless::Pass, jiff::Timestamp::now())
             .map_err(|error| CliError::other("claiming the node's key", in_full(&error), error.next()))?;
         let hash = hex::encode(&*definition.definition_hash);
         let resolve = Arc::new(Resolver::new(&hash, &definition.uuid));

@@ -19,11 +19,13 @@ pub mod network;
 pub mod p2p;
 
 mod api;
+mod beacon;
 mod create_enr;
 mod deliver;
 mod deposit;
 mod deposit_fetch;
 mod deposit_sign;
+mod doctor;
 mod enr;
 mod inspect;
 mod publish;
@@ -32,6 +34,11 @@ mod run;
 mod servers;
 mod serving;
 mod settings;
+mod slashing;
+mod slashing_export;
+mod slashing_import;
+mod slashing_prune;
+mod slashing_show;
 mod verify;
 mod version;
 
@@ -77,10 +84,15 @@ pub static COMMANDS: &[Row] = &[
     Row::within::<deposit_fetch::DepositFetch>("deposit"),
     Row::within::<deposit_sign::DepositSign>("deposit"),
     Row::of::<dkg::DkgCommand>(),
+    Row::of::<doctor::Doctor>(),
     Row::of::<enr::Enr>(),
     Row::of::<inspect::Inspect>(),
     Row::of::<relay::Relay>(),
     Row::of::<run::RunCommand>(),
+    Row::within::<slashing_export::SlashingExport>("slashing"),
+    Row::within::<slashing_import::SlashingImport>("slashing"),
+    Row::within::<slashing_prune::SlashingPrune>("slashing"),
+    Row::within::<slashing_show::SlashingShow>("slashing"),
     Row::of::<verify::Verify>(),
     Row::of::<version::Version>(),
 ];
@@ -96,6 +108,11 @@ const GROUPS: &[(&str, &str, &str)] = &[
         "deposit",
         "Sign and fetch new deposits of validators that are not active yet",
         "Examples:\n  coxswain dv deposit sign --validator-public-keys 0xb9b9…\n  coxswain dv deposit fetch --validator-public-keys 0xb9b9…",
+    ),
+    (
+        "slashing",
+        "Look at what this node has signed, take up what was signed elsewhere, and hand it on",
+        "Examples:\n  coxswain dv slashing show\n  coxswain dv slashing import history.json",
     ),
 ];
 

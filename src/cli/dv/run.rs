@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use coxswain_dv_beacon::client::{Address, Backends, Settings as BeaconSettings};
+use coxswain_dv_beacon::client::{Backends, Settings as BeaconSettings};
 use coxswain_dv_beacon::server;
 use coxswain_dv_core::{Builder, Majority};
 use coxswain_dv_crypto::k1::IdentityKey;
@@ -20,6 +20,7 @@ use coxswain_dv_node::monitor::Counts;
 use coxswain_dv_node::trace::Tls;
 use coxswain_dv_slashing::lease::{Applicant, Lease};
 use coxswain_dv_slashing::machine::{Disk, Machine};
+use coxswain_dv_types::causes::in_full;
 use coxswain_dv_types::cluster::Lock;
 use coxswain_dv_types::network::Networks;
 use coxswain_dv_wire::version::Version;
@@ -27,16 +28,18 @@ use tracing::level_filters::LevelFilter;
 
 use super::super::error::CliError;
 use super::super::{Cx, Exit, Run as Command};
+use super::beacon;
 use super::logging::{LogArgs, LokiArgs, Others};
 use super::network::TestnetArgs;
 use super::p2p::{self, P2pArgs, multiaddr, quic_multiaddr};
 use super::serving::stop_signal;
+use super::slashing::store_beside;
 use super::{servers, settings};
 use crate::dv::combine::read_lock;
 use crate::dv::key;
 use crate::dv::relays::Resolver;
-use crate::dv::run::{DIRECTORY, Run, Start, Traces};
-use serve::{Looked, in_full, refused_key, serve};
+use crate::dv::run::{Run, Start, Traces};
+use serve::{Looked, refused_key, serve};
 
 /// What we report.
 const VERSION: &str = "v1.11.0";
@@ -383,11 +386,10 @@ impl RunCommand {
         let udp = if self.speaks_quic() { self.p2p.udp().await? } else { Vec::new() };
         let hash = hex::encode(&*lock.lock_hash);
         let resolve = Arc::new(Resolver::new(&hash, &lock.definition.uuid));
-        let dir = path.parent().unwrap_or(Path::new("."));
         let tls = if self.otlp_insecure { Tls::Off } else { Tls::On };
         Ok(Run {
             key,
-            store: dir.join(DIRECTORY).join(coxswain_dv_slashing::store::FILE),
+            store: store_beside(path),
             start: match self.slashing_start {
                 SlashingStart::AfterEpoch => Start::AfterAnEpoch,
                 SlashingStart::Now => Start::Now,
@@ -415,26 +417,13 @@ impl RunCommand {
 
     fn backends(&self) -> Result<Backends, CliError> {
         let flag = "beacon-node-endpoints";
-        let given = |list: &[String], flag: &str| {
-            Address::parse_all(list.iter().map(String::as_str).filter(|text| !text.is_empty())).map_err(
-                |error| {
-                    CliError::other(format!("reading --{flag}"), error, "give URLs, with commas between them")
-                },
-            )
-        };
-        let mut settings = BeaconSettings::new(given(&self.beacon_node_endpoints, flag)?);
-        settings.fallbacks = given(&self.fallback_beacon_node_endpoints, "fallback-beacon-node-endpoints")?;
+        let mut settings = BeaconSettings::new(beacon::addresses(flag, &self.beacon_node_endpoints)?);
+        settings.fallbacks =
+            beacon::addresses("fallback-beacon-node-endpoints", &self.fallback_beacon_node_endpoints)?;
         settings.query_timeout = self.beacon_node_timeout;
         settings.submit_timeout = self.beacon_node_submit_timeout;
-        for header in self.beacon_node_headers.iter().filter(|header| !header.is_empty()) {
-            // What stands there may be a token: it is not repeated.
-            let (name, value) = header.split_once('=').ok_or_else(|| {
-                CliError::other("reading --beacon-node-headers", "one has no `=`", "write NAME=VALUE")
-            })?;
-            settings.headers.push((name.to_owned(), value.to_owned()));
-        }
-        Backends::new(&settings)
-            .map_err(|error| CliError::other(format!("reading --{flag}"), error, "see --help"))
+        settings.headers = beacon::headers(&self.beacon_node_headers)?;
+        beacon::open(flag, &settings)
     }
 
     async fn server(&self) -> Result<server::Settings, CliError> {
@@ -491,7 +480,7 @@ impl RunCommand {
 }
 
 /// Longest time that a key is waited for: a node that was just stopped counts for five seconds.
-const LONGEST_WAIT: Duration = Duration::from_secs(6);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(6);
 
 fn padded(text: &str) -> Bytes32 {
     let mut bytes = [0; GRAFFITI];

@@ -16,10 +16,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 use zeroize::Zeroizing;
 
-use super::super::verify::in_full;
 use super::meet::{self, Meeting, Met};
 use super::reports::{self, Heard, Identity, Report};
 use super::{Dkg, DkgError, Finished, Store, TELLING, Told};
+use coxswain_dv_types::causes::in_full;
 
 /// Events that wait for the machine.
 const QUEUE: usize = 1024;

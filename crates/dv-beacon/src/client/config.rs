@@ -146,6 +146,19 @@ impl Backends {
         self.each("node_peer_count", read).await
     }
 
+    /// What each node's clock says: the header `Date` of an answer, in whole seconds as RFC 9110 has it; none where a node
+    /// sends none. In the order of [`Backends::addresses`].
+    pub async fn dates(&self) -> Vec<Result<Option<String>, CallError>> {
+        let limit = self.inner.query_timeout;
+        let read = |node: Arc<Node>| async move {
+            let ask = Ask::get("/eth/v1/node/version", SMALL);
+            let reply = tokio::time::timeout(limit, node.exchange(&ask)).await;
+            let reply = reply.unwrap_or_else(|_| Err(node.too_slow(limit)))?;
+            Ok(reply.header("date").map(ToOwned::to_owned))
+        };
+        self.each("node_version", read).await
+    }
+
     async fn each<T, F>(
         &self,
         endpoint: &'static str,

@@ -73,6 +73,20 @@ impl RelaySource {
     }
 }
 
+/// Asks once where a relay is, as far as TCP goes.
+///
+/// # Errors
+/// [`ResolveError`].
+pub async fn relay_addresses(
+    source: &RelaySource,
+    ask: &dyn Resolve,
+) -> Result<(PeerId, Vec<Multiaddr>), ResolveError> {
+    match source {
+        RelaySource::Address(id, address) => Ok((*id, vec![address.clone()])),
+        RelaySource::Url(url) => addresses_of(&ask.get(url).await?, Quic::Off),
+    }
+}
+
 /// A relay that is known now.
 pub(super) struct Resolved {
     pub(super) relay: usize,

@@ -24,20 +24,40 @@ pub enum Strangers {
 /// What was imported.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Imported {
-    /// Keys whose histories were taken.
-    pub keys: usize,
-    /// Of those, the ones that had no record: their whole past is said to be empty.
-    pub without_records: Vec<Bytes48>,
+    /// Keys whose histories were taken, each once, in their order.
+    pub taken: Vec<Taken>,
     /// Keys that were left out.
     pub strangers: Vec<Bytes48>,
+}
+
+/// What was imported of a key. Where it has no record, its whole past is said to be empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// The key, as the interchange has it.
+    pub key: Bytes48,
+    /// The group that it is of.
+    pub group: Bytes48,
+    /// Whether it is the group's own, or a share's.
+    pub signer: Signer,
     /// Records of blocks.
     pub blocks: u64,
     /// Records of attestations.
     pub attestations: u64,
-    /// The highest slot of a block: nothing up to it is signed any more for its key.
+    /// The highest slot of a block: nothing up to it is signed any more.
     pub highest_slot: Option<u64>,
-    /// The highest target of an attestation.
+    /// The highest target of an attestation: nothing up to it is signed any more.
     pub highest_target: Option<u64>,
+}
+
+impl Taken {
+    fn add(&mut self, entry: &Entry) {
+        self.blocks += entry.blocks.len() as u64;
+        self.attestations += entry.attestations.len() as u64;
+        let slots = entry.blocks.iter().map(|block| block.slot);
+        self.highest_slot = self.highest_slot.max(slots.max());
+        let targets = entry.attestations.iter().map(|attestation| attestation.target);
+        self.highest_target = self.highest_target.max(targets.max());
+    }
 }
 
 /// Why nothing was imported.
@@ -114,10 +134,29 @@ impl Store {
             let mut ledger = Ledger::open(&transaction, signer).map_err(self.failed(doing))?;
             take(&mut ledger, signer, &known).map_err(self.failed(doing))?;
         }
+        // Before the commit: what is in the file then was imported, whatever fails afterwards.
+        let taken = self.report(&known).map_err(self.failed(doing))?;
         self.commit(doing, transaction)?;
-        let mut imported = report(known.iter().map(|(_, entry)| *entry));
-        imported.strangers = unknown.into_iter().collect();
-        Ok(imported)
+        Ok(Imported { taken, strangers: unknown.into_iter().collect() })
+    }
+
+    fn report(&self, known: &[(Known, &Entry)]) -> Result<Vec<Taken>, redb::Error> {
+        let names: BTreeMap<u32, Bytes48> =
+            self.all_groups()?.into_iter().map(|(group, number)| (number, group)).collect();
+        let mut taken: BTreeMap<Bytes48, Taken> = BTreeMap::new();
+        for (found, entry) in known {
+            let one = taken.entry(entry.key).or_insert_with(|| Taken {
+                key: entry.key,
+                group: names.get(&found.number).copied().unwrap_or(entry.key),
+                signer: found.signer,
+                blocks: 0,
+                attestations: 0,
+                highest_slot: None,
+                highest_target: None,
+            });
+            one.add(entry);
+        }
+        Ok(taken.into_values().collect())
     }
 
     /// The histories of groups, each under the name of the pair's share, which may be the group itself. What the node's
@@ -191,24 +230,6 @@ fn take(ledger: &mut Ledger<'_>, signer: Signer, entries: &[(Known, &Entry)]) ->
         ledger.merge_attestation(group, &before, attestation)?;
     }
     Ok(())
-}
-
-fn report<'e>(entries: impl Iterator<Item = &'e Entry>) -> Imported {
-    let mut imported = Imported::default();
-    let mut has_records: BTreeMap<Bytes48, bool> = BTreeMap::new();
-    for entry in entries {
-        *has_records.entry(entry.key).or_default() |=
-            !(entry.blocks.is_empty() && entry.attestations.is_empty());
-        imported.blocks += entry.blocks.len() as u64;
-        imported.attestations += entry.attestations.len() as u64;
-        let slots = entry.blocks.iter().map(|block| block.slot);
-        imported.highest_slot = imported.highest_slot.max(slots.max());
-        let targets = entry.attestations.iter().map(|attestation| attestation.target);
-        imported.highest_target = imported.highest_target.max(targets.max());
-    }
-    imported.keys = has_records.len();
-    imported.without_records = has_records.into_iter().filter(|(_, has)| !has).map(|(key, _)| key).collect();
-    imported
 }
 
 /// The history of a group in both ledgers.

@@ -6,7 +6,9 @@ use coxswain_dv_eth::bytes::Bytes48;
 use coxswain_dv_eth::protect::Signer;
 use redb::{ReadTransaction, ReadableDatabase as _, ReadableTable as _};
 
-use super::tables::{self, ATTESTATIONS, BLOCKS, FLOORS, GROUPS, LEDGERS, Ledger, SHARES, number};
+use super::tables::{
+    self, ATTESTATIONS, BLOCKS, FLOORS, GROUPS, LEDGERS, Ledger, SHARES, attestation_of, number,
+};
 use super::{Store, StoreError};
 use crate::verdict::Floor;
 
@@ -32,8 +34,8 @@ pub struct LedgerSummary {
     pub last_slot: Option<u64>,
     /// Attestations that are kept.
     pub attestations: u64,
-    /// Target of the last one that is kept.
-    pub last_target: Option<u64>,
+    /// The last one that is kept: its source and its target.
+    pub last_vote: Option<(u64, u64)>,
 }
 
 impl Store {
@@ -168,9 +170,11 @@ fn summarise(transaction: &ReadTransaction, ledger: u8) -> Result<BTreeMap<u32, 
         (summary.blocks, summary.last_slot) = (summary.blocks + 1, Some(slot));
     }
     for entry in transaction.open_table(ATTESTATIONS)?.range(all)? {
-        let (_, target, group) = entry?.0.value();
+        let (place, row) = entry?;
+        let (_, target, group) = place.value();
         let summary = found.entry(group).or_default();
-        (summary.attestations, summary.last_target) = (summary.attestations + 1, Some(target));
+        let vote = attestation_of(target, row.value());
+        (summary.attestations, summary.last_vote) = (summary.attestations + 1, Some((vote.source, target)));
     }
     Ok(found)
 }

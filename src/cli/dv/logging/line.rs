@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt::{self, Write as _};
 
+use coxswain_dv_types::causes::in_full;
 use serde_json::Value;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level};
@@ -72,17 +73,7 @@ impl Visit for Fields {
     }
     /// With all its causes.
     fn record_error(&mut self, field: &Field, error: &(dyn Error + 'static)) {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            // Some libraries say their cause themselves.
-            let more = error.to_string();
-            if !text.ends_with(&more) {
-                text = format!("{text}: {more}");
-            }
-            cause = error.source();
-        }
-        self.add(field, Value::from(text));
+        self.add(field, Value::from(in_full(error)));
     }
 }
 

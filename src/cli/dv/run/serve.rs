@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use coxswain_dv_node::monitor::routes;
 use coxswain_dv_slashing::lease::{Lease, LeaseError};
+use coxswain_dv_types::causes::in_full;
 use coxswain_dv_types::keylock::{FRESH, REFRESH};
 
 use super::super::super::error::CliError;
@@ -120,16 +121,6 @@ fn free(lease: Lease) {
 
 pub(super) fn refused_key(error: &LeaseError) -> CliError {
     CliError::other("taking the node's key", in_full(error), error.next())
-}
-
-pub(super) fn in_full(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(why) = cause {
-        text += &format!(": {why}");
-        cause = why.source();
-    }
-    text
 }
 
 fn explained(error: RunError) -> CliError {
