@@ -140,6 +140,7 @@ impl Scheduler {
             | Answer::Contribution(_)
             | Answer::Syncing(_)
             | Answer::Block(_)
+            | Answer::Committees(_)
             | Answer::Done => return false,
         }
         known.is_resolved()

@@ -6,6 +6,7 @@ use coxswain_dv_eth::beacon::{Answer, Call, CallError};
 use coxswain_dv_eth::client::{self, Problem};
 use coxswain_dv_eth::protect::{Request, Signer, Verdict, Wall};
 use coxswain_dv_slashing::store::{KEEP_EPOCHS, Store};
+use coxswain_dv_types::causes::with_causes;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
@@ -61,14 +62,8 @@ impl Judge for Keeper {
         epoch: u64,
     ) -> Result<Vec<Verdict>, String> {
         self.prune(slot, epoch);
-        self.store.check_and_record(signer, requests, Wall { slot, epoch }).map_err(|error| {
-            let mut text = error.to_string();
-            let mut cause = std::error::Error::source(&error);
-            while let Some(why) = cause {
-                text += &format!(": {why}");
-                cause = why.source();
-            }
-            text
-        })
+        self.store
+            .check_and_record(signer, requests, Wall { slot, epoch })
+            .map_err(|error| with_causes(&error))
     }
 }

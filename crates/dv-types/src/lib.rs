@@ -11,11 +11,13 @@
 //! json      reading the files of clusters, leniently
 //! keylock   whether a node's key may be used
 //! text      JSON byte for byte as others write it
+//! causes    errors as one line of text
 //! ```
 //!
 //! Nothing here reads a clock, a file or random bytes, and only records of nodes are signed: else roots go
 //! out and signatures come in.
 
+pub mod causes;
 pub mod cluster;
 pub mod deposit;
 pub mod eip712;
