@@ -181,6 +181,28 @@ impl Scheduler {
         Some(known.get(&slot).is_some_and(|all| all.contains_key(key)))
     }
 
+    /// Whether a validator has a duty, or what comes before it; none where that is not known.
+    pub(crate) fn has(&self, key: &Bytes48, duty: Duty) -> Option<bool> {
+        let known = self.epochs.get(&self.clock.epoch_of(duty.slot))?;
+        let at = |slots: &BTreeMap<u64, Definitions>| {
+            slots.get(&duty.slot).is_some_and(|all| all.contains_key(key))
+        };
+        match duty.kind {
+            DutyType::Attester | DutyType::PrepareAggregator | DutyType::Aggregator => {
+                known.attesters.as_ref().map(at)
+            }
+            DutyType::Proposer | DutyType::Randao => known.proposers.as_ref().map(at),
+            DutyType::SyncMessage | DutyType::PrepareSyncContribution | DutyType::SyncContribution => {
+                known.sync.as_ref().map(|all| all.contains_key(key))
+            }
+            DutyType::Signature
+            | DutyType::Exit
+            | DutyType::BuilderProposer
+            | DutyType::BuilderRegistration
+            | DutyType::InfoSync => None,
+        }
+    }
+
     /// The validators of a duty; none where the epoch is not resolved or nobody has it.
     pub(crate) fn definitions(&self, duty: Duty) -> Option<&Definitions> {
         let known = self.epochs.get(&self.clock.epoch_of(duty.slot))?;

@@ -5,12 +5,13 @@
 //! peer   ─→ verify ──────────────────→ keep ─→ enough? ─→ combine ─→ judge (group) ─→ aggregated ─→ chain
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use coxswain_dv_eth::bytes::{Bytes48, Bytes96};
 use coxswain_dv_eth::duty::Duty;
 use coxswain_dv_eth::protect::{Refusal, Request, Signer, Verdict};
 use coxswain_dv_eth::signed::{ParSigned, SignedData};
+use coxswain_dv_eth::time::Time;
 
 use super::Node;
 use crate::aggregated::{Kept, Place};
@@ -44,6 +45,8 @@ pub(super) struct Batch {
     failures: Vec<(usize, String)>,
     /// While the store judges: which of the items it was asked about.
     judged: Vec<usize>,
+    /// When it came.
+    since: Time,
 }
 
 /// Whether a refusal says that something contradicts what was signed.
@@ -75,6 +78,14 @@ pub(super) struct Group {
     partials: Vec<ParSigned>,
 }
 
+/// Shares of several places that are put together at once.
+#[derive(Debug)]
+pub(super) struct Groups {
+    whole: Vec<Group>,
+    /// Since when.
+    since: Time,
+}
+
 impl Node {
     /// Checks the signatures of a validator client.
     pub(super) fn take_partials(
@@ -83,8 +94,7 @@ impl Node {
         items: Vec<(usize, Item)>,
         failures: Vec<(usize, String)>,
     ) {
-        let batch = Batch { origin: Origin::Client(request), items, failures, judged: Vec::new() };
-        self.verify(batch);
+        self.verify(self.batch(Origin::Client(request), items, failures));
     }
 
     /// Checks the signatures of a peer.
@@ -96,7 +106,11 @@ impl Node {
             return;
         }
         let items: Vec<(usize, Item)> = items.into_iter().enumerate().collect();
-        self.verify(Batch { origin: Origin::Peer(from), items, failures: Vec::new(), judged: Vec::new() });
+        self.verify(self.batch(Origin::Peer(from), items, Vec::new()));
+    }
+
+    fn batch(&self, origin: Origin, items: Vec<(usize, Item)>, failures: Vec<(usize, String)>) -> Batch {
+        Batch { origin, items, failures, judged: Vec::new(), since: self.now }
     }
 
     fn verify(&mut self, batch: Batch) {
@@ -120,6 +134,10 @@ impl Node {
 
     fn verified(&mut self, ticket: Ticket, good: &[bool]) {
         let Some(mut batch) = self.batches.remove(&ticket) else { return };
+        if let (Origin::Peer(_), Some((_, item))) = (batch.origin, batch.items.first()) {
+            let (duty, took) = (item.duty, self.now.since(batch.since));
+            self.note(Note::Verified { duty, took });
+        }
         let mut at = 0;
         let mut kept = Vec::with_capacity(batch.items.len());
         for (position, item) in std::mem::take(&mut batch.items) {
@@ -182,7 +200,7 @@ impl Node {
         if let Some(batch) = self.batches.remove(&ticket) {
             self.shares_judged(batch, verdicts);
         } else if let Some(groups) = self.groups.remove(&ticket) {
-            self.groups_judged(groups, verdicts);
+            self.groups_judged(groups.whole, verdicts);
         }
     }
 
@@ -274,6 +292,9 @@ impl Node {
 
     fn note_added(&mut self, step: Step, place: &Place, share: u32, added: &Added) {
         let (duty, key, _) = *place;
+        if *added != Added::Conflict && self.scheduler.has(&key, duty) == Some(false) {
+            self.note(Note::Unexpected { duty, key, share });
+        }
         let error = (*added == Added::Conflict).then(|| "another signature of the share is known".to_owned());
         self.note(Note::Duty { duty, step, key: Some(key), share: Some(share), error });
     }
@@ -310,12 +331,17 @@ impl Node {
             return;
         }
         let ticket = self.ticket();
-        self.groups.insert(ticket, whole);
+        let since = self.now;
+        self.groups.insert(ticket, Groups { whole, since });
         self.effects.push(Effect::Compute { ticket, job: Job::Aggregate(aggregations) });
     }
 
     fn combined(&mut self, ticket: Ticket, signatures: Vec<Option<Bytes96>>) {
-        let Some(groups) = self.groups.remove(&ticket) else { return };
+        let Some(Groups { whole: groups, since }) = self.groups.remove(&ticket) else { return };
+        let duties: BTreeSet<Duty> = groups.iter().map(|group| group.place.0).collect();
+        for duty in duties {
+            self.note(Note::Combined { duty, took: self.now.since(since) });
+        }
         let mut free = Vec::new();
         let mut bound = Vec::new();
         let mut requests = Vec::new();
@@ -339,7 +365,7 @@ impl Node {
         self.publish(free);
         if !requests.is_empty() {
             let ticket = self.ticket();
-            self.groups.insert(ticket, bound);
+            self.groups.insert(ticket, Groups { whole: bound, since: self.now });
             self.judge(ticket, Signer::Group, requests);
         }
     }
@@ -400,8 +426,10 @@ impl Node {
         let Some(kind) = duties::kind(duty.kind) else { return };
         let keys: Vec<Bytes48> = set.iter().map(|(key, _)| *key).collect();
         let until = duty.deadline(&self.chain.clock).map_or(Until::Ever, Until::Time);
+        let sought = self.sought(duty, &set);
         for call in kind.submit(&self.scheduler, set) {
-            self.ask(call, Purpose::Submit { duty, keys: keys.clone() }, until);
+            let (keys, sought) = (keys.clone(), sought.clone());
+            self.ask(call, Purpose::Submit { duty, keys, sought }, until);
         }
     }
 }
