@@ -251,6 +251,11 @@ impl Backends {
                 Answer::Proposal(proposal) if !proposal.is_blinded() => Keep::ForAWhile,
                 _ => Keep::Take,
             },
+            // Whoever does not have it may be behind.
+            Call::Block { .. } => |answer| match answer {
+                Answer::Block(None) => Keep::UntilAllAnswered,
+                _ => Keep::Take,
+            },
             _ => |_| Keep::Take,
         };
         let timeout = match call {
@@ -318,8 +323,8 @@ fn without_asking(call: &Call) -> Option<Answer> {
 /// One call to one node, and once more in JSON where the node does not do SSZ.
 async fn attempt(node: &Node, call: &Call, ask: &Ask, encoding: Encoding) -> Result<Answer, NodeError> {
     let first = exchange(node, call, ask).await;
-    let is_ssz =
-        encoding == Encoding::SszFirst && matches!(call, Call::Proposal { .. } | Call::SubmitProposal(_));
+    let is_ssz = encoding == Encoding::SszFirst
+        && matches!(call, Call::Proposal { .. } | Call::SubmitProposal(_) | Call::Block { .. });
     match first {
         Err(Refused { is_of_encoding: true, .. }) if is_ssz => {
             let ask = request::ask(call, Encoding::JsonOnly, Fork::Deneb);

@@ -168,6 +168,7 @@ async fn answers_to_other_questions_are_refused() {
         ),
         (Call::Syncing, json!({"data": 1})),
         (Call::Block { slot: 65 }, json!({"version": "electra", "data": {}})),
+        (Call::Block { slot: 65 }, json!({"version": "electra", "data": signed(&support::block(64))})),
     ] {
         let (_, got) = ask(call.clone(), Act::json(&answer)).await;
         let error = got.expect_err("another question");
@@ -501,7 +502,43 @@ async fn nothing_yet_is_told_from_an_answer() {
         assert_eq!((error.failure, error.endpoint), (Failure::NotYet, "aggregate_attestation"), "{error}");
     }
     let (seen, got) = ask(Call::Block { slot: 65 }, Act::error(404, "no block")).await;
-    assert_eq!((told(&seen).as_str(), got), ("GET /eth/v2/beacon/blocks/65", Ok(Answer::Block(None))));
+    let asked = format!("GET /eth/v2/beacon/blocks/65 {SSZ_OR_JSON}");
+    assert_eq!((told(&seen), got), (asked, Ok(Answer::Block(None))));
+}
+
+const SSZ_OR_JSON: &str = "accept=application/octet-stream;q=1,application/json;q=0.9";
+
+/// A node that is behind does not have a block that others have.
+#[tokio::test]
+async fn a_block_that_one_node_lacks_is_asked_of_all() {
+    let lacks = Fake::start(|_| Act::error(404, "no block")).await;
+    let answer = json!({"version": "fulu", "data": signed(&support::block(65))});
+    let has = Fake::start(move |_| Act::json(&answer)).await;
+    let (lacks, has) = (lacks.url(), has.url());
+    let asked = |urls: Vec<String>| async move {
+        let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
+        backends(&urls, &[]).call(Call::Block { slot: 65 }).await
+    };
+    for urls in [vec![lacks.clone(), has.clone()], vec![has, lacks.clone()]] {
+        let got = asked(urls).await;
+        assert!(matches!(&got, Ok(Answer::Block(Some(block))) if block.slot == 65), "{got:?}");
+    }
+    assert_eq!(asked(vec![lacks.clone(), lacks]).await, Ok(Answer::Block(None)));
+}
+
+#[tokio::test]
+async fn committees_are_counted_by_index_and_those_of_other_slots_left_out() {
+    let row = |slot: u64, index: u64, validators: &[&str]| json!({"slot": slot.to_string(), "index": index.to_string(), "validators": validators});
+    let call = Call::Committees { slot: 65, epoch: 2 };
+    let (first, second) = (row(65, 0, &["9"]), row(65, 1, &["7", "8"]));
+    let rows = json!({"data": [row(64, 0, &["1", "2", "3"]), second, first]});
+    let (seen, got) = ask(call.clone(), Act::json(&rows)).await;
+    assert_eq!(told(&seen), "GET /eth/v1/beacon/states/head/committees?epoch=2&slot=65");
+    assert_eq!(got, Ok(Answer::Committees(vec![1, 2])));
+    for rows in [json!([]), json!([row(65, 1, &[])]), json!([row(64, 0, &["1"])]), json!([{"index": "0"}])] {
+        let (_, got) = ask(call.clone(), Act::json(&json!({"data": rows}))).await;
+        assert_eq!(got.expect_err("not all of them").failure, Failure::Malformed, "{rows}");
+    }
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use coxswain_dv_eth::duty::Duty;
 use coxswain_dv_eth::time::Time;
 
 use crate::event::{Effect, Ticket};
+use crate::inclusion::{Question, What};
 use crate::timers::Timers;
 
 /// The first pause before a second try.
@@ -26,9 +27,11 @@ pub(crate) enum Purpose {
     /// A value to agree on.
     Fetch { duty: Duty },
     /// A signature goes out.
-    Submit { duty: Duty, keys: Vec<Bytes48> },
+    Submit { duty: Duty, keys: Vec<Bytes48>, sought: Vec<(Bytes48, What)> },
     /// A validator client waits for it.
     Client { request: Ticket },
+    /// Whether something is on the chain.
+    Inclusion { question: Question },
     /// What the chain should know of the cluster's validators.
     Prepare,
 }

@@ -1,17 +1,21 @@
 //! What happens to a node, and what it has to be done.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use coxswain_dv_eth::beacon::{self, CallError};
-use coxswain_dv_eth::bytes::Bytes48;
+use coxswain_dv_eth::bytes::{Bytes20, Bytes48};
 use coxswain_dv_eth::client::{self, Problem};
 use coxswain_dv_eth::duty::Duty;
+use coxswain_dv_eth::proposal::Form;
 use coxswain_dv_eth::protect::{Request, Signer, Verdict};
 use coxswain_dv_qbft::debugger::Record;
+use coxswain_dv_qbft::machine::{RoundReason, Stall};
 use coxswain_dv_wire::priority_result::Agreed;
 
 use crate::combine::{Job, Output};
+use crate::inclusion::Fate;
 
 /// Which effect an event answers, or which request an effect. Numbers of effects are the node's own; those of requests
 /// are whoever asks'.
@@ -237,6 +241,24 @@ pub enum Note {
         /// Validators that are active.
         active: usize,
     },
+    /// A duty that the cluster agrees on begins.
+    Scheduled {
+        /// Which.
+        duty: Duty,
+        /// Validators that have it, or may have it.
+        validators: usize,
+    },
+    /// A beacon node made a block.
+    Proposal {
+        /// For which duty.
+        duty: Duty,
+        /// Of which validator.
+        key: Bytes48,
+        /// Whether a builder has its payload.
+        form: Form,
+        /// Whom it pays.
+        payee: Payee,
+    },
     /// Consensus decided.
     Decided {
         /// Which duty.
@@ -247,6 +269,24 @@ pub enum Note {
         leader: usize,
         /// Since it began.
         took: Duration,
+    },
+    /// A round of consensus ran out.
+    Stalled {
+        /// Which duty.
+        duty: Duty,
+        /// Which round.
+        round: u64,
+        /// What it lacked.
+        why: Stall,
+    },
+    /// Another round of consensus began.
+    Round {
+        /// Which duty.
+        duty: Duty,
+        /// Which round.
+        round: u64,
+        /// Why.
+        why: RoundReason,
     },
     /// Consensus did not decide in time.
     Undecided {
@@ -261,6 +301,45 @@ pub enum Note {
         channel: Channel,
         /// Why.
         why: String,
+    },
+    /// A message with partial signatures of a peer was checked.
+    Verified {
+        /// Which duty.
+        duty: Duty,
+        /// Since it came.
+        took: Duration,
+    },
+    /// Partial signatures were put together, those of all validators whose time had come.
+    Combined {
+        /// Which duty.
+        duty: Duty,
+        /// Since there were enough.
+        took: Duration,
+    },
+    /// A partial signature of a validator that does not have the duty, as far as this node knows.
+    Unexpected {
+        /// Which duty.
+        duty: Duty,
+        /// The validator.
+        key: Bytes48,
+        /// Whose share it was, from 1.
+        share: u32,
+    },
+    /// Shares that voted for the same head, when a duty of a sync committee is over.
+    Cohorts {
+        /// Which duty.
+        duty: Duty,
+        /// Shares from 1, the largest group first; never empty.
+        cohorts: Vec<BTreeSet<u32>>,
+    },
+    /// What became of something that was submitted, on the chain. It is said again where a reorganisation changes it.
+    Inclusion {
+        /// Which duty: one of blocks, attestations or aggregates.
+        duty: Duty,
+        /// The validator.
+        key: Bytes48,
+        /// What became of it.
+        fate: Fate,
     },
     /// Something that must not be signed was asked for.
     Slashable {
@@ -293,5 +372,21 @@ pub enum Note {
     Trouble {
         /// What was tried, and why it failed.
         what: String,
+    },
+}
+
+/// Whom a block pays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Payee {
+    /// Nobody, as far as it says: a builder has its payload, it is older than payloads, or nobody is wanted.
+    Nobody,
+    /// Who is wanted.
+    Wanted,
+    /// Somebody else: the beacon node was not told whom, or does not listen.
+    Other {
+        /// Who is wanted.
+        wanted: Bytes20,
+        /// Who it is.
+        found: Bytes20,
     },
 }

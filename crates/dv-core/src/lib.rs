@@ -18,6 +18,7 @@
 //! client     requests of validator clients              exchange   partial signatures from and to peers
 //! duties     one file for each type                     calls      questions to beacon nodes, tried again
 //! priority   what the cluster agrees on about itself    tracker    what became of each duty, and why not
+//! inclusion  whether the chain has what was submitted
 //! ```
 //!
 //! # What must never happen
@@ -35,6 +36,7 @@ mod duties;
 mod event;
 mod exchange;
 mod fetch;
+mod inclusion;
 mod node;
 mod partials;
 mod priority;
@@ -47,6 +49,7 @@ mod tests;
 
 pub use cluster::{Cluster, ClusterError, Majority, Validator};
 pub use combine::{Aggregation, Check, Job, Output};
-pub use event::{Channel, Effect, Event, Note, Step, Ticket, Urgency};
+pub use event::{Channel, Effect, Event, Note, Payee, Step, Ticket, Urgency};
+pub use inclusion::Fate;
 pub use node::{Builder, Node, Settings};
 pub use tracker::{Failure, Report, Tracker};

@@ -2,6 +2,7 @@
 
 mod agreeing;
 mod fetching;
+mod including;
 mod peers;
 mod preferring;
 mod serving;
@@ -29,6 +30,7 @@ use crate::cluster::Cluster;
 use crate::decided::Decided;
 use crate::event::{Effect, Event, Note, Step, Ticket};
 use crate::fetch::{Awaited, Choice};
+use crate::inclusion::{self, Inclusion};
 use crate::partials::Partials;
 use crate::priority::{Agreements, Priority};
 use crate::scheduler::Scheduler;
@@ -74,6 +76,8 @@ enum Timer {
     Ahead,
     /// A slot begins.
     Slot,
+    /// A slot is half over: the chain is looked at.
+    Look,
     /// A duty begins.
     Begin(Duty),
     /// A duty does not wait for all validators any more.
@@ -113,8 +117,9 @@ pub struct Node {
     decided: Decided,
     partials: Partials,
     aggregated: Aggregated,
+    inclusion: Inclusion,
     batches: BTreeMap<Ticket, signing::Batch>,
-    groups: BTreeMap<Ticket, Vec<signing::Group>>,
+    groups: BTreeMap<Ticket, signing::Groups>,
     /// Shares that did not come to the group's signature, while each is checked.
     suspects: BTreeMap<Ticket, Vec<signing::Group>>,
     /// Peers that sent a bad signature: what they send is checked first.
@@ -156,6 +161,7 @@ impl Node {
                 settings.preferences,
             ),
             agreed: Agreements::default(),
+            inclusion: Inclusion::new(chain.clock),
             consensus: agreeing::begin(&cluster, &chain, (peers, key), boot, seals),
             scheduler: Scheduler::new(chain.clock, cluster.keys().collect()),
             partials: Partials::new(cluster.threshold()),
@@ -222,10 +228,11 @@ impl Node {
             Event::Judged { ticket, verdicts } => self.judged(ticket, verdicts),
             Event::Computed { ticket, output } => self.computed(ticket, output),
             Event::ClockSet { by } => self.clock_set(by),
-            Event::Chain(ChainEvent::Head { .. }) => {}
+            Event::Chain(ChainEvent::Head { slot, .. }) => self.inclusion(inclusion::Event::Head(slot)),
             Event::Chain(ChainEvent::Reorg { slot, depth }) => {
-                let epoch = self.chain.clock.epoch_of(slot.saturating_sub(depth));
-                self.scheduler.reorganised(epoch);
+                let base = slot.saturating_sub(depth);
+                self.inclusion(inclusion::Event::Reorganised { base });
+                self.scheduler.reorganised(self.chain.clock.epoch_of(base));
                 self.resolve();
             }
         }
@@ -245,6 +252,7 @@ impl Node {
             match timer {
                 Timer::Ahead => self.resolve(),
                 Timer::Slot => self.begin_slot(),
+                Timer::Look => self.look_at_the_chain(),
                 Timer::Begin(duty) => self.begin(duty),
                 Timer::Impatient(duty) => self.lose_patience(duty),
                 Timer::Exchanged(duty) => self.exchanged(duty),
@@ -326,7 +334,8 @@ impl Node {
         self.distrusted.extend(0..self.cluster.nodes());
     }
 
-    /// How many things are held for duties, peers and clients: none once all duties are over and nobody waits.
+    /// How many things are held for duties, peers and clients: none once all duties are over and nobody waits. What was
+    /// submitted is sought on the chain for some epochs more and does not count.
     pub fn held(&self) -> usize {
         let of_duties = self.fetches.len() + self.live.len() + self.consensus.duties();
         let of_peers = self.batches.len() + self.groups.len() + self.suspects.len() + self.priority.held();

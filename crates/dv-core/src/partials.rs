@@ -6,7 +6,8 @@
 //! One share gives one signature for a place: the same again is nothing new, another one is refused. That is what keeps
 //! a node that equivocates from having two groups count its share twice.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 use coxswain_dv_eth::Root;
 use coxswain_dv_eth::duty::{Duty, DutyType};
@@ -134,6 +135,18 @@ impl Partials {
                 }
             }
         }
+    }
+
+    /// Shares by what they signed for a duty, whichever validators: the largest group first, those as large in the order
+    /// of their roots.
+    pub(crate) fn cohorts(&self, duty: Duty) -> Vec<BTreeSet<u32>> {
+        let mut by_root: BTreeMap<Root, BTreeSet<u32>> = BTreeMap::new();
+        for held in self.places.range(places_of(duty)).flat_map(|(_, held)| held) {
+            by_root.entry(held.root).or_default().insert(held.partial.share_index);
+        }
+        let mut cohorts: Vec<BTreeSet<u32>> = by_root.into_values().collect();
+        cohorts.sort_by_key(|shares| Reverse(shares.len()));
+        cohorts
     }
 
     /// How many places have one.

@@ -140,6 +140,7 @@ impl Scheduler {
             | Answer::Contribution(_)
             | Answer::Syncing(_)
             | Answer::Block(_)
+            | Answer::Committees(_)
             | Answer::Done => return false,
         }
         known.is_resolved()
@@ -178,6 +179,28 @@ impl Scheduler {
     pub(crate) fn proposes(&self, key: &Bytes48, slot: u64) -> Option<bool> {
         let known = self.epochs.get(&self.clock.epoch_of(slot))?.proposers.as_ref()?;
         Some(known.get(&slot).is_some_and(|all| all.contains_key(key)))
+    }
+
+    /// Whether a validator has a duty, or what comes before it; none where that is not known.
+    pub(crate) fn has(&self, key: &Bytes48, duty: Duty) -> Option<bool> {
+        let known = self.epochs.get(&self.clock.epoch_of(duty.slot))?;
+        let at = |slots: &BTreeMap<u64, Definitions>| {
+            slots.get(&duty.slot).is_some_and(|all| all.contains_key(key))
+        };
+        match duty.kind {
+            DutyType::Attester | DutyType::PrepareAggregator | DutyType::Aggregator => {
+                known.attesters.as_ref().map(at)
+            }
+            DutyType::Proposer | DutyType::Randao => known.proposers.as_ref().map(at),
+            DutyType::SyncMessage | DutyType::PrepareSyncContribution | DutyType::SyncContribution => {
+                known.sync.as_ref().map(|all| all.contains_key(key))
+            }
+            DutyType::Signature
+            | DutyType::Exit
+            | DutyType::BuilderProposer
+            | DutyType::BuilderRegistration
+            | DutyType::InfoSync => None,
+        }
     }
 
     /// The validators of a duty; none where the epoch is not resolved or nobody has it.

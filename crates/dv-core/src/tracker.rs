@@ -10,10 +10,13 @@ use coxswain_dv_eth::duty::{Duty, DutyType};
 use coxswain_dv_eth::time::{Clock, Time};
 
 use crate::event::{Note, Step};
+use crate::inclusion::{self, Fate};
 use crate::timers::Timers;
 
 /// Slots after its end at which a duty is looked at: what was sent late is in by then.
 const AFTER: u32 = 1;
+/// Slots for which the chain is waited for after it should have been told what became of a duty.
+const PATIENCE: u64 = 2;
 
 /// What is known of one validator's part.
 #[derive(Debug, Default)]
@@ -98,23 +101,53 @@ impl Tracker {
 
     /// Something happened.
     pub fn note(&mut self, note: &Note) {
-        let Note::Duty { duty, step, key, share, error } = note else { return };
+        match note {
+            Note::Duty { duty, step, key, share, error } => {
+                self.step(*duty, *step, (*key, *share), error);
+            }
+            Note::Inclusion { duty, key, fate } => self.inclusion(*duty, key, *fate),
+            _ => {}
+        }
+    }
+
+    /// Only what is still to be judged.
+    fn inclusion(&mut self, duty: Duty, key: &Bytes48, fate: Fate) {
+        let part = self.duties.get_mut(&duty).and_then(|tracked| tracked.parts.get_mut(key));
+        let (Some(part), true) = (part, has_inclusion(duty.kind)) else { return };
+        match fate {
+            Fate::Included { .. } => keep(&mut part.taken, Step::ChainInclusion, &None),
+            Fate::Missed => {
+                let error = Some("no block of the chain has it".to_owned());
+                keep(&mut part.taken, Step::ChainInclusion, &error);
+            }
+            // What is not known does not count.
+            Fate::Unknown => {}
+        }
+    }
+
+    fn step(
+        &mut self,
+        duty: Duty,
+        step: Step,
+        (key, share): (Option<Bytes48>, Option<u32>),
+        error: &Option<String>,
+    ) {
         if duty.slot < self.from {
             return;
         }
         let Some(deadline) = duty.deadline(&self.clock) else { return };
-        let tracked = self.duties.entry(*duty).or_insert_with(|| {
-            self.ends.at(deadline + self.clock.slot * AFTER, *duty);
+        let tracked = self.duties.entry(duty).or_insert_with(|| {
+            self.ends.at(deadline + self.clock.slot * AFTER, duty);
             Tracked::default()
         });
         let Some(key) = key else {
-            keep(&mut tracked.whole, *step, error);
+            keep(&mut tracked.whole, step, error);
             return;
         };
-        let part = tracked.parts.entry(*key).or_default();
-        keep(&mut part.taken, *step, error);
+        let part = tracked.parts.entry(key).or_default();
+        keep(&mut part.taken, step, error);
         if let (Some(share), None) = (share, error) {
-            part.shares.insert(*share);
+            part.shares.insert(share);
         }
     }
 
@@ -122,6 +155,10 @@ impl Tracker {
     pub fn due(&mut self, now: Time) -> Vec<Report> {
         let mut reports = Vec::new();
         while let Some(duty) = self.ends.due(now) {
+            if self.waits_for_the_chain(duty, now) {
+                self.ends.at(now + self.clock.slot, duty);
+                continue;
+            }
             let Some(tracked) = self.duties.remove(&duty) else { continue };
             for (key, part) in &tracked.parts {
                 let failure = self.failure(duty, *key, part, &tracked.whole);
@@ -142,6 +179,18 @@ impl Tracker {
         reports
     }
 
+    /// Whether something was submitted of which the chain will still tell.
+    fn waits_for_the_chain(&self, duty: Duty, now: Time) -> bool {
+        let end = self.clock.start_of(inclusion::told_by(duty, &self.clock).saturating_add(PATIENCE));
+        let waits = |part: &Part| {
+            part.taken.get(&Step::Bcast).is_some_and(Option::is_none)
+                && !part.taken.contains_key(&Step::ChainInclusion)
+        };
+        has_inclusion(duty.kind)
+            && now < end
+            && self.duties.get(&duty).is_some_and(|tracked| tracked.parts.values().any(waits))
+    }
+
     /// When the next duty is looked at.
     #[must_use]
     pub fn next(&self) -> Option<Time> {
@@ -159,7 +208,9 @@ impl Tracker {
         let steps = steps(duty.kind);
         let last = steps.last()?;
         if is_good(last) {
-            return None;
+            let missed = part.taken.get(&Step::ChainInclusion)?.clone()?;
+            let step = Step::ChainInclusion;
+            return Some(Failure { step, reason: reason_of(step), error: Some(missed) });
         }
         let after = steps.iter().rposition(is_good).map_or(0, |last| last + 1);
         let step = *steps.get(after)?;
@@ -207,6 +258,11 @@ impl Tracker {
             _ => "fetch_bn_error",
         }
     }
+}
+
+/// Whether a duty is only done when the chain has it. Aggregates are for the votes in them, which may get there otherwise.
+fn has_inclusion(kind: DutyType) -> bool {
+    matches!(kind, DutyType::Proposer | DutyType::Attester)
 }
 
 fn keep(steps: &mut BTreeMap<Step, Option<String>>, step: Step, error: &Option<String>) {
@@ -332,5 +388,71 @@ mod tests {
         let duty = Duty::new(5, DutyType::Attester);
         tracker.note(&Note::Duty { duty, step: Step::Fetcher, key: Some(KEY), share: None, error: None });
         assert_eq!(tracker.due(Time::from_secs(10_000)), []);
+    }
+
+    /// A duty of slot 5 that was submitted for two validators.
+    fn submitted(kind: DutyType) -> (Duty, Tracker) {
+        let duty = Duty::new(5, kind);
+        let mut tracker = Tracker::new(CLOCK, 1, 1, 2);
+        for key in [KEY, OTHER] {
+            for step in steps(kind) {
+                let note = Note::Duty { duty, step: *step, key: Some(key), share: Some(1), error: None };
+                tracker.note(&note);
+            }
+        }
+        (duty, tracker)
+    }
+
+    const OTHER: Bytes48 = coxswain_dv_eth::Bytes([8; 48]);
+
+    /// When a duty is judged, looked at slot by slot, and why it failed by validator.
+    fn judged(tracker: &mut Tracker, told: &[(u64, Note)]) -> (u64, Vec<Option<&'static str>>) {
+        for slot in 5..200 {
+            told.iter().filter(|(at, _)| *at == slot).for_each(|(_, note)| tracker.note(note));
+            let reports = tracker.due(Time::from_secs(slot * 12));
+            if !reports.is_empty() {
+                let reasons = reports.iter().map(|one| one.failure.as_ref().map(|failure| failure.reason));
+                return (slot, reasons.collect());
+            }
+        }
+        panic!("it is never judged");
+    }
+
+    #[test]
+    fn blocks_and_attestations_wait_for_the_chain() {
+        let fate = |duty, key, fate| Note::Inclusion { duty, key, fate };
+        let included = Fate::Included { distance: 1 };
+        for (kind, first, last) in [(DutyType::Proposer, 7, 13), (DutyType::Attester, 39, 45)] {
+            let (duty, mut tracker) = submitted(kind);
+            let told = [(12, fate(duty, KEY, included)), (12, fate(duty, OTHER, Fate::Missed))];
+            assert_eq!(
+                judged(&mut tracker, &told),
+                (first.max(12), vec![None, Some("not_included_onchain")])
+            );
+            // What comes later than it is judged begins nothing new.
+            tracker.note(&fate(duty, OTHER, included));
+            assert_eq!(tracker.next(), None);
+            // Nobody tells: then it counts that it was submitted, but not at once.
+            for told in
+                [vec![], vec![(12, fate(duty, KEY, Fate::Unknown)), (12, fate(duty, OTHER, included))]]
+            {
+                let (_, mut tracker) = submitted(kind);
+                assert_eq!(judged(&mut tracker, &told), (last, vec![None, None]), "{kind}");
+            }
+            // A reorganisation may bring it back.
+            let (_, mut tracker) = submitted(kind);
+            let told = [KEY, OTHER].map(|key| (8, fate(duty, key, Fate::Missed)));
+            let again = [(8, fate(duty, OTHER, included)), (8, fate(duty, KEY, Fate::Missed))];
+            let told: Vec<_> = told.into_iter().chain(again).collect();
+            assert_eq!(judged(&mut tracker, &told), (first.max(8), vec![Some("not_included_onchain"), None]));
+        }
+    }
+
+    #[test]
+    fn other_duties_do_not_wait_for_the_chain() {
+        let (duty, mut tracker) = submitted(DutyType::Aggregator);
+        let missed = (12, Note::Inclusion { duty, key: KEY, fate: Fate::Missed });
+        assert_eq!(judged(&mut tracker, &[missed]), (39, vec![None, None]));
+        assert_eq!(judged(&mut submitted(DutyType::SyncMessage).1, &[]).0, 8);
     }
 }

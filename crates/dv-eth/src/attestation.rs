@@ -172,6 +172,39 @@ impl Attestation {
         }
     }
 
+    /// Members of a committee who say it, by their places; none where it has no votes of this committee. `sizes` are those
+    /// of all committees of its slot, by index: votes from Electra on are those of several committees, one after the
+    /// other, and only the sizes say where one begins. Where they do not fit, nobody can be told.
+    #[must_use]
+    pub fn members(&self, committee: u64, sizes: &[u64]) -> Vec<u64> {
+        match self {
+            Attestation::Phase0(one) if one.data.index == committee => (0..)
+                .zip(one.aggregation_bits.iter())
+                .filter(|(_, bit)| *bit)
+                .map(|(place, _)| place)
+                .collect(),
+            Attestation::Phase0(_) => Vec::new(),
+            Attestation::Electra(one) => {
+                let mut begin = 0u64;
+                let mut own = 0..0;
+                for (index, _) in (0u64..).zip(one.committee_bits.iter()).filter(|(_, bit)| *bit) {
+                    let size = usize::try_from(index).ok().and_then(|index| sizes.get(index));
+                    let Some(size) = size else { return Vec::new() };
+                    let end = begin.saturating_add(*size);
+                    if index == committee {
+                        own = begin..end;
+                    }
+                    begin = end;
+                }
+                if begin != one.aggregation_bits.len() as u64 {
+                    return Vec::new();
+                }
+                let bits = (0u64..).zip(one.aggregation_bits.iter());
+                bits.filter(|(at, bit)| *bit && own.contains(at)).map(|(at, _)| at - own.start).collect()
+            }
+        }
+    }
+
     /// Whether it has the shape of this fork.
     #[must_use]
     pub fn is_of(&self, fork: Fork) -> bool {
@@ -198,4 +231,51 @@ pub struct SignedAggregateAndProof<A: ssz::Encode + ssz::Decode + tree_hash::Tre
     pub message: AggregateAndProof<A>,
     /// The aggregator's.
     pub signature: Bytes96,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn electra(committees: &[usize], bits: &str) -> Attestation {
+        let mut committee_bits = BitVector::new();
+        committees.iter().for_each(|index| committee_bits.set(*index, true).expect("one of 64"));
+        let mut aggregation_bits = BitList::with_capacity(bits.len()).expect("few");
+        for (at, bit) in bits.chars().enumerate() {
+            aggregation_bits.set(at, bit == '1').expect("it fits");
+        }
+        let (data, signature) = (AttestationData::default(), Bytes96::default());
+        Attestation::Electra(AttestationElectra { aggregation_bits, data, signature, committee_bits })
+    }
+
+    #[track_caller]
+    fn check(attestation: &Attestation, sizes: &[u64], expected: &[(u64, &[u64])]) {
+        for (committee, members) in expected {
+            assert_eq!(attestation.members(*committee, sizes), *members, "committee {committee}");
+        }
+    }
+
+    #[test]
+    fn votes_of_several_committees_are_told_apart_by_their_sizes() {
+        let votes = electra(&[1, 3], "10001");
+        check(&votes, &[4, 2, 4, 3], &[(0, &[]), (1, &[0]), (2, &[]), (3, &[2]), (64, &[])]);
+        check(&electra(&[2], "0110"), &[9, 9, 4], &[(2, &[1, 2])]);
+    }
+
+    #[test]
+    fn sizes_that_do_not_fit_tell_nobody() {
+        let votes = electra(&[1, 3], "10001");
+        for sizes in [&[4, 2, 4, 2][..], &[4, 2, 4], &[], &[0, u64::MAX, 0, u64::MAX]] {
+            check(&votes, sizes, &[(1, &[]), (3, &[])]);
+        }
+    }
+
+    #[test]
+    fn before_electra_an_attestation_is_of_one_committee() {
+        let mut aggregation_bits = BitList::with_capacity(3).expect("few");
+        aggregation_bits.set(2, true).expect("it fits");
+        let data = AttestationData { index: 5, ..AttestationData::default() };
+        let one = AttestationPhase0 { aggregation_bits, data, signature: Bytes96::default() };
+        check(&Attestation::Phase0(one), &[], &[(5, &[2]), (0, &[])]);
+    }
 }

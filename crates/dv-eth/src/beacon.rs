@@ -2,6 +2,8 @@
 //!
 //! <https://github.com/ethereum/beacon-APIs>. Who asks knows nothing of HTTP; who carries a call out decides nothing.
 
+mod seen;
+
 use serde::{Deserialize, Serialize};
 
 use crate::api::{AttesterDuty, ProposerDuty, SyncDuty};
@@ -107,6 +109,13 @@ pub enum Call {
         /// The slot.
         slot: u64,
     },
+    /// `GET /eth/v1/beacon/states/head/committees`: how large the committees of a slot are
+    Committees {
+        /// The slot.
+        slot: u64,
+        /// Its epoch, which is not much older than the head.
+        epoch: u64,
+    },
 }
 
 impl Call {
@@ -133,6 +142,7 @@ impl Call {
             Call::PrepareProposers(_) => "submit_proposal_preparations",
             Call::Syncing => "node_syncing",
             Call::Block { .. } => "signed_beacon_block",
+            Call::Committees { .. } => "beacon_committees",
         }
     }
 }
@@ -170,6 +180,8 @@ pub enum Answer {
     Syncing(Syncing),
     /// Of [`Call::Block`]; none where the slot has no block.
     Block(Option<SeenBlock>),
+    /// Of [`Call::Committees`]: how many members each has, by index.
+    Committees(Vec<u64>),
     /// Of what was submitted.
     Done,
 }

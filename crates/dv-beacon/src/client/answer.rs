@@ -1,18 +1,17 @@
 //! What beacon nodes answer, read as what was asked for.
 
+use std::collections::BTreeMap;
+
 use coxswain_dv_eth::api::{AttesterDuty, ProposerDuty, SyncDuty};
 use coxswain_dv_eth::attestation::{Attestation, AttestationData, AttestationElectra, AttestationPhase0};
 use coxswain_dv_eth::beacon::{Answer, Call, Duties, SeenBlock, Syncing, Validator};
-use coxswain_dv_eth::block::{
-    Block, BlockAltair, BlockBellatrix, BlockCapella, BlockDeneb, BlockElectra, BlockPhase0,
-};
 use coxswain_dv_eth::bytes::Bytes32;
 use coxswain_dv_eth::fork::Fork;
-use coxswain_dv_eth::operations::Signed;
 use coxswain_dv_eth::proposal::{Form, Proposal};
 use coxswain_dv_eth::sync::SyncCommitteeContribution;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use coxswain_dv_types::causes::in_full;
+use serde::de::{DeserializeOwned, Error as _, IgnoredAny};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::node::Reply;
@@ -76,7 +75,8 @@ pub(crate) fn read(call: &Call, reply: &Reply) -> Result<Answer, String> {
             Ok(Answer::Contribution(contribution))
         }
         Call::Syncing => data::<Syncing>(reply).map(Answer::Syncing),
-        Call::Block { .. } => seen_block(reply).map(|block| Answer::Block(Some(block))),
+        Call::Block { slot } => seen_block(*slot, reply).map(|block| Answer::Block(Some(block))),
+        Call::Committees { slot, .. } => committees(*slot, reply).map(Answer::Committees),
         Call::SubmitAttestationsPhase0(_)
         | Call::SubmitAttestations { .. }
         | Call::SubmitProposal(_)
@@ -152,30 +152,44 @@ fn aggregate(reply: &Reply) -> Result<Attestation, String> {
     }
 }
 
-/// What is looked at of a block of some fork.
-macro_rules! seen {
-    ($text:expr, $block:ty, $attestation:path) => {{
-        let block: $block = json::<Signed<$block>>($text)?.message;
-        SeenBlock {
-            slot: block.slot,
-            proposer_index: block.proposer_index,
-            root: Bytes32::from(Block::root(&block)),
-            attestations: block.body.attestations.into_iter().map($attestation).collect(),
-        }
-    }};
+fn seen_block(slot: u64, reply: &Reply) -> Result<SeenBlock, String> {
+    let block = if reply.is_ssz() {
+        SeenBlock::from_ssz(fork_of(reply, None)?, &reply.body)
+    } else {
+        let envelope: Versioned<'_> = json(&reply.body)?;
+        SeenBlock::from_json(fork_of(reply, envelope.version.as_deref())?, envelope.data.get().as_bytes())
+    };
+    let block = block.map_err(|error| in_full(&error))?;
+    of_slot(slot, block.slot)?;
+    Ok(block)
 }
 
-fn seen_block(reply: &Reply) -> Result<SeenBlock, String> {
-    let envelope: Versioned<'_> = json(&reply.body)?;
-    let text = envelope.data.get().as_bytes();
-    Ok(match fork_of(reply, envelope.version.as_deref())? {
-        Fork::Phase0 => seen!(text, BlockPhase0, Attestation::Phase0),
-        Fork::Altair => seen!(text, BlockAltair, Attestation::Phase0),
-        Fork::Bellatrix => seen!(text, BlockBellatrix, Attestation::Phase0),
-        Fork::Capella => seen!(text, BlockCapella, Attestation::Phase0),
-        Fork::Deneb => seen!(text, BlockDeneb, Attestation::Phase0),
-        Fork::Electra | Fork::Fulu => seen!(text, BlockElectra, Attestation::Electra),
-    })
+/// A row of `/eth/v1/beacon/states/{state}/committees`.
+#[derive(Deserialize)]
+struct Committee {
+    #[serde(deserialize_with = "number")]
+    index: u64,
+    #[serde(deserialize_with = "number")]
+    slot: u64,
+    /// Members, which are counted only.
+    validators: Vec<IgnoredAny>,
+}
+
+fn number<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    String::deserialize(from)?.parse().map_err(D::Error::custom)
+}
+
+/// Sizes of the committees of a slot, of which there is one for each index. Nodes may tell those of other slots, too.
+fn committees(slot: u64, reply: &Reply) -> Result<Vec<u64>, String> {
+    let mut sizes = BTreeMap::new();
+    for row in list::<Committee>(reply)?.into_iter().filter(|row| row.slot == slot) {
+        sizes.insert(row.index, row.validators.len() as u64);
+    }
+    let count = sizes.len() as u64;
+    if count == 0 || !sizes.keys().copied().eq(0..count) {
+        return Err(format!("it does not tell each committee of slot {slot}"));
+    }
+    Ok(sizes.into_values().collect())
 }
 
 #[cfg(test)]

@@ -38,6 +38,7 @@ fn calls() -> Vec<Call> {
         Call::Contribution { slot: 1, subcommittee: 1, block_root: Bytes([1; 32]) },
         Call::Syncing,
         Call::Block { slot: 1 },
+        Call::Committees { slot: 1, epoch: 0 },
     ]
 }
 
@@ -59,6 +60,8 @@ fn check(call: &Call, reply: &Reply) {
         Ok(Answer::AttestationData(data)) => assert_eq!(data.slot, 1),
         Ok(Answer::Proposal(block)) => assert_eq!(block.slot(), 1),
         Ok(Answer::Aggregate(one)) => assert_eq!(one.data().slot, 1),
+        Ok(Answer::Block(Some(block))) => assert_eq!(block.slot, 1),
+        Ok(Answer::Committees(sizes)) => assert!(!sizes.is_empty()),
         Ok(Answer::Contribution(one)) => assert_eq!(one.slot, 1),
         Ok(_) => {}
         Err(why) => assert!(!why.is_empty()),

@@ -93,7 +93,8 @@ pub(crate) fn aim(call: &Call) -> Aim {
         | Call::Aggregate { .. }
         | Call::Contribution { .. }
         | Call::Syncing
-        | Call::Block { .. } => Aim::Question,
+        | Call::Block { .. }
+        | Call::Committees { .. } => Aim::Question,
     }
 }
 
@@ -117,8 +118,7 @@ pub(crate) fn ask(call: &Call, encoding: Encoding, before_electra: Fork) -> Ask 
                 "/eth/v3/validator/blocks/{slot}?randao_reveal={randao}&graffiti={graffiti}\
                  &builder_boost_factor={builder_boost}"
             );
-            let accept = if encoding == Encoding::SszFirst { SSZ_OR_JSON } else { JSON };
-            Ask { accept, ..Ask::get(path, BLOCK) }
+            Ask { accept: block_accept(encoding), ..Ask::get(path, BLOCK) }
         }
         Call::Aggregate { slot, data_root, committee } => Ask::get(
             format!(
@@ -135,7 +135,12 @@ pub(crate) fn ask(call: &Call, encoding: Encoding, before_electra: Fork) -> Ask 
             SMALL,
         ),
         Call::Syncing => v1("node/syncing".to_owned(), SMALL),
-        Call::Block { slot } => Ask::get(format!("/eth/v2/beacon/blocks/{slot}"), BLOCK),
+        Call::Block { slot } => {
+            Ask { accept: block_accept(encoding), ..Ask::get(format!("/eth/v2/beacon/blocks/{slot}"), BLOCK) }
+        }
+        Call::Committees { slot, epoch } => {
+            v1(format!("beacon/states/head/committees?epoch={epoch}&slot={slot}"), LIST)
+        }
         Call::SubmitProposal(block) => submit_block(block, encoding),
         Call::SubmitAttestationsPhase0(list) => Ask::post(ATTESTATIONS, json(list)).of(before_electra),
         Call::SubmitAttestations { fork, attestations } => {
@@ -152,6 +157,13 @@ pub(crate) fn ask(call: &Call, encoding: Encoding, before_electra: Fork) -> Ask 
             Ask::post("/eth/v1/validator/register_validator", registrations(list))
         }
         Call::PrepareProposers(list) => Ask::post("/eth/v1/validator/prepare_beacon_proposer", json(list)),
+    }
+}
+
+fn block_accept(encoding: Encoding) -> &'static str {
+    match encoding {
+        Encoding::SszFirst => SSZ_OR_JSON,
+        Encoding::JsonOnly => JSON,
     }
 }
 

@@ -16,6 +16,7 @@ use coxswain_dv_eth::operations::{Signed, VoluntaryExit};
 use coxswain_dv_eth::proposal::{Form, SignedProposal};
 use coxswain_dv_eth::signed::{SignedAggregate, SignedAttestation};
 use coxswain_dv_eth::sync::{SignedContributionAndProof, SyncCommitteeMessage};
+use coxswain_dv_types::causes::in_full;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -182,20 +183,14 @@ fn submitted_block(incoming: &Incoming<'_>, form: Form) -> Result<Request, Probl
         Wanted::Json => SignedProposal::from_json(fork, form, body),
     };
     let wrong = |error: &dyn std::error::Error| {
-        Problem::new(500, format!("the block is not understood: {}", chain(error)))
+        Problem::new(500, format!("the block is not understood: {}", causes(error)))
     };
     read.map(|block| Request::SubmitProposal(Box::new(block))).map_err(|error| wrong(&error))
 }
 
-/// An error and its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    excerpt(&text, 4 * MAX_EXCERPT_CHARS)
+/// An error and its causes, which may have foreign text in them.
+fn causes(error: &dyn std::error::Error) -> String {
+    excerpt(&in_full(error), 4 * MAX_EXCERPT_CHARS)
 }
 
 fn fork(incoming: &Incoming<'_>) -> Result<Fork, Problem> {

@@ -15,6 +15,7 @@ use coxswain_dv_qbft::machine::Verdict;
 use coxswain_dv_qbft::seals::Seals;
 use coxswain_dv_qbft::timer::{Profile, TimerFlags};
 use coxswain_dv_qbft::value::Value;
+use coxswain_dv_types::causes::in_full;
 use coxswain_dv_wire::message;
 use coxswain_dv_wire::protocol::QBFT;
 use coxswain_dv_wire::unsigned::UnsignedDataSet;
@@ -103,7 +104,7 @@ impl Node {
                 let verdict = match self.check_value(duty, &value) {
                     Ok(()) => Verdict::Accepted,
                     Err(error) => {
-                        let why = format!("{duty}, round {round}: its value: {error}");
+                        let why = format!("{duty}, round {round}: its value: {}", in_full(&error));
                         self.note(Note::Refused { from: leader, channel: Channel::Qbft, why });
                         Verdict::Invalid
                     }
@@ -117,18 +118,19 @@ impl Node {
                 self.note(Note::Undecided { duty });
             }
             Effect::Refused { from, why, .. } => {
-                self.note(Note::Refused { from, channel: Channel::Qbft, why: why.to_string() });
+                self.note(Note::Refused { from, channel: Channel::Qbft, why: in_full(&why) });
             }
             Effect::NotStarted { duty, why } => {
                 // A duty is begun early and then proposed: both are told, and one of them may come too late.
                 if !matches!(why, consensus::StartError::Twice | consensus::StartError::Expired) {
-                    self.note_step(duty, Step::Consensus, None, Some(why.to_string()));
+                    self.note_step(duty, Step::Consensus, None, Some(in_full(&why)));
                 }
             }
             Effect::Failed { duty, why } => {
                 self.note_step(duty, Step::Consensus, None, Some(why.to_string()));
             }
-            Effect::Round { .. } | Effect::Stalled { .. } => {}
+            Effect::Round { duty, round, why } => self.note(Note::Round { duty, round, why }),
+            Effect::Stalled { duty, round, why } => self.note(Note::Stalled { duty, round, why }),
             Effect::Recorded(record) => self.effects.push(event::Effect::Record(record)),
         }
     }

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use coxswain_dv_eth::beacon::{Answer, Call, CallError};
 use coxswain_dv_eth::bytes::{Bytes32, Bytes48};
 use coxswain_dv_eth::duty::Duty;
+use coxswain_dv_eth::proposal::{Form, Proposal};
 use coxswain_dv_eth::unsigned::Unsigned;
 
 use super::{Node, Timer, Waiter};
 use crate::calls::{Purpose, Until};
 use crate::duties;
-use crate::event::{Note, Step};
+use crate::event::{Note, Payee, Step};
 use crate::fetch::{Awaited, Facts, Fetched, Patience};
 
 /// A value on its way.
@@ -37,6 +38,8 @@ impl Node {
         if !self.touch(duty) {
             return;
         }
+        let validators = self.scheduler.definitions(duty).map_or(0, BTreeMap::len);
+        self.note(Note::Scheduled { duty, validators });
         let fetch = Fetch { asked: Vec::new(), answers: Vec::new(), patience: Patience::All };
         self.fetches.insert(duty, fetch);
         let clock = self.chain.clock;
@@ -73,8 +76,11 @@ impl Node {
             Fetched::Wait(awaited) => self.wait(awaited, Waiter::Fetch(duty)),
             Fetched::Ready(set) => {
                 self.fetches.remove(&duty);
-                for key in set.keys() {
+                for (key, value) in &set {
                     self.note_step(duty, Step::Fetcher, Some(*key), None);
+                    if let Unsigned::Proposer(block) = value {
+                        self.note_proposal(duty, *key, block);
+                    }
                 }
                 self.propose(duty, &set);
             }
@@ -83,6 +89,17 @@ impl Node {
                 self.fetches.remove(&duty);
             }
         }
+    }
+
+    /// Builders pay themselves and then the proposer: only blocks of beacon nodes say whom they pay.
+    fn note_proposal(&mut self, duty: Duty, key: Bytes48, block: &Proposal) {
+        let form = if block.is_blinded() { Form::Blinded } else { Form::Full };
+        let payee = match (form, block.fee_recipient(), self.fee_recipients.get(&key)) {
+            (Form::Full, Some(found), Some(wanted)) if found == *wanted => Payee::Wanted,
+            (Form::Full, Some(found), Some(wanted)) => Payee::Other { wanted: *wanted, found },
+            _ => Payee::Nobody,
+        };
+        self.note(Note::Proposal { duty, key, form, payee });
     }
 
     fn fetch_calls(&mut self, duty: Duty, calls: Vec<Call>) {

@@ -9,12 +9,13 @@
 //!
 //! What a peer sends for its own share is checked as part of the sum only; a peer that was caught once is checked first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use coxswain_dv_eth::bytes::{Bytes48, Bytes96};
 use coxswain_dv_eth::duty::Duty;
 use coxswain_dv_eth::protect::{Refusal, Request, Signer, Verdict};
 use coxswain_dv_eth::signed::{ParSigned, SignedData};
+use coxswain_dv_eth::time::Time;
 
 use super::Node;
 use crate::aggregated::{Kept, Place};
@@ -54,6 +55,8 @@ pub(super) struct Batch {
     failures: Vec<(usize, String)>,
     /// While the store judges: which of the items it was asked about.
     judged: Vec<usize>,
+    /// When it came.
+    since: Time,
 }
 
 /// Whether a refusal says that something contradicts what was signed.
@@ -85,6 +88,14 @@ pub(super) struct Group {
     partials: Vec<ParSigned>,
 }
 
+/// Shares of several places that are put together at once.
+#[derive(Debug)]
+pub(super) struct Groups {
+    whole: Vec<Group>,
+    /// Since when.
+    since: Time,
+}
+
 impl Node {
     /// Checks the signatures of a validator client.
     pub(super) fn take_partials(
@@ -93,8 +104,7 @@ impl Node {
         items: Vec<(usize, Item)>,
         failures: Vec<(usize, String)>,
     ) {
-        let batch = Batch { origin: Origin::Client(request), bytes: 0, items, failures, judged: Vec::new() };
-        self.verify(batch);
+        self.verify(self.batch(Origin::Client(request), 0, items, failures));
     }
 
     /// Takes the signatures of a peer: of its own share, unless it was caught, unchecked.
@@ -110,13 +120,22 @@ impl Node {
         let is_own = |item: &Item| usize::try_from(item.partial.share_index) == Ok(from + 1);
         let is_trusted = !self.distrusted.contains(&from) && items.iter().all(is_own);
         let items: Vec<(usize, Item)> = items.into_iter().enumerate().collect();
-        let (origin, failures) = (Origin::Peer(from), Vec::new());
-        let batch = Batch { origin, bytes, items, failures, judged: Vec::new() };
+        let batch = self.batch(Origin::Peer(from), bytes, items, Vec::new());
         if is_trusted {
             self.finish(batch, Checked::NotYet);
         } else {
             self.verify(batch);
         }
+    }
+
+    fn batch(
+        &self,
+        origin: Origin,
+        bytes: usize,
+        items: Vec<(usize, Item)>,
+        failures: Vec<(usize, String)>,
+    ) -> Batch {
+        Batch { origin, bytes, items, failures, judged: Vec::new(), since: self.now }
     }
 
     fn verify(&mut self, batch: Batch) {
@@ -147,6 +166,10 @@ impl Node {
             return self.suspects_checked(groups, good);
         }
         let Some(mut batch) = self.batches.remove(&ticket) else { return };
+        if let (Origin::Peer(_), Some((_, item))) = (batch.origin, batch.items.first()) {
+            let (duty, took) = (item.duty, self.now.since(batch.since));
+            self.note(Note::Verified { duty, took });
+        }
         let mut at = 0;
         let mut kept = Vec::with_capacity(batch.items.len());
         for (position, item) in std::mem::take(&mut batch.items) {
@@ -215,7 +238,7 @@ impl Node {
         if let Some(batch) = self.batches.remove(&ticket) {
             self.shares_judged(batch, verdicts);
         } else if let Some(groups) = self.groups.remove(&ticket) {
-            self.groups_judged(groups, verdicts);
+            self.groups_judged(groups.whole, verdicts);
         }
     }
 
@@ -301,6 +324,9 @@ impl Node {
 
     fn note_added(&mut self, step: Step, place: &Place, share: u32, added: &Added) {
         let (duty, key, _) = *place;
+        if *added != Added::Conflict && self.scheduler.has(&key, duty) == Some(false) {
+            self.note(Note::Unexpected { duty, key, share });
+        }
         let error = (*added == Added::Conflict).then(|| "another signature of the share is known".to_owned());
         self.note(Note::Duty { duty, step, key: Some(key), share: Some(share), error });
     }
@@ -337,13 +363,18 @@ impl Node {
             return;
         }
         let ticket = self.ticket();
-        self.groups.insert(ticket, whole);
+        let since = self.now;
+        self.groups.insert(ticket, Groups { whole, since });
         let (urgency, job) = (Urgency::Own, Job::Aggregate(aggregations));
         self.effects.push(Effect::Compute { ticket, urgency, job });
     }
 
     fn combined(&mut self, ticket: Ticket, signatures: Vec<Option<Bytes96>>) {
-        let Some(groups) = self.groups.remove(&ticket) else { return };
+        let Some(Groups { whole: groups, since }) = self.groups.remove(&ticket) else { return };
+        let duties: BTreeSet<Duty> = groups.iter().map(|group| group.place.0).collect();
+        for duty in duties {
+            self.note(Note::Combined { duty, took: self.now.since(since) });
+        }
         let mut free = Vec::new();
         let mut bound = Vec::new();
         let mut requests = Vec::new();
@@ -368,7 +399,7 @@ impl Node {
         self.publish(free);
         if !requests.is_empty() {
             let ticket = self.ticket();
-            self.groups.insert(ticket, bound);
+            self.groups.insert(ticket, Groups { whole: bound, since: self.now });
             self.judge(ticket, Signer::Group, requests);
         }
     }
@@ -429,8 +460,10 @@ impl Node {
         let Some(kind) = duties::kind(duty.kind) else { return };
         let keys: Vec<Bytes48> = set.iter().map(|(key, _)| *key).collect();
         let until = duty.deadline(&self.chain.clock).map_or(Until::Ever, Until::Time);
+        let sought = self.sought(duty, &set);
         for call in kind.submit(&self.scheduler, set) {
-            self.ask(call, Purpose::Submit { duty, keys: keys.clone() }, until);
+            let (keys, sought) = (keys.clone(), sought.clone());
+            self.ask(call, Purpose::Submit { duty, keys, sought }, until);
         }
     }
 }

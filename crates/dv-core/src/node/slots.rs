@@ -17,6 +17,7 @@ impl Node {
             return;
         }
         self.timers.at(clock.start_of(slot.saturating_add(1)), Timer::Slot);
+        self.timers.at(clock.start_of(slot) + clock.slot / 2, Timer::Look);
         let skipped = self.slot.map_or(0, |last| slot.saturating_sub(last).saturating_sub(1));
         let is_first = self.slot.is_none() || slot == clock.first_of(clock.epoch_of(slot));
         self.slot = Some(slot);
@@ -75,11 +76,13 @@ impl Node {
                 }
             }
             Purpose::Fetch { duty } => self.fetched(duty, asked.call, answer),
-            Purpose::Submit { duty, keys } => {
+            Purpose::Submit { duty, keys, sought } => {
                 for key in keys {
                     self.note_step(duty, Step::Bcast, Some(key), None);
                 }
+                self.submitted(duty, sought);
             }
+            Purpose::Inclusion { question } => self.inclusion_answered(question, answer),
             Purpose::Client { request } => self.pass_on(request, answer),
             Purpose::Prepare => {}
         }
@@ -92,14 +95,26 @@ impl Node {
                 self.note(Note::Trouble { what: format!("resolving the duties of epoch {epoch}: {error}") });
             }
             Purpose::Fetch { duty } => self.fetch_failed(duty, asked.call, error),
-            Purpose::Submit { duty, keys } => {
+            Purpose::Submit { duty, keys, sought } => {
                 let error = submit_error(error);
                 for key in keys {
                     self.note_step(duty, Step::Bcast, Some(key), error.clone());
                 }
+                if error.is_none() {
+                    self.submitted(duty, sought);
+                }
             }
+            Purpose::Inclusion { question } => self.inclusion_failed(question, error),
             Purpose::Client { request } => self.fail_client(request, error),
             Purpose::Prepare => self.note(Note::Trouble { what: format!("preparing proposers: {error}") }),
+        }
+    }
+
+    /// Votes of sync committees have the head that a node sees, and nodes may see different ones.
+    fn note_cohorts(&mut self, duty: Duty) {
+        let cohorts = self.partials.cohorts(duty);
+        if !cohorts.is_empty() {
+            self.note(Note::Cohorts { duty, cohorts });
         }
     }
 
@@ -128,6 +143,9 @@ impl Node {
             self.note_step(duty, Step::Fetcher, None, error);
         }
         self.decided.end(duty);
+        if duty.kind == DutyType::SyncMessage {
+            self.note_cohorts(duty);
+        }
         self.partials.end(duty);
         self.aggregated.end(duty);
         if duty.kind == DutyType::InfoSync {

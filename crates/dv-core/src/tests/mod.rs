@@ -5,6 +5,7 @@ mod mutate;
 
 mod decided;
 mod exchange;
+mod inclusion;
 mod partials;
 mod priority;
 mod serving;

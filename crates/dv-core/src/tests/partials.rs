@@ -157,3 +157,17 @@ fn what_never_ends_is_bounded() {
     }
     assert_eq!(partials.add(honest, partial, Checked::Yes), Added::Same);
 }
+
+/// Whichever validators voted: nodes have one head each.
+#[test]
+fn shares_that_signed_the_same_belong_together() {
+    let mut partials = Partials::new(THRESHOLD);
+    let other = (Duty::new(1, DutyType::SyncMessage), Bytes48::from([4; 48]), 0);
+    for (place, share, head) in
+        [(place(1), 1, 8), (place(1), 2, 9), (other, 2, 9), (place(1), 3, 9), (place(2), 4, 8)]
+    {
+        partials.add(place, vote(share, head));
+    }
+    assert_eq!(partials.cohorts(place(1).0), [[2, 3].into(), [1].into()]);
+    assert_eq!(partials.cohorts(place(3).0), []);
+}

@@ -446,3 +446,60 @@ fn shares_of_others_are_checked_first() {
     let second = of_peer(2, 2, vote(&node, 2), key);
     assert_eq!(calls(&node.step(second)).len(), 1, "all three count");
 }
+
+/// A partial vote of a peer.
+fn vote_of(node: &Driven, validator: usize, peer: usize) -> Event {
+    let data = SignedData::SyncMessage(node.keys.vote(validator, peer, SLOT));
+    let share_index = u32::try_from(peer + 1).expect("few");
+    let (key, duty) = (node.keys.validators[validator].key, Duty::new(SLOT, DutyType::SyncMessage));
+    let bytes = exchange::write(duty, &[(key, ParSigned { data, share_index })]).remove(0);
+    Event::Received { from: peer, channel: Channel::Parsigex, bytes }
+}
+
+fn notes(effects: Vec<Effect>) -> Vec<Note> {
+    let note = |effect| match effect {
+        Effect::Note(note) => Some(note),
+        _ => None,
+    };
+    effects.into_iter().filter_map(note).collect()
+}
+
+/// Only the first validator is in the sync committee.
+#[test]
+fn votes_of_those_who_have_no_duty_are_told() {
+    let mut node = Driven::new(1);
+    let duty = Duty::new(SLOT, DutyType::SyncMessage);
+    for (validator, is_told) in [(0, false), (1, true)] {
+        let vote = vote_of(&node, validator, 2);
+        let key = node.keys.validators[validator].key;
+        let told = notes(node.step(vote));
+        assert_eq!(told.contains(&Note::Unexpected { duty, key, share: 3 }), is_told, "{told:?}");
+        assert!(told.iter().any(|note| matches!(note, Note::Verified { duty: of, .. } if *of == duty)));
+    }
+}
+
+#[test]
+fn who_voted_for_what_is_told_when_it_is_over() {
+    let mut node = Driven::new(1);
+    let duty = Duty::new(SLOT, DutyType::SyncMessage);
+    for peer in [0, 2, 3] {
+        let vote = vote_of(&node, 0, peer);
+        node.step(vote);
+    }
+    node.now = chain().clock.start_of(SLOT + 2);
+    let told = notes(node.step(Event::Wake));
+    let cohorts = vec![[1, 3, 4].into()];
+    assert!(told.contains(&Note::Cohorts { duty, cohorts }), "{told:?}");
+}
+
+/// What is refused says why, down to the first cause.
+#[test]
+fn refusals_of_consensus_have_their_causes() {
+    let mut node = Driven::new(1);
+    let bytes = vec![0xff; 7];
+    let told = notes(node.step(Event::Received { from: 2, channel: Channel::Qbft, bytes }));
+    let [Note::Refused { from: 2, channel: Channel::Qbft, why }] = told.as_slice() else {
+        panic!("{told:?}")
+    };
+    assert!(why.starts_with("it cannot be read: "), "{why}");
+}

@@ -4,17 +4,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use coxswain_dv_beacon::client::{Delay, Delays, Event, News};
-use coxswain_dv_core::{Channel, Failure, Note, Report, Step, Tracker};
+use coxswain_dv_core::{Channel, Failure, Fate, Note, Payee, Report, Step, Tracker};
 use coxswain_dv_eth::beacon::{ChainEvent, Validator};
 use coxswain_dv_eth::bytes::Bytes48;
 use coxswain_dv_eth::duty::{Duty, DutyType};
+use coxswain_dv_eth::proposal::Form;
 use coxswain_dv_eth::protect::Signer;
 use coxswain_dv_eth::time::{Clock, Time};
+use coxswain_dv_qbft::machine::Stall;
 use coxswain_dv_qbft::timer::TimerFlags;
 use coxswain_dv_wire::protocol::{PARSIGEX, QBFT};
 
 use super::catalogue as names;
 use super::registry::Registry;
+
+/// Slots of which attestations count for their mean distance: an epoch.
+const MEAN_SLOTS: usize = 32;
+/// Instances of consensus that are under way and short of nodes: more than there are duties at a time.
+const MAX_SHORT: usize = 1024;
 
 /// What figures are made with.
 pub(super) struct Book {
@@ -25,6 +32,10 @@ pub(super) struct Book {
     pub(super) registry: Registry,
     tracker: Tracker,
     delays: Delays,
+    /// Instances of consensus with a round for which too few nodes gave up the one before; until they are over.
+    short: BTreeSet<Duty>,
+    /// Attestations that the chain has, by slot: how many, and the sum of their distances.
+    distances: BTreeMap<u64, (u64, u64)>,
     /// The submission that was counted last: its validators are noted one by one.
     submitted: Option<(Duty, Time)>,
 }
@@ -52,7 +63,8 @@ pub(super) fn short(key: &Bytes48) -> String {
 impl Book {
     pub(super) fn new(clock: Clock, timers: TimerFlags, nodes: Vec<String>, tracker: Tracker) -> Book {
         let (registry, delays) = (Registry::default(), Delays::default());
-        Book { clock, timers, nodes, registry, tracker, delays, submitted: None }
+        let (short, distances) = (BTreeSet::new(), BTreeMap::new());
+        Book { clock, timers, nodes, registry, tracker, delays, short, distances, submitted: None }
     }
 
     /// Counts a note; says what became of duties that are over.
@@ -79,7 +91,29 @@ impl Book {
             Note::Undecided { duty } => {
                 let labels = [QBFT.id, duty.kind.name(), self.timers.kind(duty.kind).name()];
                 self.registry.add(&names::CONSENSUS_TIMEOUTS, &labels, 1.0);
+                self.consensus_over(*duty, "timeout");
             }
+            Note::Stalled { duty, why: Stall::RoundChanges { .. }, .. } => {
+                if self.short.len() < MAX_SHORT {
+                    self.short.insert(*duty);
+                }
+            }
+            Note::Scheduled { duty, validators } => {
+                self.registry.add(&names::SCHEDULED, &[duty.kind.name()], as_number(*validators as u64));
+            }
+            Note::Proposal { form, payee, .. } => self.proposal(*form, *payee),
+            Note::Verified { duty, took } => {
+                self.registry.observe(&names::VERIFICATION, &[duty.kind.name()], took.as_secs_f64());
+            }
+            Note::Combined { duty, took } => {
+                self.registry.observe(&names::AGGREGATION, &[duty.kind.name()], took.as_secs_f64());
+            }
+            Note::Unexpected { share, .. } => {
+                let peer = self.node((*share as usize).saturating_sub(1));
+                self.registry.add(&names::UNEXPECTED, &[&peer], 1.0);
+            }
+            Note::Cohorts { duty, cohorts } => self.cohorts(*duty, cohorts),
+            Note::Inclusion { duty, fate, .. } => self.inclusion(*duty, *fate),
             Note::Refused { from, channel, .. } => {
                 let (peer, protocol) = (self.node(*from), protocol(*channel));
                 self.registry.add(&names::REFUSED, &[&peer, protocol], 1.0);
@@ -91,7 +125,11 @@ impl Book {
                 };
                 self.registry.add(&names::SLASHABLE, &[duty.kind.name(), signer], 1.0);
             }
-            Note::TooEarly { .. } | Note::Agreed { .. } | Note::Trouble { .. } => {}
+            Note::Stalled { .. }
+            | Note::Round { .. }
+            | Note::TooEarly { .. }
+            | Note::Agreed { .. }
+            | Note::Trouble { .. } => {}
         }
         Vec::new()
     }
@@ -128,6 +166,57 @@ impl Book {
         let labels = [QBFT.id, kind, timer];
         self.registry.set(&names::DECIDED_ROUNDS, &labels, as_number(round));
         self.registry.observe(&names::CONSENSUS_DURATION, &labels, took.as_secs_f64());
+        self.consensus_over(duty, "decided");
+    }
+
+    fn consensus_over(&mut self, duty: Duty, outcome: &str) {
+        if self.short.remove(&duty) {
+            let (kind, timer) = (duty.kind.name(), self.timers.kind(duty.kind).name());
+            let labels = [QBFT.id, kind, timer, outcome];
+            self.registry.add(&names::INSUFFICIENT_ROUND_CHANGES, &labels, 1.0);
+        }
+    }
+
+    fn proposal(&mut self, form: Form, payee: Payee) {
+        let form = match form {
+            Form::Blinded => 1.0,
+            Form::Full => 2.0,
+        };
+        let payee = match payee {
+            Payee::Nobody => 0.0,
+            Payee::Wanted => 1.0,
+            Payee::Other { .. } => 2.0,
+        };
+        self.registry.set(&names::PROPOSAL_BLINDED, &[], form);
+        self.registry.set(&names::PROPOSAL_FEE_RECIPIENT, &[], payee);
+    }
+
+    fn cohorts(&mut self, duty: Duty, cohorts: &[BTreeSet<u32>]) {
+        for (rank, shares) in cohorts.iter().enumerate() {
+            for share in shares {
+                let (place, rank) = (share.saturating_sub(1).to_string(), rank.to_string());
+                self.registry.add(&names::COHORT_RANK, &[duty.kind.name(), &place, &rank], 1.0);
+            }
+        }
+    }
+
+    /// What the chain has, and what it has not.
+    fn inclusion(&mut self, duty: Duty, fate: Fate) {
+        match fate {
+            Fate::Included { distance } if duty.kind == DutyType::Attester => {
+                let (count, sum) = self.distances.entry(duty.slot).or_default();
+                (*count, *sum) = (*count + 1, *sum + distance);
+                if self.distances.len() > MEAN_SLOTS {
+                    self.distances.pop_first();
+                }
+                let all = self.distances.values();
+                let (count, sum) = all.fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1));
+                let mean = as_number(sum) / as_number(count.max(1));
+                self.registry.set(&names::INCLUSION_DELAY, &[], mean);
+            }
+            Fate::Missed => self.registry.add(&names::INCLUSION_MISSED, &[duty.kind.name()], 1.0),
+            Fate::Included { .. } | Fate::Unknown => {}
+        }
     }
 
     fn due(&mut self, now: Time) -> Vec<Outcome> {

@@ -2,11 +2,15 @@
 //!
 //! [`LEFT_OUT`] has the names that charon has and this node has not, each with its reason.
 
+mod duties;
+
 use coxswain_dv_beacon::measure::{CALL_BOUNDS, REQUEST_BOUNDS};
 use coxswain_dv_net::PING_BUCKETS;
 use coxswain_dv_net::run::SEND_BUCKETS;
 
 use super::registry::{Kind, Metric};
+
+pub(super) use duties::*;
 
 /// Of the delay of heads, in seconds after the start of their slot.
 const HEAD_BOUNDS: &[f64] = &[2.0, 4.0, 6.0, 8.0, 10.0, 12.0];
@@ -19,9 +23,6 @@ const BLOCK_BOUNDS: &[f64] = &[
 const PROCESSING_BOUNDS: &[f64] =
     &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0];
 const REORG_BOUNDS: &[f64] = &[1.0, 2.0, 4.0, 6.0, 8.0, 16.0];
-const BROADCAST_BOUNDS: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0];
-const STORE_BOUNDS: &[f64] =
-    &[0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.25, 2.5, 2.75, 3.0, 5.0];
 
 const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Metric {
     Metric { name, kind: Kind::Counter, labels, help }
@@ -163,108 +164,6 @@ pub(super) const PEER_VERSION: Metric =
     gauge("app_peerinfo_version", &["peer", "version"], "1, with the version of the peer");
 pub(super) const PEER_SUPPORT: Metric =
     gauge("app_peerinfo_version_support", &["peer"], "1 where this node works with the version of the peer");
-
-// Duties.
-pub(super) const SLOT: Metric = gauge("core_scheduler_current_slot", &[], "The slot of the clock");
-pub(super) const EPOCH: Metric = gauge("core_scheduler_current_epoch", &[], "The epoch of the clock");
-pub(super) const SKIPPED: Metric =
-    counter("core_scheduler_skipped_slots_total", &[], "Slots that this node missed while it ran");
-pub(super) const ACTIVE: Metric =
-    gauge("core_scheduler_validators_active", &[], "Validators that have duties");
-pub(super) const BALANCE: Metric = gauge(
-    "core_scheduler_validator_balance_gwei",
-    &["pubkey_full", "pubkey"],
-    "Balance of a validator, in Gwei",
-);
-pub(super) const STATUS: Metric = gauge(
-    "core_scheduler_validator_status",
-    &["pubkey_full", "pubkey", "status"],
-    "1 for the status that a validator has on the chain",
-);
-pub(super) const DECIDED_LEADER: Metric = gauge(
-    "core_consensus_decided_leader_index",
-    &["protocol", "duty"],
-    "Who led the round in which the last duty was decided, from 0",
-);
-pub(super) const DECIDED_ROUNDS: Metric = gauge(
-    "core_consensus_decided_rounds",
-    &["protocol", "duty", "timer"],
-    "The round in which the last duty was decided",
-);
-pub(super) const CONSENSUS_DURATION: Metric = histogram(
-    "core_consensus_duration_seconds",
-    &["protocol", "duty", "timer"],
-    CALL_BOUNDS,
-    "Seconds from the begin of consensus to its decision",
-);
-pub(super) const CONSENSUS_ERRORS: Metric =
-    counter("core_consensus_error_total", &["protocol"], "Instances of consensus that failed");
-pub(super) const CONSENSUS_TIMEOUTS: Metric = counter(
-    "core_consensus_timeout_total",
-    &["protocol", "duty", "timer"],
-    "Instances of consensus that did not decide in time",
-);
-pub(super) const PARSIG_STORE: Metric = histogram(
-    "core_parsigdb_store",
-    &["duty", "peer_idx"],
-    STORE_BOUNDS,
-    "Seconds from when a partial signature is expected to its arrival, by the place of its signer from 0",
-);
-pub(super) const PARSIG_EXITS: Metric =
-    counter("core_parsigdb_exit_total", &["pubkey"], "Partial signatures of voluntary exits");
-pub(super) const BROADCASTS: Metric =
-    counter("core_bcast_broadcast_total", &["duty"], "Duties that were submitted to beacon nodes");
-pub(super) const BROADCAST_DELAY: Metric = histogram(
-    "core_bcast_broadcast_delay_seconds",
-    &["duty"],
-    BROADCAST_BOUNDS,
-    "Seconds from when a duty begins to its submission",
-);
-pub(super) const EXPECTED: Metric =
-    counter("core_tracker_expect_duties_total", &["duty"], "Duties that are over");
-pub(super) const SUCCEEDED: Metric = counter(
-    "core_tracker_success_duties_total",
-    &["duty"],
-    "Duties that succeeded for at least one validator",
-);
-pub(super) const FAILED: Metric =
-    counter("core_tracker_failed_duties_total", &["duty"], "Duties that failed for all their validators");
-pub(super) const REASONS: Metric = counter(
-    "core_tracker_failed_duty_reasons_total",
-    &["duty", "reason"],
-    "Duties that failed for all their validators, by what was missing",
-);
-pub(super) const ATTESTATIONS: Metric =
-    counter("core_tracker_attestation_expect_total", &[], "Attestations of single validators that are over");
-pub(super) const ATTESTATIONS_DONE: Metric = counter(
-    "core_tracker_attestation_success_total",
-    &[],
-    "Attestations of single validators that were submitted",
-);
-pub(super) const INCONSISTENT: Metric = counter(
-    "core_tracker_inconsistent_parsigs_total",
-    &["duty"],
-    "Duties of single validators that failed because shares signed different things",
-);
-pub(super) const PARTICIPATION: Metric = gauge(
-    "core_tracker_participation",
-    &["duty", "peer"],
-    "1 where the peer signed for the last duty, else 0",
-);
-pub(super) const PARTICIPATIONS: Metric =
-    counter("core_tracker_participation_total", &["duty", "peer"], "Partial signatures of the peer");
-pub(super) const PARTICIPATIONS_DONE: Metric =
-    counter("core_tracker_participation_success_total", &["duty", "peer"], "Partial signatures of the peer");
-pub(super) const PARTICIPATIONS_MISSED: Metric = counter(
-    "core_tracker_participation_missed_total",
-    &["duty", "peer"],
-    "Partial signatures of the peer that did not come",
-);
-pub(super) const PARTICIPATIONS_EXPECTED: Metric = counter(
-    "core_tracker_participation_expected_total",
-    &["duty", "peer"],
-    "Partial signatures that the peer should have sent",
-);
 
 // Ours alone.
 pub(super) const REFUSED: Metric =
@@ -413,6 +312,16 @@ pub const ALL: &[Metric] = &[
     PARTICIPATIONS_DONE,
     PARTICIPATIONS_MISSED,
     PARTICIPATIONS_EXPECTED,
+    SCHEDULED,
+    INSUFFICIENT_ROUND_CHANGES,
+    PROPOSAL_BLINDED,
+    PROPOSAL_FEE_RECIPIENT,
+    VERIFICATION,
+    AGGREGATION,
+    INCLUSION_DELAY,
+    INCLUSION_MISSED,
+    COHORT_RANK,
+    UNEXPECTED,
     REFUSED,
     SLASHABLE,
     API_REQUESTS,
@@ -440,15 +349,5 @@ pub const LEFT_OUT: &[(&str, &str)] = &[
     ("app_cache_invalidated_reorg_total", "as app_cache_hits_total"),
     ("app_execution_layer_version", "this node does not talk to the execution client"),
     ("app_validator_stack_params", "the command lines of other programs are not read"),
-    ("core_consensus_insufficient_round_changes_total", "the machine does not note rounds that run out"),
-    ("core_fetcher_proposal_blinded", "the machine does not note what kind of block it fetched"),
-    ("core_fetcher_proposal_local_mismatch_fee_recipient", "as core_fetcher_proposal_blinded"),
-    ("core_parsigex_set_verification_seconds", "the machine does not note how long computations take"),
-    ("core_scheduler_duty_total", "the machine does not note what it schedules"),
-    ("core_sigagg_slot_aggregation_seconds", "as core_parsigex_set_verification_seconds"),
-    ("core_tracker_inclusion_delay", "blocks of the chain are not searched for what was submitted"),
-    ("core_tracker_inclusion_missed_total", "as core_tracker_inclusion_delay"),
-    ("core_tracker_parsig_cohort_rank_total", "the machine does not note roots of partial signatures"),
-    ("core_tracker_unexpected_events_total", "partial signatures of duties that do not exist are refused"),
     ("p2p_peer_streams", "a stream lives as long as its message; there is nothing to be counted in between"),
 ];

@@ -1,7 +1,6 @@
 //! Checks of a node's health, over samples of its figures that are taken every 30 s.
 //!
-//! Names and severities are charon's: alerts know them. Those of charon that are missing here ask for figures that this node
-//! does not have, or are about the Go runtime; [`LEFT_OUT`] says which.
+//! Names and severities are charon's: alerts know them. [`LEFT_OUT`] has the one that is about the Go runtime.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -32,6 +31,9 @@ const MAX_PING: f64 = 0.15;
 /// Seconds from when partial signatures are expected to their arrival.
 const MAX_ATTESTER: f64 = 2.0;
 const MAX_PROPOSER: f64 = 3.0;
+/// Part of the votes for heads that may be for another one than that of most nodes, and from how many votes on.
+const MAX_APART: f64 = 0.05;
+const MIN_VOTES: f64 = 20.0;
 /// How much memory may grow from one day to the next.
 const MAX_GROWTH: f64 = 1.05;
 
@@ -61,6 +63,12 @@ pub struct Sample {
     pub is_using_fallback: bool,
     /// The last rounds of decisions on blocks and attestations.
     pub rounds: u64,
+    /// Instances of consensus with a round that ran out for want of nodes.
+    pub short_rounds: f64,
+    /// [`names::PROPOSAL_BLINDED`], and [`names::PROPOSAL_FEE_RECIPIENT`].
+    pub proposal: (u8, u8),
+    /// Votes for heads, and those that were not for the head of most, by the place of the signer.
+    pub votes: BTreeMap<String, (f64, f64)>,
     /// Arrival of partial signatures, by type of duty and place of the signer.
     pub arrivals: BTreeMap<(String, String), Mean>,
     /// Names with too many series, and how many.
@@ -108,6 +116,12 @@ impl Sample {
                 .map(|(_, round)| round as u64)
                 .max()
                 .unwrap_or_default(),
+            short_rounds: registry.numbers(&names::INSUFFICIENT_ROUND_CHANGES).map(|(_, count)| count).sum(),
+            proposal: (
+                first(&names::PROPOSAL_BLINDED).unwrap_or_default() as u8,
+                first(&names::PROPOSAL_FEE_RECIPIENT).unwrap_or_default() as u8,
+            ),
+            votes: votes(registry),
             arrivals: means(registry, &names::PARSIG_STORE, |labels| (labels[0].clone(), labels[1].clone())),
             too_many: registry.sizes().filter(|(_, count)| *count > most).collect(),
             memory: first(&names::MEMORY),
@@ -134,6 +148,16 @@ fn heads(registry: &Registry) -> (u64, u64) {
         .of(&names::HEAD_DELAY)
         .map(|(_, value)| of(value))
         .fold((0, 0), |(all, late), one| (all + one.0, late + one.1))
+}
+
+fn votes(registry: &Registry) -> BTreeMap<String, (f64, f64)> {
+    let mut votes: BTreeMap<String, (f64, f64)> = BTreeMap::new();
+    for (labels, count) in registry.numbers(&names::COHORT_RANK) {
+        let (all, apart) = votes.entry(labels[1].clone()).or_default();
+        *all += count;
+        *apart += if labels[2] == "0" { 0.0 } else { count };
+    }
+    votes
 }
 
 /// The last samples, the newest last.
@@ -185,6 +209,16 @@ impl Window {
             Some((sum - sum_before) / count as f64)
         });
         measured.fold(0.0, f64::max)
+    }
+
+    /// Whether a node often votes for another head than most.
+    fn has_other_heads(&self) -> bool {
+        let Some((old, new)) = self.ends(SHORT) else { return false };
+        new.votes.iter().any(|(place, (all, apart))| {
+            let (all_before, apart_before) = old.votes.get(place).copied().unwrap_or_default();
+            let all = all - all_before;
+            all >= MIN_VOTES && apart - apart_before > all * MAX_APART
+        })
     }
 
     fn arrivals(&self, kind: &str) -> f64 {
@@ -322,6 +356,30 @@ pub const CHECKS: &[Check] = &[
         |window, _| window.last(SHORT).any(|sample| sample.is_using_fallback),
     ),
     check(
+        "local_proposal_fee_recipient_mismatch",
+        Severity::Critical,
+        "A block of the beacon node pays somebody else than it should: see its setting of the fee recipient",
+        |window, _| window.last(SHORT).any(|sample| sample.proposal.1 == 2),
+    ),
+    check(
+        "local_block_proposal",
+        Severity::Warning,
+        "A block is the beacon node's own and not a builder's: where builders are used, look after them",
+        |window, _| window.last(SHORT).any(|sample| sample.proposal.0 == 2),
+    ),
+    check(
+        "insufficient_round_changes",
+        Severity::Warning,
+        "Consensus waited for nodes that did not give up a round: they are down, late or not connected",
+        |window, _| window.ends(SHORT).is_some_and(|(old, new)| new.short_rounds > old.short_rounds),
+    ),
+    check(
+        "sync_message_head_disagreement",
+        Severity::Warning,
+        "Over 5 % of a node's votes are for another head than that of most nodes: look after its beacon node",
+        |window, _| window.has_other_heads(),
+    ),
+    check(
         "high_consensus_rounds",
         Severity::Warning,
         "Blocks or attestations were not agreed on in the first round",
@@ -354,13 +412,7 @@ pub const CHECKS: &[Check] = &[
 ];
 
 /// Checks of charon that this node does not have, and why.
-pub const LEFT_OUT: &[(&str, &str)] = &[
-    ("local_proposal_fee_recipient_mismatch", "the machine does not note whom fetched blocks pay"),
-    ("local_block_proposal", "the machine does not note what kind of block it fetched"),
-    ("insufficient_round_changes", "the machine does not note rounds that run out"),
-    ("sync_message_head_disagreement", "the machine does not note roots of partial signatures"),
-    ("high_goroutine_count", "there are no goroutines"),
-];
+pub const LEFT_OUT: &[(&str, &str)] = &[("high_goroutine_count", "there are no goroutines")];
 
 fn is_of_proposal(call: &str) -> bool {
     PROPOSAL_CALLS.contains(&call)
@@ -403,6 +455,7 @@ mod tests {
     #[test]
     fn each_check_fails_for_its_own_reason() {
         let arrivals = |kind: &str, mean| of((kind.to_owned(), "1".to_owned()), mean);
+        let votes = |all, apart| BTreeMap::from([("1".to_owned(), (all, apart))]);
         let calls = |call: &str, mean| of(call.to_owned(), mean);
         for (found, expected) in [
             (after(|sample| sample.readiness = 3), Some("beacon_node_syncing")),
@@ -425,6 +478,13 @@ mod tests {
             (after(|sample| sample.pings = of("a".to_owned(), (10, 1.6))), Some("high_peer_ping_latency")),
             (after(|sample| sample.is_using_fallback = true), Some("using_fallback_beacon_nodes")),
             (after(|sample| sample.rounds = 2), Some("high_consensus_rounds")),
+            (after(|sample| sample.short_rounds = 1.0), Some("insufficient_round_changes")),
+            (after(|sample| sample.proposal = (1, 0)), None),
+            (after(|sample| sample.proposal = (2, 1)), Some("local_block_proposal")),
+            (after(|sample| sample.proposal = (1, 2)), Some("local_proposal_fee_recipient_mismatch")),
+            (after(|sample| sample.votes = votes(100.0, 5.0)), None),
+            (after(|sample| sample.votes = votes(19.0, 19.0)), None),
+            (after(|sample| sample.votes = votes(100.0, 6.0)), Some("sync_message_head_disagreement")),
             (
                 after(|sample| sample.arrivals = arrivals("attester", (10, 21.0))),
                 Some("high_parsigdb_store_latency"),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use coxswain_dv_core::{Channel, Note};
+use coxswain_dv_core::{Channel, Fate, Note, Payee, Step};
 use coxswain_dv_eth::bytes::Bytes48;
 use coxswain_dv_eth::duty::Duty;
 use coxswain_dv_eth::time::Time;
@@ -66,9 +66,48 @@ impl Lines {
         }
     }
 
+    /// Writes what the chain has. Validators of a duty that is missed have one line.
+    fn inclusion(&mut self, now: Time, duty: Duty, key: &Bytes48, fate: Fate) {
+        let validator = short(key);
+        match fate {
+            Fate::Included { distance } => {
+                tracing::debug!(%duty, validator, distance, "the chain has what was submitted");
+            }
+            Fate::Unknown => {
+                tracing::debug!(%duty, validator, "beacon nodes did not tell what became of it on the chain");
+            }
+            Fate::Missed => {
+                if let Some(left_out) = self.turn(now, Subject::Step(duty, Step::ChainInclusion.name())) {
+                    tracing::warn!(%duty, validator, left_out, "the chain does not have what was submitted");
+                }
+            }
+        }
+    }
+
     /// Writes a note.
     pub(super) fn note(&mut self, now: Time, nodes: &[Named], note: &Note) {
         match note {
+            Note::Slot { .. } | Note::Resolved { .. } | Note::Scheduled { .. } | Note::Agreed { .. } => {
+                plan(note);
+            }
+            Note::Decided { .. } | Note::Undecided { .. } | Note::Stalled { .. } | Note::Round { .. } => {
+                consensus(nodes, note);
+            }
+            Note::Proposal { duty, key, payee: Payee::Other { wanted, found }, .. } => {
+                let validator = short(key);
+                tracing::warn!(
+                    %duty, validator, %wanted, %found,
+                    "a beacon node made a block that pays somebody else: see its setting of the fee recipient"
+                );
+            }
+            Note::Proposal { duty, key, form, .. } => {
+                tracing::debug!(%duty, validator = short(key), ?form, "a beacon node made a block");
+            }
+            Note::Verified { .. }
+            | Note::Combined { .. }
+            | Note::Unexpected { .. }
+            | Note::Cohorts { .. } => signatures(nodes, note),
+            Note::Inclusion { duty, key, fate } => self.inclusion(now, *duty, key, *fate),
             Note::Duty { duty, step, key, share, error } => {
                 let validator = key.as_ref().map(short);
                 let Some(error) = error else {
@@ -81,26 +120,6 @@ impl Lines {
                     tracing::warn!(%duty, step, validator, share, error, left_out, "a step of a duty failed");
                 }
             }
-            Note::Slot { slot, skipped: 0 } => tracing::debug!(slot, "a slot began"),
-            Note::Slot { slot, skipped } => {
-                tracing::warn!(
-                    slot,
-                    skipped,
-                    "slots were missed: this machine was suspended, overloaded, or its clock moved"
-                );
-            }
-            Note::Resolved { epoch, active } => {
-                tracing::info!(epoch, active, "the duties of an epoch are known")
-            }
-            Note::Decided { duty, round, leader, took } => {
-                let (leader, millis) = (name(nodes, *leader), took.as_millis());
-                if *round > 1 {
-                    tracing::info!(%duty, round, leader, millis, "the cluster agreed, but not in the first round");
-                } else {
-                    tracing::debug!(%duty, round, leader, millis, "the cluster agreed");
-                }
-            }
-            Note::Undecided { duty } => tracing::warn!(%duty, "the cluster did not agree in time"),
             Note::Refused { from, channel, why } => {
                 if let Some(left_out) = self.turn(now, Subject::Refused(*from, *channel)) {
                     let (peer, protocol, why) = (name(nodes, *from), protocol(*channel), cut(why));
@@ -119,12 +138,6 @@ impl Lines {
                     tracing::info!(validator, %duty, why, left_out, "not signed: the store knows nothing of that time");
                 }
             }
-            Note::Agreed { slot, agreed } => {
-                let (versions, protocols) = (agreed.versions.join(","), agreed.protocols.join(","));
-                let proposals = agreed.proposals.join(",");
-                let (versions, protocols, proposals) = (cut(&versions), cut(&protocols), cut(&proposals));
-                tracing::info!(slot, versions, protocols, proposals, "the cluster agreed on how it works");
-            }
             Note::Trouble { what } => {
                 // Numbers change with each slot; what follows the colon may be anything.
                 let head = what.split(':').next().unwrap_or_default();
@@ -134,6 +147,72 @@ impl Lines {
                 }
             }
         }
+    }
+}
+
+/// Writes what is to be done, and how.
+fn plan(note: &Note) {
+    match note {
+        Note::Slot { slot, skipped: 0 } => tracing::debug!(slot, "a slot began"),
+        Note::Slot { slot, skipped } => {
+            tracing::warn!(
+                slot,
+                skipped,
+                "slots were missed: this machine was suspended, overloaded, or its clock moved"
+            );
+        }
+        Note::Resolved { epoch, active } => tracing::info!(epoch, active, "the duties of an epoch are known"),
+        Note::Scheduled { duty, validators } => tracing::debug!(%duty, validators, "a duty begins"),
+        Note::Agreed { slot, agreed } => {
+            let (versions, protocols) = (agreed.versions.join(","), agreed.protocols.join(","));
+            let proposals = agreed.proposals.join(",");
+            let (versions, protocols, proposals) = (cut(&versions), cut(&protocols), cut(&proposals));
+            tracing::info!(slot, versions, protocols, proposals, "the cluster agreed on how it works");
+        }
+        _ => {}
+    }
+}
+
+/// Writes how consensus goes.
+fn consensus(nodes: &[Named], note: &Note) {
+    match note {
+        Note::Decided { duty, round, leader, took } => {
+            let (leader, millis) = (name(nodes, *leader), took.as_millis());
+            if *round > 1 {
+                tracing::info!(%duty, round, leader, millis, "the cluster agreed, but not in the first round");
+            } else {
+                tracing::debug!(%duty, round, leader, millis, "the cluster agreed");
+            }
+        }
+        Note::Undecided { duty } => tracing::warn!(%duty, "the cluster did not agree in time"),
+        Note::Stalled { duty, round, why } => {
+            tracing::info!(%duty, round, %why, "a round of consensus ran out")
+        }
+        Note::Round { duty, round, why } => {
+            tracing::debug!(%duty, round, ?why, "a round of consensus begins")
+        }
+        _ => {}
+    }
+}
+
+/// Writes what becomes of partial signatures.
+fn signatures(nodes: &[Named], note: &Note) {
+    match note {
+        Note::Verified { duty, took } => {
+            tracing::trace!(%duty, millis = took.as_millis(), "partial signatures of a peer were checked");
+        }
+        Note::Combined { duty, took } => {
+            tracing::trace!(%duty, millis = took.as_millis(), "partial signatures were put together");
+        }
+        Note::Unexpected { duty, key, share } => {
+            let (peer, validator) = (name(nodes, (*share as usize).saturating_sub(1)), short(key));
+            tracing::debug!(%duty, validator, peer, "a signature of a validator that does not have the duty");
+        }
+        Note::Cohorts { duty, cohorts } if cohorts.len() > 1 => {
+            let text = format!("{cohorts:?}");
+            tracing::info!(%duty, shares = cut(&text), "nodes voted for different heads");
+        }
+        _ => {}
     }
 }
 

@@ -9,17 +9,19 @@ use std::time::Duration;
 use axum::Router;
 use coxswain_dv_beacon::client::News;
 use coxswain_dv_beacon::measure::{CALL_BOUNDS, Histogram, REQUEST_BOUNDS};
-use coxswain_dv_core::{Channel, Step};
+use coxswain_dv_core::{Channel, Fate, Payee, Step};
 use coxswain_dv_crypto::bls::SecretKey;
 use coxswain_dv_crypto::k1::IdentityKey;
 use coxswain_dv_eth::Bytes;
 use coxswain_dv_eth::beacon::{ChainEvent, Syncing, ValidatorFields};
 use coxswain_dv_eth::bytes::Bytes32;
 use coxswain_dv_eth::duty::{Duty, DutyType};
+use coxswain_dv_eth::proposal::Form;
 use coxswain_dv_eth::protect::Signer;
 use coxswain_dv_net::run::{Peer, Received, Said, Sent, Support};
 use coxswain_dv_net::{Connections, RelayConnections, Report};
 use coxswain_dv_qbft::consensus::{self, Consensus, Participation};
+use coxswain_dv_qbft::machine::{RoundReason, Stall};
 use coxswain_dv_qbft::timer::Profile;
 use coxswain_dv_wire::message::decode;
 use coxswain_dv_wire::protocol::{PARSIGEX, QBFT};
@@ -87,6 +89,41 @@ fn step(duty: Duty, step: Step, share: Option<u32>) -> Note {
     Note::Duty { duty, step, key: Some(KEY), share, error: None }
 }
 
+/// What it notes of rounds, heads, fetched blocks and the chain.
+fn more() -> Vec<(Time, Note)> {
+    let at = Time::from_millis;
+    let (done, proposal) = (duty(10, DutyType::Attester), duty(13, DutyType::Proposer));
+    let (later, aggregate) = (duty(14, DutyType::Attester), duty(10, DutyType::Aggregator));
+    let (split, wanted, found) = (duty(12, DutyType::SyncMessage), Bytes([1; 20]), Bytes([2; 20]));
+    vec![
+        (at(160_000), Note::Scheduled { duty: done, validators: 2 }),
+        (
+            at(160_000),
+            Note::Stalled { duty: proposal, round: 2, why: Stall::RoundChanges { missing: vec![3] } },
+        ),
+        (at(160_000), Note::Stalled { duty: done, round: 2, why: Stall::Split }),
+        (at(160_000), Note::Round { duty: done, round: 2, why: RoundReason::Timeout }),
+        (at(160_100), Note::Undecided { duty: proposal }),
+        (at(160_100), Note::Verified { duty: done, took: Duration::from_millis(20) }),
+        (at(160_100), Note::Combined { duty: done, took: Duration::from_millis(30) }),
+        (at(160_100), Note::Unexpected { duty: done, key: KEY, share: 4 }),
+        (at(160_100), Note::Cohorts { duty: split, cohorts: vec![[1, 2, 4].into(), [3].into()] }),
+        (
+            at(160_100),
+            Note::Proposal {
+                duty: proposal,
+                key: KEY,
+                form: Form::Full,
+                payee: Payee::Other { wanted, found },
+            },
+        ),
+        (at(220_000), Note::Inclusion { duty: done, key: KEY, fate: Fate::Included { distance: 1 } }),
+        (at(230_000), Note::Inclusion { duty: later, key: KEY, fate: Fate::Included { distance: 4 } }),
+        (at(230_000), Note::Inclusion { duty: proposal, key: KEY, fate: Fate::Missed }),
+        (at(230_000), Note::Inclusion { duty: aggregate, key: KEY, fate: Fate::Unknown }),
+    ]
+}
+
 /// What the machine notes: an attestation that is done without the last node, one that lacks signatures, and what goes wrong.
 fn story() -> Vec<(Time, Note)> {
     let at = Time::from_millis;
@@ -130,9 +167,10 @@ fn story() -> Vec<(Time, Note)> {
             Note::Slashable { key: KEY, duty: done, signer: Signer::Share, why: "it is another".to_owned() },
         ),
         (at(160_000), Note::Trouble { what: "preparing proposers: no answer".to_owned() }),
-        // All of it is over.
-        (at(12_000_000), Note::Slot { slot: 1000, skipped: 0 }),
     ]);
+    notes.extend(more());
+    // All of it is over.
+    notes.push((at(12_000_000), Note::Slot { slot: 1000, skipped: 0 }));
     notes
 }
 
@@ -391,7 +429,22 @@ async fn figures_say_what_became_of_duties() {
         ("core_scheduler_submit_registration_errors_total", vec![], 1.0),
         ("core_consensus_decided_rounds", vec![duty("attester"), ("timer", "eager_dlinear")], 2.0),
         ("core_consensus_decided_leader_index", vec![duty("attester"), ("protocol", QBFT.id)], 3.0),
-        ("core_consensus_timeout_total", vec![duty("proposer")], 1.0),
+        ("core_consensus_timeout_total", vec![duty("proposer")], 2.0),
+        (
+            "core_consensus_insufficient_round_changes_total",
+            vec![duty("proposer"), ("outcome", "timeout"), ("timer", "eager_dlinear")],
+            1.0,
+        ),
+        ("core_scheduler_duty_total", vec![duty("attester")], 2.0),
+        ("core_fetcher_proposal_blinded", vec![], 2.0),
+        ("core_fetcher_proposal_local_mismatch_fee_recipient", vec![], 2.0),
+        ("core_parsigex_set_verification_seconds_sum", vec![duty("attester")], 0.02),
+        ("core_sigagg_slot_aggregation_seconds_sum", vec![duty("attester")], 0.03),
+        ("core_tracker_unexpected_events_total", vec![("peer", "wise-dog")], 1.0),
+        ("core_tracker_parsig_cohort_rank_total", vec![("peer_idx", "3"), ("rank", "0")], 1.0),
+        ("core_tracker_parsig_cohort_rank_total", vec![("peer_idx", "2"), ("rank", "1")], 1.0),
+        ("core_tracker_inclusion_delay", vec![], 2.5),
+        ("core_tracker_inclusion_missed_total", vec![duty("proposer")], 1.0),
         ("core_consensus_error_total", vec![], 1.0),
         ("core_parsigdb_store_sum", vec![duty("attester"), ("peer_idx", "0")], 0.2),
         ("core_parsigdb_exit_total", vec![("pubkey", "aba_aba")], 1.0),
@@ -451,6 +504,7 @@ async fn figures_say_how_others_are() {
         ("p2p_send_duration_seconds_count", vec![("topic", "proposer")], 1.0),
         ("core_validatorapi_request_error_total", vec![("endpoint", "proxy"), ("status_code", "404")], 1.0),
         ("app_health_checks", vec![("name", "pending_validators"), ("severity", "info")], 1.0),
+        ("app_health_checks", vec![("name", "local_proposal_fee_recipient_mismatch")], 1.0),
         ("app_health_checks", vec![("name", "using_fallback_beacon_nodes")], 1.0),
         ("app_health_checks", vec![("name", "high_peer_clock_offset")], 1.0),
         ("app_health_checks", vec![("name", "beacon_node_syncing"), ("severity", "critical")], 0.0),
