@@ -8,6 +8,7 @@ use coxswain_dv_eth::bytes::Bytes48;
 use coxswain_dv_eth::client::{self, Problem};
 use coxswain_dv_eth::duty::Duty;
 use coxswain_dv_eth::protect::{Request, Signer, Verdict};
+use coxswain_dv_eth::time::Time;
 use coxswain_dv_qbft::debugger::Record;
 use coxswain_dv_wire::priority_result::Agreed;
 
@@ -277,6 +278,13 @@ pub enum Note {
         slot: u64,
         /// What.
         agreed: Agreed,
+    },
+    /// The clock of the machine was set: consensus is only watched for an epoch.
+    ClockSet {
+        /// By how much, either way.
+        by: Duration,
+        /// Duties that begin before this are only watched.
+        until: Time,
     },
     /// What else went wrong.
     Trouble {

@@ -91,7 +91,7 @@ impl Book {
                 };
                 self.registry.add(&names::SLASHABLE, &[duty.kind.name(), signer], 1.0);
             }
-            Note::TooEarly { .. } | Note::Agreed { .. } | Note::Trouble { .. } => {}
+            Note::TooEarly { .. } | Note::Agreed { .. } | Note::ClockSet { .. } | Note::Trouble { .. } => {}
         }
         Vec::new()
     }

@@ -125,6 +125,7 @@ impl Lines {
                 let (versions, protocols, proposals) = (cut(&versions), cut(&protocols), cut(&proposals));
                 tracing::info!(slot, versions, protocols, proposals, "the cluster agreed on how it works");
             }
+            Note::ClockSet { by, .. } => clock_set(*by),
             Note::Trouble { what } => {
                 // Numbers change with each slot; what follows the colon may be anything.
                 let head = what.split(':').next().unwrap_or_default();
@@ -135,6 +136,11 @@ impl Lines {
             }
         }
     }
+}
+
+fn clock_set(by: Duration) {
+    let millis = by.as_millis();
+    tracing::warn!(millis, "the clock of this machine was set: consensus is only watched for an epoch");
 }
 
 /// Writes what became of a duty.
