@@ -10,6 +10,7 @@ use coxswain_dv_eth::client::{self, Problem};
 use coxswain_dv_eth::duty::Duty;
 use coxswain_dv_eth::proposal::Form;
 use coxswain_dv_eth::protect::{Request, Signer, Verdict};
+use coxswain_dv_eth::time::Time;
 use coxswain_dv_qbft::debugger::Record;
 use coxswain_dv_qbft::machine::{RoundReason, Stall};
 use coxswain_dv_wire::priority_result::Agreed;
@@ -367,6 +368,13 @@ pub enum Note {
         slot: u64,
         /// What.
         agreed: Agreed,
+    },
+    /// The clock of the machine was set: consensus is only watched for an epoch.
+    ClockSet {
+        /// By how much, either way.
+        by: Duration,
+        /// Duties that begin before this are only watched.
+        until: Time,
     },
     /// What else went wrong.
     Trouble {

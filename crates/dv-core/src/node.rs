@@ -240,11 +240,9 @@ impl Node {
 
     /// What this node said under the other time is not known under the new one: for an epoch it only watches.
     fn clock_set(&mut self, by: Duration) {
-        self.consensus.observe_before(self.now + self.chain.clock.epoch());
+        let until = self.consensus.observe_before(self.now + self.chain.clock.epoch());
         self.timers.at(self.now, Timer::Slot);
-        let what =
-            format!("the clock was set by {} ms: consensus is only watched for an epoch", by.as_millis());
-        self.note(Note::Trouble { what });
+        self.note(Note::ClockSet { by, until });
     }
 
     fn run_timers(&mut self) {

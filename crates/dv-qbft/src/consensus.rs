@@ -126,8 +126,9 @@ impl Consensus {
         self.settings.profile = profile;
     }
 
-    /// Duties that start before this are only observed from now on, also those that are under way.
-    pub fn observe_before(&mut self, time: Time) {
+    /// Duties that start before this are only observed from now on, also those that are under way. Tells until when it is
+    /// so: it may have been later already.
+    pub fn observe_before(&mut self, time: Time) -> Time {
         self.settings.observe_before = self.settings.observe_before.max(time);
         for duty in self.entries.keys().copied().collect::<Vec<_>>() {
             let mode = self.mode(&duty);
@@ -135,6 +136,7 @@ impl Consensus {
                 running.instance.observe();
             }
         }
+        self.settings.observe_before
     }
 
     /// Duties of which something is known.

@@ -72,6 +72,8 @@ pub struct Settings {
     pub terms: Terms,
     /// Whether builders are used.
     pub builders: Builders,
+    /// Who leaves, each when its epoch begins.
+    pub exits: Vec<(Bytes48, u64)>,
     /// How long requests may take.
     pub timeouts: Timeouts,
     /// Where it is kept what was signed; in memory where there is none.
@@ -91,7 +93,8 @@ impl Settings {
             builder_boost: 0,
         };
         let (habits, timeouts) = (Habits::usual(), Timeouts::usual());
-        Settings { node, keys, mode, habits, terms, builders: Builders::Unused, timeouts, marks: None }
+        let (builders, exits, marks) = (Builders::Unused, Vec::new(), None);
+        Settings { node, keys, mode, habits, terms, builders, exits, timeouts, marks }
     }
 }
 
@@ -214,7 +217,9 @@ async fn drive(
         attest_at: habits.attest_at,
         builders: settings.builders,
     });
-    let (Settings { keys, mode, terms, .. }, guard) = (settings, Mutex::new(guard));
+    let (Settings { keys, mode, terms, mut exits, .. }, guard) = (settings, Mutex::new(guard));
+    // The next one is the last one of the list.
+    exits.sort_by_key(|(_, epoch)| std::cmp::Reverse(*epoch));
     let is_cluster = version.to_lowercase().contains("charon");
     let worker = Arc::new(Worker { node, keys, chain, mode, terms, is_cluster, guard });
     let (to, mut events) = mpsc::channel(QUEUE);
@@ -228,7 +233,11 @@ async fn drive(
     wheel.turn(Event::Wake, &mut jobs);
     loop {
         let pause = wheel.wake.since(now());
+        let leaving = exits.last().map(|(_, epoch)| clock.start_of(clock.first_of(*epoch)).since(now()));
         let event = tokio::select! {
+            () = tokio::time::sleep(leaving.unwrap_or_default()), if leaving.is_some() => {
+                exits.pop().map(|(key, epoch)| Event::Exit { key, epoch })
+            }
             () = tokio::time::sleep(pause) => Some(Event::Wake),
             Some(ended) = jobs.join_next() => wheel.settle(ended),
             Some(news) = events.recv() => wheel.hear(news),

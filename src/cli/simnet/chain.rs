@@ -5,9 +5,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use coxswain_dv_eth::Bytes;
 use coxswain_dv_eth::bytes::Bytes48;
+use coxswain_dv_eth::fork::Fork;
 use coxswain_dv_eth::time::Time;
 use coxswain_dv_types::cluster::Lock;
-use coxswain_simnet::chain::{Builder, all_up_to, forks, hoodi_forks};
+use coxswain_simnet::chain::{Builder, all_up_to, forks};
 use coxswain_simnet::{Settings, Simnet};
 use tokio::net::TcpListener;
 
@@ -17,6 +18,8 @@ use super::super::{Cx, Exit, Run};
 
 /// Forks that the chain has from its first slot on: up to Fulu.
 const FORKS: usize = 7;
+/// The first version of the network that a chain without a lock is of: Hoodi.
+const HOODI: [u8; 4] = [0x10, 0, 9, 0x10];
 /// What versions of forks differ in, in their first byte: on test networks; on others it is 1.
 const STEP: u8 = 0x10;
 
@@ -59,6 +62,38 @@ pub(super) struct Chain {
     /// Offer blocks of builders
     #[arg(long)]
     builder: bool,
+    /// From which epoch a fork holds, as NAME=EPOCH, like electra=2,fulu=4; the others
+    /// hold from the first epoch on
+    #[arg(long, value_name = "NAME=EPOCH", value_delimiter = ',', value_parser = fork_epoch)]
+    fork_epochs: Vec<(Fork, u64)>,
+}
+
+/// A fork and its first epoch.
+fn fork_epoch(text: &str) -> Result<(Fork, u64), String> {
+    let (name, epoch) = text.split_once('=').ok_or("it is not NAME=EPOCH")?;
+    let fork = Fork::named(name).ok_or_else(|| format!("there is no fork `{name}`"))?;
+    let epoch = epoch.parse().map_err(|_| format!("`{epoch}` is no epoch"))?;
+    if fork == Fork::Phase0 && epoch > 0 {
+        return Err("phase0 holds from the first epoch on".to_owned());
+    }
+    Ok((fork, epoch))
+}
+
+/// The first epochs of all forks, which come one after the other.
+fn first_epochs(given: &[(Fork, u64)]) -> Result<[u64; FORKS], String> {
+    let mut epochs = all_up_to(FORKS);
+    for (fork, epoch) in given {
+        epochs[*fork as usize] = *epoch;
+    }
+    for (earlier, later) in Fork::all().zip(Fork::all().skip(1)) {
+        let [before, after] = [epochs[earlier as usize], epochs[later as usize]];
+        if before > after {
+            return Err(format!(
+                "{later} would hold from epoch {after} on, and {earlier} only from {before}"
+            ));
+        }
+    }
+    Ok(epochs)
 }
 
 impl Run for Chain {
@@ -125,10 +160,46 @@ impl Chain {
             settings.sync.members = members.min(settings.validators.len());
         }
         settings.builder = if self.builder { Builder::Everybody } else { Builder::Off };
-        settings.forks = network.map_or_else(hoodi_forks, |genesis| {
-            let step = if genesis[0] == 0 { 1 } else { STEP };
-            forks(genesis, step, all_up_to(FORKS))
-        });
+        let epochs = first_epochs(&self.fork_epochs).map_err(|why| {
+            CliError::other(
+                "reading --fork-epochs",
+                why,
+                "give each fork the epoch of the one before, or a later one",
+            )
+        })?;
+        let genesis = network.unwrap_or(HOODI);
+        let step = if genesis[0] == 0 { 1 } else { STEP };
+        settings.forks = forks(genesis, step, epochs);
         Ok(settings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    /// The epochs of Deneb, Electra and Fulu, or what is wrong.
+    fn check(argument: &str, expected: Result<[u64; 3], &str>) {
+        let found = Chain::try_parse_from(["chain", argument]).map_err(|error| error.to_string());
+        let found = found.and_then(|chain| first_epochs(&chain.fork_epochs));
+        match (found, expected) {
+            (Ok([0, 0, 0, 0, later @ ..]), Ok(expected)) => assert_eq!(later, expected, "{argument}"),
+            (Err(error), Err(expected)) => assert!(error.contains(expected), "{argument}: {error}"),
+            (found, expected) => panic!("{argument}: {found:?}, and not {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn forks_begin_when_they_are_told_to() {
+        check("--blobs=0", Ok([0, 0, 0]));
+        check("--fork-epochs=fulu=4,electra=2", Ok([0, 2, 4]));
+        check("--fork-epochs=deneb=1,electra=1,fulu=1", Ok([1, 1, 1]));
+        check("--fork-epochs=electra=2", Err("fulu would hold from epoch 0 on, and electra only from 2"));
+        check("--fork-epochs=prague=2", Err("there is no fork `prague`"));
+        check("--fork-epochs=fulu", Err("it is not NAME=EPOCH"));
+        check("--fork-epochs=fulu=never", Err("`never` is no epoch"));
+        check("--fork-epochs=phase0=1", Err("phase0 holds from the first epoch on"));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use coxswain_dv_eth::bytes::Bytes48;
 use coxswain_simnet::client::{Builders, Habits, Keys, Mode, Settings, run};
 use url::Url;
 
@@ -32,9 +33,20 @@ pub(super) struct Validator {
     /// Register with builders, and prefer their blocks
     #[arg(long)]
     builder: bool,
+    /// Let a validator leave: its public key in the keystores, and the epoch
+    #[arg(long, value_name = "KEY=EPOCH", value_parser = exit)]
+    exit: Vec<(Bytes48, u64)>,
     /// Where to keep what was signed; in memory without it
     #[arg(long, value_name = "FILE")]
     marks: Option<PathBuf>,
+}
+
+/// A key and the epoch at which it leaves.
+fn exit(text: &str) -> Result<(Bytes48, u64), String> {
+    let (key, epoch) = text.split_once('=').ok_or("it is not KEY=EPOCH")?;
+    let key = key.parse().map_err(|_| format!("`{key}` is no public key"))?;
+    let epoch = epoch.parse().map_err(|_| format!("`{epoch}` is no epoch"))?;
+    Ok((key, epoch))
 }
 
 impl Run for Validator {
@@ -49,6 +61,7 @@ impl Run for Validator {
         settings.habits = Habits::of(&self.habits).ok_or_else(|| {
             CliError::other("reading --habits", format!("`{}` is not known", self.habits), "see --help")
         })?;
+        settings.exits = self.exit;
         settings.marks = self.marks.map(|file| cx.root.join(file));
         if self.builder {
             settings.builders = Builders::Registered;

@@ -129,6 +129,7 @@ impl Book {
             | Note::Round { .. }
             | Note::TooEarly { .. }
             | Note::Agreed { .. }
+            | Note::ClockSet { .. }
             | Note::Trouble { .. } => {}
         }
         Vec::new()

@@ -138,6 +138,7 @@ impl Lines {
                     tracing::info!(validator, %duty, why, left_out, "not signed: the store knows nothing of that time");
                 }
             }
+            Note::ClockSet { by, .. } => clock_set(*by),
             Note::Trouble { what } => {
                 // Numbers change with each slot; what follows the colon may be anything.
                 let head = what.split(':').next().unwrap_or_default();
@@ -214,6 +215,11 @@ fn signatures(nodes: &[Named], note: &Note) {
         }
         _ => {}
     }
+}
+
+fn clock_set(by: Duration) {
+    let millis = by.as_millis();
+    tracing::warn!(millis, "the clock of this machine was set: consensus is only watched for an epoch");
 }
 
 /// Writes what became of a duty.

@@ -135,6 +135,8 @@ struct Watched {
     lines: Lines,
     debugger: Debugger,
     readiness: Readiness,
+    /// Until when the clock counts as set.
+    clock_new_until: Option<Time>,
     window: Window,
 }
 
@@ -152,6 +154,7 @@ impl Monitor {
             lines: Lines::default(),
             debugger: Debugger::default(),
             readiness: Readiness::new(settings.nodes.len()),
+            clock_new_until: None,
             window: Window::default(),
         });
         Monitor { inner: Arc::new(Inner { settings, sources: OnceLock::new(), state }) }
@@ -211,7 +214,12 @@ impl Monitor {
         now
     }
 
-    /// How the node was at the last look.
+    /// Whether the clock was set less than an epoch ago.
+    fn is_clock_new(&self, now: Time) -> bool {
+        self.state().clock_new_until.is_some_and(|until| now < until)
+    }
+
+    /// How the node was at the last look, or has become since.
     #[must_use]
     pub fn readiness(&self) -> State {
         self.state().readiness.state()
@@ -293,6 +301,11 @@ impl Watch for Monitor {
         let mut state = self.state();
         state.lines.note(now, nodes, note);
         let outcomes = state.book.note(now, note);
+        if let Note::ClockSet { until, .. } = note {
+            state.clock_new_until = Some(*until);
+            state.readiness.clock_set();
+            state.book.registry.set(&names::READYZ, &[], f64::from(State::ClockSet.number()));
+        }
         drop(state);
         for outcome in &outcomes {
             lines::outcome(nodes, outcome);

@@ -1,7 +1,7 @@
 //! Whether a node can do its duties, looked at once a slot.
 //!
 //! The first of these that is so is what is said: no beacon node answers, it is syncing, it has no peers, it is far behind,
-//! too few nodes of the cluster are connected, no validator client asks.
+//! the clock was set, too few nodes of the cluster are connected, no validator client asks.
 
 use coxswain_dv_eth::beacon::Syncing;
 
@@ -29,6 +29,8 @@ pub enum State {
     BeaconAlone,
     /// The beacon node is far behind.
     BeaconBehind,
+    /// The clock was set less than an epoch ago.
+    ClockSet,
 }
 
 impl State {
@@ -44,6 +46,8 @@ impl State {
             State::ClientMissing => 5,
             State::BeaconAlone => 7,
             State::BeaconBehind => 8,
+            // Not one of charon's: it has no such state.
+            State::ClockSet => 9,
         }
     }
 
@@ -59,6 +63,7 @@ impl State {
             State::ClientMissing => "vc not connected",
             State::BeaconAlone => "beacon node has no peers",
             State::BeaconBehind => "beacon node far behind",
+            State::ClockSet => "clock was set: consensus is only watched for an epoch",
         }
     }
 }
@@ -76,6 +81,8 @@ pub struct Facts {
     pub epoch: u64,
     /// Requests of validator clients since the start.
     pub requests: u64,
+    /// Whether the clock was set less than an epoch ago.
+    pub is_clock_new: bool,
 }
 
 /// What is remembered between looks.
@@ -118,6 +125,11 @@ impl Readiness {
         self.state
     }
 
+    /// The clock was set. That counts at once, not only at the next look.
+    pub fn clock_set(&mut self) {
+        self.state = State::ClockSet;
+    }
+
     /// Looks.
     pub fn look(&mut self, facts: &Facts) -> State {
         if facts.peers >= self.needed {
@@ -144,6 +156,7 @@ impl Readiness {
             Some(syncing) if syncing.is_syncing => State::BeaconSyncing,
             Some(_) if facts.beacon_peers == Some(0) => State::BeaconAlone,
             Some(syncing) if syncing.sync_distance > FAR_BEHIND => State::BeaconBehind,
+            Some(_) if facts.is_clock_new => State::ClockSet,
             Some(_) if self.looks_without_peers >= PATIENCE => State::PeersMissing,
             Some(_) if !self.was_asked => State::ClientMissing,
             Some(_) => State::Ready,
@@ -156,8 +169,14 @@ mod tests {
     use super::*;
 
     const FINE: Syncing = Syncing { head_slot: 1000, sync_distance: 0, is_syncing: false };
-    const GOOD: Facts =
-        Facts { syncing: Some(FINE), beacon_peers: Some(50), peers: 3, epoch: 1, requests: 1 };
+    const GOOD: Facts = Facts {
+        syncing: Some(FINE),
+        beacon_peers: Some(50),
+        peers: 3,
+        epoch: 1,
+        requests: 1,
+        is_clock_new: false,
+    };
 
     #[test]
     fn the_first_that_is_so_is_said() {
@@ -171,6 +190,7 @@ mod tests {
             (Facts { syncing: behind(321), peers: 0, ..GOOD }, State::BeaconBehind),
             (Facts { syncing: behind(320), ..GOOD }, State::Ready),
             (Facts { beacon_peers: None, ..GOOD }, State::Ready),
+            (Facts { is_clock_new: true, peers: 0, ..GOOD }, State::ClockSet),
             (Facts { peers: 1, ..GOOD }, State::PeersMissing),
             (Facts { peers: 2, ..GOOD }, State::Ready),
         ] {

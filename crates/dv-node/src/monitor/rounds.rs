@@ -92,7 +92,7 @@ async fn facts(monitor: &Monitor, backends: &Backends, epoch: u64, beacon_peers:
         }
         None => (0, 0),
     };
-    Facts { syncing, beacon_peers, peers, epoch, requests }
+    Facts { syncing, beacon_peers, peers, epoch, requests, is_clock_new: monitor.is_clock_new(now()) }
 }
 
 /// Whether the chain told how validators are.

@@ -257,7 +257,7 @@ fn api_metrics() -> server::Metrics {
 
 fn facts() -> Facts {
     let syncing = Some(Syncing { head_slot: 10, sync_distance: 0, is_syncing: false });
-    Facts { syncing, beacon_peers: Some(70), peers: 3, epoch: 0, requests: 5 }
+    Facts { syncing, beacon_peers: Some(70), peers: 3, epoch: 0, requests: 5, is_clock_new: false }
 }
 
 /// A monitor that was told all of it.
@@ -619,6 +619,13 @@ async fn probes_follow_the_state() {
         let (status, _, body) = get(address, "/readyz").await;
         assert_eq!((status, text(body).as_str()), expected, "{facts:?}");
     }
+    // A clock that is set counts at once.
+    monitor.look(&Facts { epoch: 2, requests: 6, ..facts() });
+    let (by, until) = (Duration::from_secs(2), Time::from_secs(2000));
+    monitor.clone().note(Time::from_secs(1500), &Note::ClockSet { by, until });
+    let (status, _, body) = get(address, "/readyz").await;
+    let expected = (500, "clock was set: consensus is only watched for an epoch");
+    assert_eq!((status, text(body).as_str()), expected);
     let (status, _, body) = get(address, "/livez").await;
     assert_eq!((status, text(body).as_str()), (200, "ok"));
     for path in ["/", "/debug/consensus", "/metrics/"] {

@@ -165,6 +165,7 @@ pub const ALL: &[Habits] = &[
         blinded_form: Form::Json,
         selections: Batch::All,
         committee: Committee::Own,
+        topics: "head,chain_reorg",
         ..LIGHTHOUSE
     },
     Habits {

@@ -186,6 +186,21 @@ async fn validators_leave_when_they_are_told() {
     check_findings(&simnet);
 }
 
+/// The chain refuses an exit before its epoch: it goes out when that begins.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn validators_leave_when_their_epoch_begins() {
+    let simnet = serve(chain(4)).await;
+    let exits = vec![(key(3), 2), (key(1), 1)];
+    let settings = ClientSettings { exits, ..settings(&simnet, 0..4, plain()) };
+    let mut client = Client::start(settings).expect("it starts");
+    let report = until(&mut client, &[("exit", 2)]).await;
+    assert_eq!(errors(&report), [""; 0]);
+    let validators = simnet.with(|chain, _| chain.validators(0, &[]));
+    let leave: Vec<bool> = validators.iter().map(|one| one.validator.exit_epoch != FAR_FUTURE).collect();
+    assert_eq!(leave, [false, true, false, true]);
+    check_findings(&simnet);
+}
+
 /// Errors, silence, a reorganisation: what can be done is, and nothing that is slashable.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bad_node_is_outlived() {
