@@ -10,6 +10,7 @@
 mod support;
 
 use std::fs::{self, File};
+use std::io::Read as _;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -368,6 +369,34 @@ fn the_history_of_a_node_that_runs_is_left_alone() {
     cluster.write("in.json", &history(&root, &[entry(&cluster.group(0), 0, &[(0, 0)])]));
     cluster.slashing(0, "import", &["in.json", &beacon]).ok();
     assert_eq!(cluster.shown(0, 0)["group"]["no_block_to_slot"], 0);
+}
+
+/// Another program with the node's key, which says every moment that it runs, is waited for as one that has just ended,
+/// and no longer.
+#[test]
+fn a_key_that_another_program_uses_is_refused() {
+    let cluster = Cluster::new();
+    let (path, part) =
+        (cluster.path().join("node0/charon-enr-private-key.lock"), cluster.path().join("node0/part"));
+    let write = || {
+        let claim = json!({ "command": "charon run", "timestamp": jiff::Timestamp::now().to_string() });
+        fs::write(&part, claim.to_string()).unwrap();
+        fs::rename(&part, &path).unwrap();
+    };
+    write();
+    let mut command = cluster.command(0, "export", &["out.json"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let deadline = Instant::now() + LIMIT;
+    let status = loop {
+        write();
+        match child.try_wait().unwrap() {
+            Some(status) => break status,
+            None => assert!(Instant::now() < deadline, "it waits for ever"),
+        }
+    };
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(!status.success() && said.contains("`charon run` uses this key"), "{said}");
 }
 
 // ------------------------------------------------------------------------------------------------- kills, full disks

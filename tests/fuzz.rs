@@ -8,12 +8,13 @@ use std::panic::AssertUnwindSafe;
 
 use coxswain::cli::dv::{self, forms, layers};
 use coxswain::cli::render::{Colour, graph, json, markdown, plan as text};
-use coxswain::dv::history::History;
+use coxswain::dv::history::lacks;
 use coxswain::plan::document;
 use coxswain::resource::answer::SaidAnswer;
 use coxswain::resource::kind::{Answers, Facts, Observation};
 use coxswain::resource::{Answer, find};
 use coxswain::world::script::{Frames, Nonce};
+use coxswain_dv_slashing::interchange::Interchange;
 use mutate::mutate;
 
 const PLAN: &str = r#"{"plan": {
@@ -106,14 +107,14 @@ fn history() -> String {
 fn histories() {
     let sample = history();
     let keys = [[1; 48], [2; 48]];
-    let read = History::parse(sample.as_bytes()).expect("the sample is a history");
-    assert_eq!(read.lacks(&keys), Vec::<usize>::new());
+    let read = Interchange::parse(sample.as_bytes()).expect("the sample is a history");
+    assert_eq!(lacks(&read, &keys), Vec::<usize>::new());
     bolero::check!().with_max_len(64).for_each(|script: &[u8]| {
         let damaged = mutate(sample.as_bytes(), script, WORDS);
-        let Ok(read) = History::parse(&damaged) else { return };
+        let Ok(read) = Interchange::parse(&damaged) else { return };
         // A key that is known is one that stands there: in hex, as it was.
         let text = String::from_utf8_lossy(&damaged).to_lowercase();
-        let lacking = read.lacks(&keys);
+        let lacking = lacks(&read, &keys);
         for (at, key) in keys.iter().enumerate() {
             assert!(lacking.contains(&at) || text.contains(&hex::encode(key)), "{text}");
         }

@@ -257,7 +257,8 @@ fn open_store(path: &Path, config: &Config, pairs: Vec<KeyPair>, start: Start) -
                 keys = new.len(),
                 until_epoch = silent,
                 "these keys have no history here: nothing is signed with them before the epoch after this one is over, \
-                 so that nothing contradicts what another program signed; --slashing-start=now where it signed nothing"
+                 so that nothing contradicts what another program signed; `coxswain dv slashing import` takes up its history, and \
+                 --slashing-start=now is for keys that signed nothing"
             );
         }
     }

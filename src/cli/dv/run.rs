@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use coxswain_dv_beacon::client::{Backends, Settings as BeaconSettings};
 use coxswain_dv_beacon::server;
@@ -351,6 +351,7 @@ impl RunCommand {
 
     /// Takes the key. A node that was just stopped, or killed, is waited for.
     async fn lease(&self, path: &Path, lock: &Lock) -> Result<Lease, CliError> {
+        let begun = Instant::now();
         loop {
             let applicant = Applicant {
                 command: "coxswain dv run".to_owned(),
@@ -362,7 +363,8 @@ impl RunCommand {
             match Lease::take(path, applicant, jiff::Timestamp::now()) {
                 Ok(lease) => return Ok(lease),
                 Err(error) => match error.wait() {
-                    Some(wait) if wait <= LONGEST_WAIT => {
+                    // One that runs on says so again and again: it is not waited for.
+                    Some(wait) if begun.elapsed() + wait <= LONGEST_WAIT => {
                         tracing::info!(
                             seconds = wait.as_secs() + 1,
                             "the key was in use a moment ago; waiting"

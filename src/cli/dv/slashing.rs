@@ -1,6 +1,7 @@
 //! What the commands of `slashing` share: where the store is, whose it is, and which chain it is of.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use coxswain_dv_eth::bytes::{Bytes32, Bytes48};
 use coxswain_dv_slashing::lease::{LeaseError, Locked, Lockless};
@@ -86,11 +87,12 @@ impl Owner {
             CliError::other("making sure that the node does not run", in_full(&error), error.next())
         };
         let locked = Locked::take(&self.key, Lockless::Refuse).map_err(refused)?;
+        let begun = Instant::now();
         loop {
             let checked = locked.check(&hex::encode(&*self.lock.lock_hash), jiff::Timestamp::now());
             match checked.map_err(|error| (error.wait(), error)) {
                 Ok(()) => return Ok(locked),
-                Err((Some(wait), _)) if wait <= LONGEST_WAIT => std::thread::sleep(wait),
+                Err((Some(wait), _)) if begun.elapsed() + wait <= LONGEST_WAIT => std::thread::sleep(wait),
                 Err((_, error)) => return Err(refused(error)),
             }
         }

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use coxswain_dv_beacon::client::{Address, Backends, Config, MINIMUMS, Version, check_version};
+use coxswain_dv_eth::Root;
 use coxswain_dv_eth::beacon::{Answer, Call};
 use coxswain_dv_eth::bytes::Bytes32;
 use coxswain_dv_net::{Multiaddr, RelaySource, Resolve, relay_addresses};
 use tokio::net::TcpStream;
 
 use super::{Cluster, Item};
-use crate::dv::chain::{genesis_version, now};
+use crate::dv::chain::{Chain, genesis_version, now};
 
 /// How long a relay may take to take a connection.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -35,7 +36,7 @@ pub async fn beacon_node(address: &Address, backends: &Backends, cluster: &Clust
     ]
 }
 
-/// Whether it is the cluster's chain, and the one of what was signed.
+/// Whether it is the cluster's chain, and the one of what was signed. A lock names its chain by the fork version alone.
 fn chain(address: &Address, config: &Config, cluster: &Cluster) -> Item {
     let what = "chain";
     let next = "name a beacon node of the cluster's network";
@@ -50,13 +51,20 @@ fn chain(address: &Address, config: &Config, cluster: &Cluster) -> Item {
         return Item::problem(what, found, next);
     }
     let root = config.chain.genesis_validators_root;
-    match cluster.stored.filter(|stored| *stored != root) {
-        Some(stored) => {
-            let (stored, root) = (Bytes32::from(stored), Bytes32::from(root));
+    let known = Chain::known(&version).map(|chain| chain.genesis_validators_root);
+    let differs = |other: Option<Root>| other.filter(|other| *other != root).map(Bytes32::from);
+    let root = Bytes32::from(root);
+    match (differs(cluster.stored), differs(known)) {
+        (Some(stored), _) => {
             let found = format!("{address}: its chain is {root}, and what was signed is of {stored}");
             Item::problem(what, found, next)
         }
-        None => Item::ok(what, format!("{address}: {}", Bytes32::from(root))),
+        (None, Some(known)) => Item::warning(
+            what,
+            format!("{address}: its chain is {root}, and that of the network with this fork version {known}"),
+            "that is right only on a network of your own which has the fork version of another",
+        ),
+        (None, None) => Item::ok(what, format!("{address}: {root}")),
     }
 }
 

@@ -10,8 +10,9 @@
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use coxswain_dv_types::keylock::{self, Claim};
+use coxswain_dv_types::keylock::{self, Claim, Refusal};
 use jiff::Timestamp;
 
 use super::error::{LeaseError, io_error};
@@ -64,7 +65,16 @@ impl Locked {
     pub fn check(&self, cluster_lock_hash: &str, now: Timestamp) -> Result<(), LeaseError> {
         let path = claim_path(&self.key);
         let Some(claim) = read_claim(&path)? else { return Ok(()) };
-        claim.check(now, cluster_lock_hash).map_err(|source| LeaseError::Refused { path, source })
+        claim.check(now, cluster_lock_hash).map_err(|refusal| {
+            let source = match refusal {
+                // Written after this process had looked at the clock, or by a clock that is a little ahead: a node runs.
+                Refusal::Future { command, ahead } if ahead <= keylock::FRESH => {
+                    Refusal::InUse { command, age: Duration::ZERO }
+                }
+                other => other,
+            };
+            LeaseError::Refused { path, source }
+        })
     }
 
     /// Says in `<key>.lock` that the key is in use.
@@ -188,6 +198,8 @@ mod tests {
         refused(&key, "0xa", 6, "`coxswain dv run` uses this key: it said so 5 s ago");
         refused(&key, "0xb", 7, "wait for 762 s");
         refused(&key, "0xa", -9, "is wrong");
+        // The holder wrote it after this process had looked at the clock.
+        refused(&key, "0xa", 0, "`coxswain dv run` uses this key: it said so 0 s ago");
         let again = take(&key, "charon dkg", "0xa", 7).expect("the same lock, six seconds later");
         let text = std::fs::read_to_string(claim_path(&key)).expect("read");
         assert_eq!(

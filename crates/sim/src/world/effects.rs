@@ -175,7 +175,7 @@ impl World {
                 self.check_agreed(*slot, agreed);
             }
             Note::Duty { .. } => self.check_step(machine, &note),
-            Note::Slot { .. } | Note::Resolved { .. } | Note::TooEarly { .. } | Note::Trouble { .. } => {}
+            _ => {}
         }
     }
 }
