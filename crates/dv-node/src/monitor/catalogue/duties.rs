@@ -6,6 +6,7 @@ use super::{counter, gauge, histogram};
 use crate::monitor::registry::Metric;
 
 const BROADCAST_BOUNDS: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0];
+const COMPUTE_BOUNDS: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
 const STORE_BOUNDS: &[f64] =
     &[0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.25, 2.5, 2.75, 3.0, 5.0];
 
@@ -131,13 +132,13 @@ pub(in crate::monitor) const PROPOSAL_FEE_RECIPIENT: Metric = gauge(
 pub(in crate::monitor) const VERIFICATION: Metric = histogram(
     "core_parsigex_set_verification_seconds",
     &["duty"],
-    CALL_BOUNDS,
+    COMPUTE_BOUNDS,
     "Seconds until the partial signatures of a message are checked",
 );
 pub(in crate::monitor) const AGGREGATION: Metric = histogram(
     "core_sigagg_slot_aggregation_seconds",
     &["duty"],
-    CALL_BOUNDS,
+    COMPUTE_BOUNDS,
     "Seconds until partial signatures are put together",
 );
 pub(in crate::monitor) const INCLUSION_DELAY: Metric = gauge(
