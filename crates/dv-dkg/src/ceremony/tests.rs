@@ -45,12 +45,18 @@ fn shares(dir: &Path, lock: &Lock) -> Vec<KeyShare> {
     lock.validators.iter().enumerate().map(share).collect()
 }
 
+/// What waits for an answer.
+enum Asked {
+    Report { leaving: bool },
+    Message(Tag),
+}
+
 /// Nodes that have made their keys, in memory: everything that one says the others hear, in order.
 struct Replay {
     machines: Vec<Ceremony>,
     queue: VecDeque<(usize, Event)>,
-    /// Who waits for an answer, and with which tag, or for one to a last report.
-    tokens: BTreeMap<Token, (usize, Option<Tag>, bool)>,
+    /// Who waits for an answer, and to what.
+    tokens: BTreeMap<Token, (usize, Asked)>,
     next: Token,
     outcomes: BTreeMap<usize, Outcome>,
     done: BTreeSet<usize>,
@@ -58,9 +64,9 @@ struct Replay {
 }
 
 impl Replay {
-    fn token(&mut self, from: usize, tag: Option<Tag>, leaving: bool) -> Token {
+    fn token(&mut self, from: usize, asked: Asked) -> Token {
         self.next += 1;
-        self.tokens.insert(self.next, (from, tag, leaving));
+        self.tokens.insert(self.next, (from, asked));
         self.next
     }
 
@@ -75,7 +81,7 @@ impl Replay {
             nickname: String::new(),
         };
         for to in (0..self.machines.len()).filter(|to| *to != me) {
-            let token = self.token(me, None, leaving);
+            let token = self.token(me, Asked::Report { leaving });
             self.queue.push_back((to, Event::Report { from: me, report: report.clone(), token }));
         }
     }
@@ -84,20 +90,23 @@ impl Replay {
         match effect {
             Effect::Report { step, leaving } => self.report(me, (step, leaving)),
             Effect::AnswerReport { token, answer } => {
-                let (to, _, leaving) = self.tokens.remove(&token).expect("asked");
+                let Some((to, Asked::Report { leaving })) = self.tokens.remove(&token) else {
+                    panic!("an answer to no report")
+                };
                 let event = Event::ReportAnswered { from: me, leaving, error: answer.error };
                 self.queue.push_back((to, event));
             }
             Effect::Send { to, protocol, bytes, tag } => {
-                let token = self.token(me, Some(tag), false);
+                let token = self.token(me, Asked::Message(tag));
                 self.queue.push_back((to, Event::Message { from: me, protocol: protocol.id, bytes, token }));
                 if protocol.id == protocol::PARSIGEX.id {
                     self.queue.push_back((me, Event::Delivered { to, tag, answer: Vec::new() }));
                 }
             }
             Effect::Answer { token, bytes } => {
-                let (to, tag, _) = self.tokens.remove(&token).expect("asked");
-                let tag = tag.expect("a message");
+                let Some((to, Asked::Message(tag))) = self.tokens.remove(&token) else {
+                    panic!("an answer to no message")
+                };
                 self.queue.push_back((to, Event::Delivered { to: me, tag, answer: bytes }));
             }
             Effect::Compute(job) => {
