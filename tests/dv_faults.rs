@@ -42,11 +42,11 @@ fn check_recovers(cluster: &Cluster) {
     let is_done = || {
         let over = cluster.slot().saturating_sub(1);
         let report = cluster.report(over, over);
-        let is_done = |duty: &&str| {
+        let is_done = |duty: &str| {
             let counts = &report["duties"][duty];
             counts["on_time"] == counts["expected"]
         };
-        COUNTED.iter().all(|duty| is_done(&duty))
+        COUNTED.iter().all(|duty| is_done(duty))
     };
     wait_until("every duty of a slot is done again", is_done);
     check_next(cluster);

@@ -1,11 +1,7 @@
 //! Nodes of a distributed validator as real processes, on a simulated chain with simulated validator clients: every duty
 //! is done, also while a node is down, a node that was killed takes part again, and nothing is signed that should not be.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "a test says why it was skipped, and fails where something is not as it made it"
-)]
+#![expect(clippy::print_stdout, reason = "a test says why it was skipped")]
 
 #[path = "support/cluster.rs"]
 mod cluster;
