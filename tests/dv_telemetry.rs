@@ -173,6 +173,28 @@ fn create_cluster(dir: &Path) -> Vec<u8> {
     hex::decode(lock["lock_hash"].as_str().unwrap().trim_start_matches("0x")).unwrap()
 }
 
+/// The others are not there: values are fetched, and nothing is agreed on.
+async fn check_spans(requests: &mut mpsc::UnboundedReceiver<Told>, hash: &[u8], start: &str) {
+    let mut seen = Vec::new();
+    'spans: loop {
+        let next = tokio::time::timeout(LIMIT, requests.recv()).await;
+        let Ok(Some((token, request))) = next else { panic!("no value was fetched: {seen:?}") };
+        assert_eq!(token.as_deref(), Some(SECRET));
+        for of_node in request.resource_spans {
+            let said = of_node.resource.unwrap().attributes;
+            assert_eq!(text(&said, "service.name"), Some(format!("{start}/try").as_str()));
+            for span in of_node.scope_spans.into_iter().flat_map(|scope| scope.spans) {
+                let duty = text(&span.attributes, "duty").or(text(&span.attributes, "service.instance.id"));
+                assert_eq!(span.trace_id, trace(hash, duty.unwrap()), "{span:?}");
+                if span.name == "core/fetcher.Fetch" {
+                    break 'spans;
+                }
+                seen.push(span.name);
+            }
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_tells_a_collector_and_loki_what_it_does() {
     let dir = tempfile::tempdir().unwrap();
@@ -230,25 +252,7 @@ async fn a_node_tells_a_collector_and_loki_what_it_does() {
     ] {
         assert!(labels.contains(&label), "{label}: {labels}");
     }
-    // The others are not there: values are fetched, and nothing is agreed on.
-    let mut seen = Vec::new();
-    'spans: loop {
-        let next = tokio::time::timeout(LIMIT, requests.recv()).await;
-        let Ok(Some((token, request))) = next else { panic!("no value was fetched: {seen:?}") };
-        assert_eq!(token.as_deref(), Some(SECRET));
-        for of_node in request.resource_spans {
-            let said = of_node.resource.unwrap().attributes;
-            assert_eq!(text(&said, "service.name"), Some(format!("{start}/try").as_str()));
-            for span in of_node.scope_spans.into_iter().flat_map(|scope| scope.spans) {
-                let duty = text(&span.attributes, "duty").or(text(&span.attributes, "service.instance.id"));
-                assert_eq!(span.trace_id, trace(&hash, duty.unwrap()), "{span:?}");
-                if span.name == "core/fetcher.Fetch" {
-                    break 'spans;
-                }
-                seen.push(span.name);
-            }
-        }
-    }
+    check_spans(&mut requests, &hash, &start).await;
     assert_eq!(node.end(), Some(0));
     loki.line("the node ends").await;
     let log = fs::read_to_string(dir.path().join("node.log")).unwrap();
