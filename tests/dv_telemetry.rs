@@ -174,7 +174,11 @@ fn create_cluster(dir: &Path) -> Vec<u8> {
 }
 
 /// The others are not there: values are fetched, and nothing is agreed on.
-async fn check_spans(requests: &mut mpsc::UnboundedReceiver<Told>, hash: &[u8], start: &str) {
+async fn check_spans(
+    requests: &mut mpsc::UnboundedReceiver<(Option<String>, ExportTraceServiceRequest)>,
+    hash: &[u8],
+    start: &str,
+) {
     let mut seen = Vec::new();
     'spans: loop {
         let next = tokio::time::timeout(LIMIT, requests.recv()).await;
