@@ -424,7 +424,9 @@ fn check_killed(stage: &str, group: &Group, victim: &Ran, others: &[(usize, Ran)
 fn killed_at(stage: &'static str, lines: u64) -> usize {
     let group = Group::new(4, &["--num-validators=6"]);
     let relay = Relay::start(group.path());
-    let mut nodes = group.start_all(&relay.url, &["--timeout=5s", "--connect-timeout=5s"]);
+    // Only who is killed before the beginning is waited for so long.
+    let connect = if stage == STAGES[0] { "--connect-timeout=5s" } else { "--connect-timeout=60s" };
+    let mut nodes = group.start_all(&relay.url, &["--timeout=5s", connect]);
     let mut victim = nodes.pop().unwrap();
     victim.until(stage);
     let deadline = Instant::now() + LIMIT;
