@@ -3,7 +3,11 @@
 //! `CHARON_SECONDS` how long it runs, `CHARON_LOGS` where its logs go. Built with the feature `quic`, there is a second run in
 //! which nobody listens for TCP.
 
-#![expect(clippy::unwrap_used, reason = "a step that fails has failed the test, which says what it saw")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a step that fails has failed the test, which says what it saw, or why it was skipped"
+)]
 
 #[path = "../../dv-types/tests/support/vectors.rs"]
 mod files;
