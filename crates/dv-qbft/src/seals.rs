@@ -4,12 +4,13 @@
 //! something cheaper; whatever it is, nobody but a node can sign for the node.
 
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use coxswain_dv_crypto::k1::{IdentityKey, IdentityPublic, K1Error, SIGNATURE_LEN, verify65};
 use coxswain_dv_types::Root;
 
 /// Signatures over the roots of messages.
-pub trait Seals: fmt::Debug + Send + Sync {
+pub trait Seals: fmt::Debug + Send + Sync + RefUnwindSafe + UnwindSafe {
     /// This node's signature: R, S and v.
     fn sign(&self, digest: &Root) -> [u8; SIGNATURE_LEN];
 

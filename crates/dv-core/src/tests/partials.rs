@@ -166,7 +166,7 @@ fn shares_that_signed_the_same_belong_together() {
     for (place, share, head) in
         [(place(1), 1, 8), (place(1), 2, 9), (other, 2, 9), (place(1), 3, 9), (place(2), 4, 8)]
     {
-        partials.add(place, vote(share, head));
+        partials.add(place, vote(share, head), Checked::Yes);
     }
     assert_eq!(partials.cohorts(place(1).0), [[2, 3].into(), [1].into()]);
     assert_eq!(partials.cohorts(place(3).0), []);

@@ -256,7 +256,7 @@ mod tests {
         outbox.done(at(5), flights[0].0, Flown::Lost);
         let next = flown(&mut outbox, at(5));
         assert_eq!(next.len(), 1);
-        assert_eq!((next[0].1.lane, &*next[0].1.bytes), (Lane::Parsigex(2), &1usize.to_le_bytes()[..]));
+        assert_eq!((next[0].1.lane, &next[0].1.bytes[..]), (Lane::Parsigex(2), &1usize.to_le_bytes()[..]));
     }
 
     #[test]
