@@ -95,7 +95,7 @@ fn history() -> String {
     let key = |byte: &str| byte.repeat(48);
     format!(
         r#"{{"metadata": {{"interchange_format_version": "5", "genesis_validators_root": "0x{}"}}, "data": [
-        {{"pubkey": "0x{}", "signed_blocks": [{{"slot": "1", "signing_root": "0x00"}}], "signed_attestations": []}},
+        {{"pubkey": "0x{}", "signed_blocks": [{{"slot": "1", "signing_root": "0x0000000000000000000000000000000000000000000000000000000000000000"}}], "signed_attestations": []}},
         {{"pubkey": "{}", "signed_blocks": [], "signed_attestations": [{{"source_epoch": "2", "target_epoch": "3"}}]}}]}}"#,
         "ab".repeat(32),
         key("01"),

@@ -30,7 +30,7 @@ fn a_file_has_its_mode_and_content() {
         assert_eq!(mode_of(&path), mode.bits());
         assert_eq!(fs::read(&path).expect("read"), name.as_bytes());
     }
-    assert_eq!(names(dir.path()), ["claim", "key", "keystore", "password"]);
+    assert_eq!(names(dir.path()), ["key", "keystore", "password"]);
 }
 
 #[test]
