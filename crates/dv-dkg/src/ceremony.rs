@@ -427,11 +427,11 @@ impl Ceremony {
         deadline.into_iter().chain(self.keygen.due()).min()
     }
 
-    /// Whether others may have put in place what all have prepared, as far as this node knows: it has told them that it is
-    /// ready, and nobody is known to have given up before.
+    /// Whether others may have put in place what all have prepared: this node has told them that it is ready. What they say
+    /// does not count, because one that lies to this node alone could make it throw away what the others keep.
     #[must_use]
     pub fn may_be_in_place_elsewhere(&self) -> bool {
-        self.sync.step() >= PREPARED && !self.sync.is_out_of_reach(PREPARED)
+        self.sync.step() >= PREPARED
     }
 
     fn fail(&mut self, failure: Failure) {

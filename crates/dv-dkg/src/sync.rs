@@ -14,9 +14,6 @@ use coxswain_dv_wire::version::{Minor, Version};
 
 /// How far a peer may be ahead of its last report, and of a barrier that we wait at.
 const STRIDE: i64 = 2;
-/// Reports after a refusal until a node's step is known to be its last: two, and one more for programs that take a moment
-/// to stop.
-const LAST_REPORTS: u32 = 3;
 /// Longest text of a peer that is shown.
 const SHOWN: usize = 200;
 
@@ -85,8 +82,6 @@ struct Peer {
     step: Option<i64>,
     has_left: bool,
     knows_we_leave: bool,
-    /// Reports since it refused ours; none before.
-    since_refusal: Option<u32>,
 }
 
 /// See the module.
@@ -110,7 +105,6 @@ impl Sync {
             step: None,
             has_left: false,
             knows_we_leave: false,
-            since_refusal: None,
         };
         let peers = nodes.iter().map(peer).collect();
         Self { me, ceremony: ceremony.to_vec(), version, peers, step: 0 }
@@ -149,9 +143,6 @@ impl Sync {
             return Err(SyncError::Step { place: from, found: report.step, last: peer.step.unwrap_or(0) });
         }
         peer.step = Some(report.step);
-        if let Some(reports) = &mut peer.since_refusal {
-            *reports = reports.saturating_add(1);
-        }
         peer.is_heard = true;
         peer.has_left |= report.shutdown;
         Ok(())
@@ -164,7 +155,6 @@ impl Sync {
     pub fn take_answer(&mut self, from: usize, error: &str) -> Result<(), SyncError> {
         let Some(peer) = self.peers.get_mut(from) else { return Ok(()) };
         if !error.is_empty() {
-            peer.since_refusal.get_or_insert(0);
             return Err(SyncError::Refused { place: from, text: shown(error) });
         }
         peer.has_heard_us = true;
@@ -227,18 +217,6 @@ impl Sync {
         Ok(self.not_at(step).is_empty())
     }
 
-    /// Whether a node that has given up never came to a barrier, and never will: then nobody has passed it.
-    ///
-    /// Who refuses reports has failed, and who has failed goes no further. One report may have been on its way when it
-    /// failed; the next one it sends when that is answered, so its step is its last.
-    #[must_use]
-    pub fn is_out_of_reach(&self, step: i64) -> bool {
-        self.others().any(|(_, peer)| {
-            peer.since_refusal.is_some_and(|reports| reports >= LAST_REPORTS)
-                && peer.step.is_some_and(|at| at < step)
-        })
-    }
-
     /// The nodes that have not said that they leave, or do not know that we do.
     #[must_use]
     pub fn not_parted(&self) -> Vec<usize> {
@@ -288,21 +266,6 @@ mod tests {
         for (step, is_taken) in steps {
             assert_eq!(sync.take_report(1, &report(1, *step)).is_ok(), *is_taken, "{step} of {steps:?}");
         }
-    }
-
-    #[test]
-    fn a_node_that_gave_up_before_a_barrier_keeps_everybody_there() {
-        let mut sync = node();
-        let after = |sync: &mut Sync, steps: &[i64]| {
-            steps.iter().for_each(|step| sync.take_report(1, &report(1, *step)).expect("taken"));
-            sync.is_out_of_reach(6)
-        };
-        assert!(!after(&mut sync, &[1, 3, 5, 5, 5, 5]), "it may come");
-        assert!(sync.take_answer(1, "the disk is full").is_err());
-        assert!(!after(&mut sync, &[5, 5]), "what was on its way proves nothing");
-        assert!(sync.take_answer(1, "the disk is full").is_err());
-        assert!(after(&mut sync, &[5]), "and the same refusal again changes nothing");
-        assert!(!after(&mut sync, &[6]), "it was there");
     }
 
     #[test]

@@ -447,8 +447,7 @@ fn a_full_disk_ends_it_for_all() {
         for (place, left) in world.run_to_files().iter().enumerate() {
             let Some(End::Failed(failure)) = &left.end else { panic!("seed {seed}: node {place} has keys") };
             assert!(failure.to_string().contains("no space left"), "seed {seed}: node {place}: {failure}");
-            // It gave up before it had prepared anything, so nobody has anything in its place.
-            assert!(!left.is_stored && !left.is_kept, "seed {seed}: node {place} keeps what is of no use");
+            assert!(!left.is_stored, "seed {seed}: node {place} has files in place");
         }
     }
 }
