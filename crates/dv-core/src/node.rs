@@ -121,7 +121,7 @@ pub struct Node {
     batches: BTreeMap<Ticket, signing::Batch>,
     groups: BTreeMap<Ticket, signing::Groups>,
     /// Shares that did not come to the group's signature, while each is checked.
-    suspects: BTreeMap<Ticket, Vec<signing::Group>>,
+    suspects: BTreeMap<Ticket, Vec<signing::Suspect>>,
     /// Peers that sent a bad signature: what they send is checked first.
     distrusted: BTreeSet<usize>,
     requests: BTreeMap<Ticket, serving::Pending>,

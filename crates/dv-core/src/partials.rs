@@ -88,6 +88,24 @@ impl Partials {
         enough.map_or(Added::Kept, Added::Enough)
     }
 
+    /// Whether what a share has given is known to verify; none where it is not there, or not this.
+    pub(crate) fn checked(&self, place: &Place, partial: &ParSigned) -> Option<Checked> {
+        let held =
+            self.places.get(place)?.iter().find(|one| one.partial.share_index == partial.share_index)?;
+        same(&held.partial.data, &partial.data).then_some(held.checked)
+    }
+
+    /// Takes out all of a share that nobody has looked at.
+    pub(crate) fn take_unchecked(&mut self, share: u32) -> Vec<(Place, ParSigned)> {
+        let is_of = |one: &mut Held| one.partial.share_index == share && one.checked == Checked::NotYet;
+        let mut taken = Vec::new();
+        self.places.retain(|place, held| {
+            taken.extend(held.extract_if(.., is_of).map(|one| (*place, one.partial)));
+            !held.is_empty()
+        });
+        taken
+    }
+
     /// Takes what a check of signatures over a root has said, by share: bad ones go. Gives those that are enough without
     /// them, the checked ones first.
     pub(crate) fn settle(

@@ -21,6 +21,7 @@ mod receive;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use coxswain_dv_crypto::k1::{IdentityKey, IdentityPublic};
 use coxswain_dv_eth::duty::{Duty, DutyType};
@@ -92,6 +93,8 @@ pub struct Consensus {
     nodes: Nodes,
     entries: BTreeMap<Duty, Entry>,
     due: BTreeSet<(Time, Due, Duty)>,
+    /// The latest start of a duty for which this node has said anything.
+    spoken: Option<Time>,
     /// Bytes of values by the peer that brought them, over all duties.
     held: Vec<usize>,
     /// Duties that wait, by the peer that was the first to name them.
@@ -112,7 +115,7 @@ impl Consensus {
         let count = settings.peers.len();
         let (held, waiting) = (vec![0; count], vec![0; count]);
         let (entries, due) = (BTreeMap::new(), BTreeSet::new());
-        Consensus { nodes: Nodes { count }, settings, seals, entries, due, held, waiting }
+        Consensus { nodes: Nodes { count }, settings, seals, entries, due, spoken: None, held, waiting }
     }
 
     /// When [`Event::Wake`] is wanted next.
@@ -126,10 +129,12 @@ impl Consensus {
         self.settings.profile = profile;
     }
 
-    /// Duties that start before this are only observed from now on, also those that are under way. Tells until when it is
-    /// so: it may have been later already.
+    /// Duties that start before this are only observed from now on, also those that are under way, and those up to the last
+    /// one that this node has spoken for. Tells until when it is so. A clock that was ahead and is right again leaves
+    /// nothing behind but that.
     pub fn observe_before(&mut self, time: Time) -> Time {
-        self.settings.observe_before = self.settings.observe_before.max(time);
+        let after_the_last = self.spoken.map_or(time, |start| start + Duration::from_nanos(1));
+        self.settings.observe_before = time.max(after_the_last);
         for duty in self.entries.keys().copied().collect::<Vec<_>>() {
             let mode = self.mode(&duty);
             if let (Mode::Observer, Some(running)) = (mode, self.running(&duty)) {
@@ -345,6 +350,7 @@ impl Consensus {
         };
         let envelope = Arc::new(Envelope { message, values });
         let bytes = Arc::new(envelope.encode());
+        self.spoken = self.spoken.max(Some(duty.start(&self.settings.clock)));
         let others = (0..self.nodes.count).filter(|to| *to != me);
         out.extend(others.map(|to| Effect::Send { to, duty, message: Arc::clone(&bytes) }));
         Some(envelope)

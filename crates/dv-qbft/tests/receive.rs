@@ -393,6 +393,22 @@ fn what_begins_before_is_only_observed() {
     assert_eq!(all(settings(0, NODES), Some(now())), (3, vec![one]));
 }
 
+/// A clock that was ahead and is right again leaves a node silent for what it has spoken for, and for no longer.
+#[test]
+fn a_clock_that_was_ahead_is_forgotten() {
+    let hour = Duration::from_secs(3600);
+    let mut node = Consensus::new(settings(0, NODES));
+    assert_eq!(node.observe_before(now() + hour), now() + hour);
+    assert_eq!(node.observe_before(now()), now());
+    node.step(now(), Event::Propose { duty: DUTY, value: value(b"own") });
+    let proposal = vote(Kind::PrePrepare, 3, 1, &value(b"1"));
+    node.step(now(), Event::Received { from: 3, bytes: proposal });
+    let spoke = node.step(now(), Event::Checked { duty: DUTY, round: 1, verdict: Verdict::Accepted });
+    assert_eq!(sent(&spoke).len(), 1);
+    let start = DUTY.start(&settings(0, NODES).clock);
+    assert!(start > Time::default() && node.observe_before(Time::default()) > start);
+}
+
 // ------------------------------------------------------------------------------------------- later versions' fields
 
 /// A message with a field that is not known here is taken, and goes along with others as it came.

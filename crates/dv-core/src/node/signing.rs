@@ -7,7 +7,8 @@
 //!                                        └── without the bad ┘
 //! ```
 //!
-//! What a peer sends for its own share is checked as part of the sum only; a peer that was caught once is checked first.
+//! What a peer sends for its own share and a duty that there is is checked as part of the sum only. A peer that was caught
+//! once is checked first, also what it had sent before.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,6 +29,8 @@ use crate::fetch::Awaited;
 use crate::partials::{Added, Checked};
 
 mod suspects;
+
+pub(super) use suspects::Suspect;
 
 /// Batches of peers that wait for their check; the rest of what a peer sends meanwhile is dropped.
 const BATCHES_PER_PEER: usize = 64;
@@ -117,8 +120,11 @@ impl Node {
             self.note(Note::Refused { from, channel: Channel::Parsigex, why });
             return;
         }
+        // What nobody has to do never comes to a sum: it would lie here unchecked.
+        let is_due = |item: &Item| self.scheduler.has(&item.key, item.duty) == Some(true);
         let is_own = |item: &Item| usize::try_from(item.partial.share_index) == Ok(from + 1);
-        let is_trusted = !self.distrusted.contains(&from) && items.iter().all(is_own);
+        let is_trusted =
+            !self.distrusted.contains(&from) && items.iter().all(|item| is_own(item) && is_due(item));
         let items: Vec<(usize, Item)> = items.into_iter().enumerate().collect();
         let batch = self.batch(Origin::Peer(from), bytes, items, Vec::new());
         if is_trusted {

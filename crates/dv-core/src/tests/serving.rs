@@ -428,6 +428,38 @@ fn bad_shares_of_peers_are_named() {
     assert_eq!(node.node.unchecked(), 0);
 }
 
+/// What was planted before a peer is caught is found at once, and what nobody has to do is looked at before it is kept.
+#[test]
+fn what_a_caught_peer_has_planted_goes() {
+    let mut node = Driven::new(1);
+    let (key, other) = (node.keys.validators[0].key, node.keys.validators[1].key);
+    let lie = |node: &Driven, slot: u64| {
+        // The signature of another share.
+        let data = SignedData::SyncMessage(node.keys.vote(0, 2, slot));
+        let duty = Duty::new(slot, DutyType::SyncMessage);
+        let bytes = exchange::write(duty, &[(key, ParSigned { data, share_index: 4 })]).remove(0);
+        Event::Received { from: 3, channel: Channel::Parsigex, bytes }
+    };
+    for slot in [SLOT, SLOT + 1] {
+        let planted = lie(&node, slot);
+        assert!(!names(&node.step(planted), 3, 4), "nobody has looked");
+    }
+    // The second validator is not in the sync committee.
+    let not_due = of_peer(3, 3, SignedData::SyncMessage(node.keys.vote(1, 2, SLOT)), other);
+    let effects = node.step(not_due);
+    let caught = effects.iter().filter(|effect| {
+        matches!(effect, Effect::Note(Note::Refused { from: 3, why, .. }) if why.contains("did not sign"))
+    });
+    assert_eq!(caught.count(), 3, "that one, and both that were planted: {effects:?}");
+    assert_eq!(node.node.unchecked(), 0);
+    let own = vec![node.keys.vote(0, 1, SLOT)];
+    node.ask(1, Request::SubmitSyncMessages(own));
+    let first = of_peer(0, 0, SignedData::SyncMessage(node.keys.vote(0, 0, SLOT)), key);
+    node.step(first);
+    let second = of_peer(2, 2, SignedData::SyncMessage(node.keys.vote(0, 2, SLOT)), key);
+    assert_eq!(calls(&node.step(second)).len(), 1, "no sum is spoiled");
+}
+
 /// Nobody spoils the share of another: what comes for it is checked first, and does not take its place.
 #[test]
 fn shares_of_others_are_checked_first() {

@@ -1,4 +1,5 @@
-//! Shares that did not come to the signature of their group: each is checked, and the bad ones and who sent them go.
+//! Shares that did not come to the signature of their group: those that nobody has looked at are checked, and the bad ones
+//! go, with everything else unchecked of who sent them. Work for peers all of it: the node's own goes before.
 
 use std::collections::BTreeMap;
 
@@ -6,64 +7,113 @@ use coxswain_dv_eth::bytes::Bytes48;
 use coxswain_dv_eth::duty::Duty;
 use coxswain_dv_eth::signed::ParSigned;
 
-use super::{Group, Node};
+use super::{Group, Node, Origin};
+use crate::aggregated::Place;
 use crate::combine::{Check, Job};
 use crate::event::{Channel, Effect, Note, Step, Urgency};
-use crate::exchange;
+use crate::exchange::{self, Item};
+use crate::partials::Checked;
+
+/// A group while some of its shares are checked.
+#[derive(Debug)]
+pub(crate) struct Suspect {
+    group: Group,
+    /// Whose signatures are checked, in the order of the checks.
+    shares: Vec<u32>,
+}
 
 impl Node {
     /// A peer has sent a signature that does not verify.
     pub(super) fn caught(&mut self, from: usize, duty: Duty, key: Bytes48, share: u32) {
-        self.distrusted.insert(from);
         let why = format!("{duty}: {key}: share {share} did not sign this");
         self.note(Note::Refused { from, channel: Channel::Parsigex, why });
+        if self.distrusted.insert(from) {
+            self.check_what_waits(from);
+        }
+    }
+
+    /// Checks all that a peer has sent for its share and nobody has looked at: each bad one would spoil a sum.
+    fn check_what_waits(&mut self, from: usize) {
+        let Ok(share) = u32::try_from(from.saturating_add(1)) else { return };
+        let taken = self.partials.take_unchecked(share);
+        let item = |((duty, key, _), partial): (Place, ParSigned)| {
+            let check = exchange::check(&self.cluster, &self.chain, &key, &partial)?;
+            Some(Item { duty, key, partial, checks: vec![check] })
+        };
+        let items: Vec<(usize, Item)> = taken.into_iter().filter_map(item).enumerate().collect();
+        if !items.is_empty() {
+            self.verify(self.batch(Origin::Peer(from), 0, items, Vec::new()));
+        }
     }
 
     /// Shares that did not come to the signatures of their groups: which of them are bad?
     pub(super) fn suspect(&mut self, groups: Vec<Group>) {
-        if groups.is_empty() {
-            return;
-        }
-        let check = |group: &Group, partial: &ParSigned| {
-            exchange::check(&self.cluster, &self.chain, &group.place.1, partial)
-        };
-        // A share without a key is none of the cluster, and was not kept.
-        let checks: Vec<Check> = groups
-            .iter()
-            .flat_map(|group| group.partials.iter().filter_map(move |partial| check(group, partial)))
-            .collect();
-        let ticket = self.ticket();
-        self.suspects.insert(ticket, groups);
-        let (urgency, job) = (Urgency::Own, Job::Verify(checks));
-        self.effects.push(Effect::Compute { ticket, urgency, job });
-    }
-
-    pub(super) fn suspects_checked(&mut self, groups: Vec<Group>, good: &[bool]) {
-        let mut good = good.iter();
-        let mut ready = Vec::new();
+        let (mut suspects, mut checks, mut ready) = (Vec::new(), Vec::new(), Vec::new());
         for group in groups {
             let (duty, key, _) = group.place;
-            let mut said: BTreeMap<u32, bool> = BTreeMap::new();
-            for partial in &group.partials {
-                said.insert(partial.share_index, good.next().copied().unwrap_or(false));
+            let is_unchecked =
+                |one: &&ParSigned| self.partials.checked(&group.place, one) == Some(Checked::NotYet);
+            let unchecked: Vec<&ParSigned> = group.partials.iter().filter(is_unchecked).collect();
+            let of_each: Vec<Check> = unchecked
+                .iter()
+                .filter_map(|one| exchange::check(&self.cluster, &self.chain, &key, one))
+                .collect();
+            if of_each.is_empty() && self.is_whole(&group) {
+                let error = Some("good shares do not come to the group's signature".to_owned());
+                self.note_step(duty, Step::SigAgg, Some(key), error);
+            } else if of_each.is_empty() {
+                // What was bad was found meanwhile.
+                ready.extend(self.settled(&group, &BTreeMap::new()));
+            } else {
+                let shares = unchecked.iter().map(|one| one.share_index).collect();
+                checks.extend(of_each);
+                suspects.push(Suspect { group, shares });
             }
-            let root = group.data.message_root().unwrap_or_default();
-            if said.values().all(|good| *good) {
+        }
+        if !suspects.is_empty() {
+            let ticket = self.ticket();
+            self.suspects.insert(ticket, suspects);
+            let (urgency, job) = (Urgency::Peers, Job::Verify(checks));
+            self.effects.push(Effect::Compute { ticket, urgency, job });
+        }
+        self.combine(ready);
+    }
+
+    /// Whether all shares of a group are still there.
+    fn is_whole(&self, group: &Group) -> bool {
+        group.partials.iter().all(|one| self.partials.checked(&group.place, one).is_some())
+    }
+
+    fn settled(&mut self, group: &Group, said: &BTreeMap<u32, bool>) -> Option<Group> {
+        let root = group.data.message_root().unwrap_or_default();
+        let partials = self.partials.settle(group.place, root, said)?;
+        Some(self.group(group.place, partials))
+    }
+
+    pub(super) fn suspects_checked(&mut self, suspects: Vec<Suspect>, good: &[bool]) {
+        let mut good = good.iter();
+        let (mut ready, mut bad) = (Vec::new(), Vec::new());
+        for Suspect { group, shares } in suspects {
+            let (duty, key, _) = group.place;
+            let said: BTreeMap<u32, bool> =
+                shares.iter().map(|share| (*share, good.next().copied().unwrap_or(false))).collect();
+            if said.values().all(|good| *good) && self.is_whole(&group) {
                 let error = Some("good shares do not come to the group's signature".to_owned());
                 self.note_step(duty, Step::SigAgg, Some(key), error);
                 continue;
             }
-            for (share, _) in said.iter().filter(|(_, good)| !**good) {
-                if let Some(from) = share.checked_sub(1).and_then(|from| usize::try_from(from).ok()) {
-                    self.caught(from, duty, key, *share);
-                }
-            }
-            match self.partials.settle(group.place, root, &said) {
-                Some(partials) => ready.push(self.group(group.place, partials)),
+            bad.extend(said.iter().filter(|(_, good)| !**good).map(|(share, _)| (*share, duty, key)));
+            match self.settled(&group, &said) {
+                Some(group) => ready.push(group),
                 None => {
                     let error = Some("bad shares of peers: there are not enough others yet".to_owned());
                     self.note_step(duty, Step::SigAgg, Some(key), error);
                 }
+            }
+        }
+        for (share, duty, key) in bad {
+            if let Some(from) = share.checked_sub(1).and_then(|from| usize::try_from(from).ok()) {
+                self.caught(from, duty, key, share);
             }
         }
         self.combine(ready);
