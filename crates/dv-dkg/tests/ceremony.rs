@@ -541,14 +541,17 @@ fn what_waits_for_the_machine_has_a_budget() {
         (protocol::FROST_SHARES.id, coxswain_dv_wire::message::encode(&message))
     };
     check_waiting("default", &shares);
-    let deals = |_: usize| {
+    // Nothing that is no signature waits.
+    let secret = coxswain_dv_crypto::bls::SecretKey::from_bytes(&[1; 32]).expect("a key");
+    let signature = secret.sign_basic(b"deals").to_bytes().to_vec();
+    let deals = |from: usize| {
         let deal = PedersenDeal { share_index: 0, encrypted_share: vec![7; 96] };
         let bundle = PedersenDealBundle {
-            dealer_index: 1,
+            dealer_index: u32::try_from(from).expect("a place"),
             deals: vec![deal; 500],
             public: vec![vec![7; 48]; 3],
             session_id: vec![7; 32],
-            signature: vec![7; 96],
+            signature: signature.clone(),
         };
         (protocol::PEDERSEN_DEALS.id, coxswain_dv_wire::message::encode(&bundle))
     };
