@@ -143,7 +143,10 @@ impl Partials {
             return;
         };
         let places = self.endless.entry((duty.kind, key, share)).or_default();
-        places.push(place);
+        // What was replaced, or came again after its check, is not older for that.
+        if !places.contains(&place) {
+            places.push(place);
+        }
         if places.len() > ENDLESS_PER_SHARE {
             let oldest = places.remove(0);
             if let Some(held) = self.places.get_mut(&oldest) {

@@ -133,7 +133,8 @@ impl Consensus {
     /// one that this node has spoken for. Tells until when it is so. A clock that was ahead and is right again leaves
     /// nothing behind but that.
     pub fn observe_before(&mut self, time: Time) -> Time {
-        let after_the_last = self.spoken.map_or(time, |start| start + Duration::from_nanos(1));
+        let after_the_last =
+            self.spoken.map_or(time, |start| Time(start.0.saturating_add(Duration::from_nanos(1))));
         self.settings.observe_before = time.max(after_the_last);
         for duty in self.entries.keys().copied().collect::<Vec<_>>() {
             let mode = self.mode(&duty);

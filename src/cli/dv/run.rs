@@ -39,7 +39,7 @@ use crate::dv::combine::read_lock;
 use crate::dv::key;
 use crate::dv::relays::Resolver;
 use crate::dv::run::{Run, Start, Traces};
-use serve::{Looked, refused_key, serve};
+use serve::{Looked, refused_key, serve, wait_of};
 
 /// What we report.
 const VERSION: &str = "v1.11.0";
@@ -362,7 +362,7 @@ impl RunCommand {
             };
             match Lease::take(path, applicant, jiff::Timestamp::now()) {
                 Ok(lease) => return Ok(lease),
-                Err(error) => match error.wait() {
+                Err(error) => match wait_of(&error) {
                     // One that runs on says so again and again: it is not waited for.
                     Some(wait) if begun.elapsed() + wait <= LONGEST_WAIT => {
                         tracing::info!(

@@ -130,8 +130,15 @@ fn warn(cx: &Cx, imported: &Imported) {
     for key in &imported.strangers {
         cx.terminal.err(&format!("warning: {key} is of no validator of this cluster, and was left out\n"));
     }
-    for one in imported.taken.iter().filter(|one| one.blocks + one.attestations == 0) {
+    for one in imported.taken.iter().filter(|one| one.attestations == 0) {
         let key = clean(&one.key.to_string()).into_owned();
+        if one.blocks > 0 {
+            cx.terminal.err(&format!(
+                "warning: the file has blocks of {key} and no attestation, which says that it never attested: no \
+                 attestation is held back for it\n"
+            ));
+            continue;
+        }
         cx.terminal.err(&format!(
             "warning: the file has no record of {key}, which says that it never signed anything: nothing is held back for it\n"
         ));

@@ -196,12 +196,6 @@ impl Node {
         }
     }
 
-    fn note_bad(&mut self, origin: Origin, item: &Item) {
-        if let Origin::Peer(from) = origin {
-            self.caught(from, item.duty, item.key, item.partial.share_index);
-        }
-    }
-
     fn group(&self, place: Place, partials: Vec<ParSigned>) -> Group {
         let mut data = template(&partials, self.cluster.my_share());
         if let Some(validator) = self.scheduler.validator(&place.1) {

@@ -65,7 +65,7 @@ pub struct Sample {
     pub rounds: u64,
     /// Instances of consensus with a round that ran out for want of nodes.
     pub short_rounds: f64,
-    /// [`names::PROPOSAL_BLINDED`], and [`names::PROPOSAL_FEE_RECIPIENT`].
+    /// `PROPOSAL_BLINDED`, and `PROPOSAL_FEE_RECIPIENT`.
     pub proposal: (u8, u8),
     /// Votes for heads, and those that were not for the head of most, by the place of the signer.
     pub votes: BTreeMap<String, (f64, f64)>,

@@ -119,6 +119,14 @@ fn free(lease: Lease) {
     }
 }
 
+/// How long to wait for a key: commands that look at what was signed have it for a moment.
+pub(super) fn wait_of(error: &LeaseError) -> Option<Duration> {
+    match error {
+        LeaseError::Held { .. } => Some(Duration::from_millis(500)),
+        other => other.wait(),
+    }
+}
+
 pub(super) fn refused_key(error: &LeaseError) -> CliError {
     CliError::other("taking the node's key", in_full(error), error.next())
 }

@@ -23,6 +23,12 @@ pub(crate) struct Suspect {
 }
 
 impl Node {
+    pub(super) fn note_bad(&mut self, origin: Origin, item: &Item) {
+        if let Origin::Peer(from) = origin {
+            self.caught(from, item.duty, item.key, item.partial.share_index);
+        }
+    }
+
     /// A peer has sent a signature that does not verify.
     pub(super) fn caught(&mut self, from: usize, duty: Duty, key: Bytes48, share: u32) {
         let why = format!("{duty}: {key}: share {share} did not sign this");
