@@ -17,7 +17,7 @@ use coxswain_dv_eth::time::{Clock, Time};
 
 use super::ids::{Ids, SpanId};
 
-/// Duties under way at a time: of each type those of two epochs, generously. Peers make duties up only where they sign.
+/// Duties under way at a time: of each type those of two epochs, generously. What a peer makes up is checked before it is told.
 pub(super) const MAX_OPEN: usize = 2_048;
 /// Characters of a reason.
 const MAX_TEXT: usize = 512;
