@@ -30,6 +30,8 @@ pub(crate) struct Machine {
     pub(crate) core: Option<Node>,
     /// How often it was killed: what was meant for an earlier life is lost.
     pub(crate) life: u32,
+    /// It is killed in the middle of its next write, if that middle is before this, when it starts again.
+    pub(crate) dies_writing: Option<Time>,
     pub(crate) clock: MachineClock,
     /// How often the clock was set: alarms of earlier times do not ring.
     pub(crate) clock_sets: u32,

@@ -75,17 +75,59 @@ struct Write {
 
 /// What happens to whom.
 enum Todo {
-    Step { machine: usize, life: u32, event: Event },
-    Wake { machine: usize, life: u32, shown: Time },
-    Alarm { machine: usize, clock_sets: u32, alarm: Alarm },
-    Ask { machine: usize, request: Request, until: Time },
-    GiveUp { machine: usize, ticket: Ticket },
-    Answered { machine: usize, asked: Asked, answer: Box<Result<Answer, Problem>> },
-    Write { machine: usize, life: u32, write: Write },
-    Crash { machine: usize },
-    Start { machine: usize },
-    SetClock { machine: usize, ahead_us: i64 },
-    Branch { machine: usize, number: usize },
+    Step {
+        machine: usize,
+        life: u32,
+        event: Event,
+    },
+    Wake {
+        machine: usize,
+        life: u32,
+        shown: Time,
+    },
+    Alarm {
+        machine: usize,
+        clock_sets: u32,
+        alarm: Alarm,
+    },
+    Ask {
+        machine: usize,
+        request: Request,
+        until: Time,
+    },
+    GiveUp {
+        machine: usize,
+        ticket: Ticket,
+    },
+    Answered {
+        machine: usize,
+        asked: Asked,
+        answer: Box<Result<Answer, Problem>>,
+    },
+    Write {
+        machine: usize,
+        life: u32,
+        write: Write,
+    },
+    Crash {
+        machine: usize,
+    },
+    /// In the middle of its next write, unless it starts before.
+    CrashWriting {
+        machine: usize,
+        until: Time,
+    },
+    Start {
+        machine: usize,
+    },
+    SetClock {
+        machine: usize,
+        ahead_us: i64,
+    },
+    Branch {
+        machine: usize,
+        number: usize,
+    },
 }
 
 struct Entry {
@@ -292,6 +334,7 @@ impl World {
             Todo::Answered { machine, asked, answer } => self.answered(machine, asked, *answer),
             Todo::Write { machine, life, write } => self.write(machine, life, write),
             Todo::Crash { machine } => self.crash(machine),
+            Todo::CrashWriting { machine, until } => self.machines[machine].dies_writing = Some(until),
             Todo::Start { machine } => self.start(machine),
             Todo::SetClock { machine, ahead_us } => self.set_clock(machine, ahead_us),
             Todo::Branch { machine, number } => {
@@ -340,6 +383,7 @@ impl World {
     }
 
     fn start(&mut self, machine: usize) {
+        self.machines[machine].dies_writing = None;
         if self.machines[machine].core.is_some() {
             return;
         }

@@ -121,6 +121,10 @@ impl World {
         let most = if self.happens(self.setting.trouble.slow) { 5_000 } else { 20 };
         let at = self.now + self.dice.millis(most);
         let life = self.machines[machine].life;
+        let middle = self.now + at.since(self.now) / 2;
+        if self.machines[machine].dies_writing.take_if(|until| middle < *until).is_some() {
+            self.at(middle, Todo::Crash { machine });
+        }
         let write = Write { ticket, signer, requests, wall, fate };
         self.at(at, Todo::Write { machine, life, write });
     }

@@ -42,6 +42,7 @@ impl World {
                     half,
                     core: None,
                     life: 0,
+                    dies_writing: None,
                     clock,
                     clock_sets: 0,
                     observes_until: Time::default(),
@@ -108,7 +109,11 @@ impl World {
         for _ in 0..self.setting.trouble.crashes {
             let machine = self.dice.index(self.machines.len());
             let (from, until) = self.stretch(begin, bad);
-            self.at(from, Todo::Crash { machine });
+            let todo = match self.dice.happens(50) {
+                true => Todo::CrashWriting { machine, until },
+                false => Todo::Crash { machine },
+            };
+            self.at(from, todo);
             self.at(until, Todo::Start { machine });
         }
         for _ in 0..self.setting.trouble.partitions {
