@@ -6,6 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use libp2p::core::upgrade::NegotiationError;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use zeroize::Zeroizing;
 
@@ -35,10 +36,20 @@ pub enum FrameError {
     },
     /// The stream broke.
     #[error("the stream broke")]
-    Broken(#[from] io::Error),
+    Broken(#[source] io::Error),
+    /// The other side does not speak the protocol: a message is written before that is known.
+    #[error("the peer does not speak the protocol")]
+    Unsupported,
     /// It took too long.
     #[error("the peer was silent for {} s", .0.as_secs())]
     Slow(Duration),
+}
+
+impl From<io::Error> for FrameError {
+    fn from(error: io::Error) -> FrameError {
+        let is_refusal = error.get_ref().is_some_and(|inner| inner.is::<NegotiationError>());
+        if is_refusal { FrameError::Unsupported } else { FrameError::Broken(error) }
+    }
 }
 
 impl FrameError {
@@ -136,7 +147,7 @@ pub(crate) async fn read_body(
 async fn read_exact(stream: &mut (impl AsyncRead + Unpin), bytes: &mut [u8]) -> Result<(), FrameError> {
     stream.read_exact(bytes).await.map_err(|error| match error.kind() {
         io::ErrorKind::UnexpectedEof => FrameError::Ended,
-        _ => FrameError::Broken(error),
+        _ => FrameError::from(error),
     })
 }
 

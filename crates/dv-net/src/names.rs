@@ -6,7 +6,9 @@
 //! ```
 //!
 //! While a stream is negotiated, one letter is changed in each direction: the name inside has as many bytes as the one
-//! outside, so lengths stay what they are. Once a protocol is agreed on, bytes go through untouched.
+//! outside, so lengths stay what they are. Once a protocol is agreed on, bytes go through untouched. Whoever opens a stream
+//! writes its message right behind the last id that it offers, before it is answered: the id with the bad name is offered
+//! alone or second, so what is written behind another offer is either that id or a message.
 //!
 //! # What must never happen
 //!
@@ -91,6 +93,11 @@ impl Lines {
         names
     }
 
+    /// Whether this is the next byte, and the length of a line that the id may be in.
+    fn is_at_length_of_bad(&self, byte: u8) -> bool {
+        self.at.is_none() && usize::from(byte) == INSIDE.len() + 1
+    }
+
     /// Whether the next byte is the first of a line as long as the id.
     fn may_begin(&self) -> bool {
         self.at == Some(0) && self.length == INSIDE.len() + 1
@@ -103,11 +110,26 @@ struct Negotiation {
     side: Side,
     read: Lines,
     written: Lines,
+    /// What a dialer has said so far.
+    offers: Offers,
+}
+
+/// How far a dialer is with what it writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Offers {
+    /// It has named no protocol yet.
+    None,
+    /// It has named one; behind it comes the id with the bad name, or a message.
+    First,
+    /// It is in the line of the id with the bad name.
+    Last,
+    /// What it writes now are messages.
+    All,
 }
 
 impl Negotiation {
     fn new(side: Side) -> Self {
-        Self { side, read: Lines::START, written: Lines::START }
+        Self { side, read: Lines::START, written: Lines::START, offers: Offers::None }
     }
 
     /// Changes bytes that came; says whether a protocol is agreed on.
@@ -128,11 +150,24 @@ impl Negotiation {
     fn writes(&mut self, bytes: &mut [u8]) -> bool {
         for at in 0..bytes.len() {
             // libp2p writes a line in one piece, so all of it is seen.
-            if self.written.may_begin() && bytes[at..].starts_with(INSIDE.as_bytes()) {
-                bytes[at] = FIRST;
+            let rest = &bytes[at..];
+            let is_bad = self.written.may_begin() && rest.starts_with(INSIDE.as_bytes());
+            if self.offers == Offers::First && !is_bad && !self.written.is_at_length_of_bad(rest[0]) {
+                self.offers = Offers::All;
             }
-            if self.written.take(bytes[at]) && self.side == Side::Listener {
-                return true;
+            if self.offers == Offers::All {
+                return false;
+            }
+            if is_bad {
+                bytes[at] = FIRST;
+                self.offers = Offers::Last;
+            }
+            if self.written.take(bytes[at]) {
+                match self.side {
+                    Side::Listener => return true,
+                    Side::Dialer if self.offers == Offers::None => self.offers = Offers::First,
+                    Side::Dialer => self.offers = Offers::All,
+                }
             }
         }
         false
@@ -306,6 +341,29 @@ mod tests {
             assert_eq!(read(&mut state, &answer, piece), expected);
             assert!(state.is_none());
             assert_eq!(write(&mut state, &line(INSIDE), piece), line(INSIDE));
+        }
+    }
+
+    #[test]
+    fn what_a_dialer_writes_behind_its_last_offer_is_a_message() {
+        // Both are like lines of the negotiation.
+        let message = lines(&[HEAD, "/charon/priority/2.0.0", INSIDE, INSIDE]);
+        for piece in [1, 2, 3, 7, 1000] {
+            for id in ["/charon/consensus/qbft/2.0.0", "/charon/priority/2.0.0"] {
+                let mut state = Some(Negotiation::new(Side::Dialer));
+                let all = [lines(&[HEAD, id]), message.clone()].concat();
+                assert_eq!(write(&mut state, &all, piece), all, "{id} in pieces of {piece}");
+                assert_eq!(read(&mut state, &lines(&[HEAD, id]), piece), lines(&[HEAD, id]));
+                assert!(state.is_none());
+            }
+            for offers in [&[HEAD, INSIDE][..], &[HEAD, "/charon/priority/2.0.0", INSIDE]] {
+                let mut state = Some(Negotiation::new(Side::Dialer));
+                let all = [lines(offers), message.clone()].concat();
+                let mut outside = offers.to_vec();
+                *outside.last_mut().unwrap() = OUT;
+                let expected = [lines(&outside), message.clone()].concat();
+                assert_eq!(write(&mut state, &all, piece), expected, "{offers:?} in pieces of {piece}");
+            }
         }
     }
 

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use coxswain_dv_crypto::k1::IdentityKey;
 use coxswain_dv_net::run::{self, Inbox, Lane, Letter, MAX_FLYING, MAX_MESSAGES, MAX_WAITING, Node, Support};
-use coxswain_dv_net::{Incoming, Kind, Network, PeerId, Protocol, RelaySource, Settings, peer_id, start};
+use coxswain_dv_net::{
+    FrameError, Incoming, Kind, Network, PeerId, Protocol, RelaySource, SendError, Settings, peer_id, start,
+};
 use coxswain_dv_wire::peerinfo::{DV_CLIENT, PeerInfo};
 use coxswain_dv_wire::protocol::{PARSIGEX, PRIORITY, PRIORITY_LEGACY, PROTOCOLS, QBFT};
 use coxswain_dv_wire::well_known::Timestamp;
@@ -374,8 +376,9 @@ async fn garbage_and_promises_are_read_as_nothing() {
     bad.send(to, &of_run(QBFT.id), b"good").await.unwrap();
     assert_eq!(next(&mut at_a).await, (bad.me(), QBFT.id, b"good".to_vec()));
     assert_eq!(a.waiting(), 0);
-    let none = bad.open(to, &["/charon/dkg/sync/1.0.0/"]).await;
-    assert!(matches!(none, Err(coxswain_dv_net::OpenError::Unsupported(_))), "{none:?}");
+    let none =
+        bad.request(to, &Protocol { id: "/charon/dkg/sync/1.0.0/", ..of_run(QBFT.id) }, b"hello").await;
+    assert!(matches!(none, Err(SendError::Frame(FrameError::Unsupported))), "{none:?}");
     stop(&[a.network(), &bad], relay).await;
 }
 

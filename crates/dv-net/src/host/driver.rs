@@ -8,6 +8,7 @@ use coxswain_dv_wire::protocol::PEERINFO;
 use futures::StreamExt as _;
 use futures::channel::mpsc as unbounded;
 use libp2p::connection_limits::{self, ConnectionLimits};
+use libp2p::core::upgrade::Version;
 use libp2p::identity::Keypair;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{
@@ -145,6 +146,9 @@ impl Driver {
         let (behaviour, inbound) = behaviour(&key, &settings, mode.ping);
         let config = libp2p::swarm::Config::with_tokio_executor()
             .with_idle_connection_timeout(IDLE)
+            // A message goes out behind the id of its protocol: waiting for the peer to repeat the id would double the time
+            // of each step of consensus on a slow link. Peers of go-libp2p do the same.
+            .with_substream_upgrade_protocol_override(Version::V1Lazy)
             .with_max_negotiating_inbound_streams(MAX_NEGOTIATING);
         let mut swarm = Swarm::new(transport, behaviour, me, config);
         for address in settings.listen.into_iter().chain([circuit::listen_address()]) {
