@@ -228,7 +228,8 @@ impl Node {
             Event::Judged { ticket, verdicts } => self.judged(ticket, verdicts),
             Event::Computed { ticket, output } => self.computed(ticket, output),
             Event::ClockSet { by } => self.clock_set(by),
-            Event::Chain(ChainEvent::Head { slot, .. }) => self.inclusion(inclusion::Event::Head(slot)),
+            // Which beacon node it is of is not known here: nothing may be built on it.
+            Event::Chain(ChainEvent::Head { .. }) => {}
             Event::Chain(ChainEvent::Reorg { slot, depth }) => {
                 let base = slot.saturating_sub(depth);
                 self.inclusion(inclusion::Event::Reorganised { base });
