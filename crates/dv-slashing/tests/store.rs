@@ -494,16 +494,70 @@ fn a_history_of_the_future_is_refused() {
         let error = store.import(&history(share(1), blocks, attestations), Strangers::Refuse, WALL);
         assert!(error.expect_err(expected).to_string().ends_with(expected), "{expected}");
     };
-    refused(&[(3_202, None)], &[], "has signed a block of slot 3202, and the clock says 3200");
-    refused(&[], &[(3, 102, None)], "an attestation from epoch 3 to 102, and the clock says 100");
+    refused(&[(3_297, None)], &[], "has signed a block of slot 3297, and the clock says 3200");
+    refused(&[], &[(3, 103, None)], "an attestation from epoch 3 to 103, and the clock says 100");
     refused(
-        &[(3_201, None)],
-        &[(102, 3, None)],
-        "an attestation from epoch 102 to 3, and the clock says 100",
+        &[(3_296, None)],
+        &[(103, 3, None)],
+        "an attestation from epoch 103 to 3, and the clock says 100",
     );
     assert_eq!(store.floor(Signer::Share, &group(1)).expect("read"), Some(Floor::OPEN));
-    let last = history(share(1), &[(3_201, None)], &[(100, 101, None)]);
+    let last = history(share(1), &[(3_296, None)], &[(101, 102, None)]);
     store.import(&last, Strangers::Refuse, WALL).expect("imported");
+}
+
+/// A node that starts without a history holds back more than the clock has seen. Its export is taken from then on, also
+/// where the clock that reads it is behind.
+#[test]
+fn what_a_node_without_a_history_holds_back_can_be_imported_at_once() {
+    let wall = |slot: u64| Wall { slot, epoch: slot / 32 };
+    for boot in [0, 1, 31, 32, 3_200, 3_231] {
+        let silent = boot / 32 + 1;
+        let dir = directory();
+        let old = Store::open(&file(&dir), &settings([1])).expect("a store");
+        assert_eq!(old.start_at((silent + 1) * 32 - 1, silent).expect("started"), 1);
+        let exported = old.export_for(&old.groups()).expect("exported");
+        for now in [boot.saturating_sub(1), boot, boot + 1, boot + 64] {
+            let dir = directory();
+            let new = Store::open(&file(&dir), &settings([1])).expect("a store");
+            new.import(&exported, Strangers::Refuse, wall(now)).expect("imported");
+            for signer in [Signer::Share, Signer::Group] {
+                let floors = [&old, &new].map(|store| store.floor(signer, &group(1)).expect("read"));
+                assert_eq!(floors[0], floors[1], "from {boot}, at {now}");
+            }
+        }
+    }
+}
+
+/// The first messages of a chain, and of a key: there and back, and nothing is lost or refused on the way.
+#[test]
+fn the_first_epochs_of_a_chain_go_there_and_back() {
+    let dir = directory();
+    let old = Store::open(&file(&dir), &settings([1])).expect("a store");
+    old.start_new(&[group(1)]).expect("started");
+    for slot in 0..64 {
+        let wall = Wall { slot, epoch: slot / 32 };
+        let mut asked = vec![block(1, slot, 1)];
+        if slot % 32 == 0 {
+            asked.push(attestation(1, wall.epoch.saturating_sub(1), wall.epoch, 1));
+        }
+        let verdicts = old.check_and_record(Signer::Share, &asked, wall).expect("an answer");
+        assert!(verdicts.iter().all(|verdict| *verdict == Verdict::Recorded), "{slot}: {verdicts:?}");
+        if !matches!(slot, 0..=2 | 31..=33 | 63) {
+            continue;
+        }
+        let exported = old.export_for(&old.groups()).expect("exported");
+        let exported = Interchange::parse(exported.to_text().as_bytes()).expect("a history");
+        let there = directory();
+        let new = Store::open(&file(&there), &settings([1])).expect("a store");
+        new.import(&exported, Strangers::Refuse, wall).expect("imported");
+        let back = new.export_for(&new.groups()).expect("exported");
+        assert_eq!(back.entries[0].blocks.last().map(|block| block.slot), Some(slot));
+        for wrong in [block(1, slot, 2), attestation(1, 0, wall.epoch, 2)] {
+            let verdict = new.check_and_record(Signer::Group, &[wrong], wall).expect("an answer")[0];
+            assert!(matches!(verdict, Verdict::Refused(_)), "{slot}: {verdict:?}");
+        }
+    }
 }
 
 #[test]
