@@ -8,7 +8,7 @@ mod stores;
 
 use std::error::Error as _;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 
 use coxswain_dv_eth::bytes::Bytes48;
@@ -469,6 +469,63 @@ fn a_store_that_is_gone_is_not_begun_anew() {
     refused(Store::inspect(&file(&dir), &settings([1])), "is not there");
     refused(Store::look(&file(&dir), Disk::Local), "is not there");
     assert!(!file(&dir).exists());
+}
+
+/// Who looks may be another user than the node's, which could not open what it makes.
+#[test]
+fn looking_makes_no_file() {
+    let (dir, store) = fresh();
+    ask(&store, block(1, 7, 1));
+    ask(&store, block(1, WALL.slot, 1));
+    drop(store);
+    let listed = || {
+        let entries = fs::read_dir(file(&dir).parent().expect("a directory")).expect("listed");
+        let mut names: Vec<_> = entries.map(|entry| entry.expect("an entry").file_name()).collect();
+        names.sort();
+        names
+    };
+    let all = listed();
+    assert_eq!(all, ["slashing.redb", "slashing.redb.commits", "slashing.redb.holder"]);
+    for name in ["slashing.redb.commits", "slashing.redb.holder"] {
+        fs::remove_file(file(&dir).with_file_name(name)).expect("removed");
+    }
+    let look = || Store::look(&file(&dir), Disk::Local);
+    let looked = look().expect("to read");
+    assert_eq!(listed(), ["slashing.redb"]);
+    refused(look(), "is open in");
+    refused(Store::open(&file(&dir), &settings([1])), "is open in");
+    drop(looked);
+    fs::remove_file(file(&dir).with_file_name("slashing.redb.holder")).expect("of the one that was refused");
+    fs::remove_file(file(&dir).with_file_name("slashing.redb.commits")).expect("of the one that was refused");
+    // What writes makes them again, and counts on from what was there.
+    let pruned = look().expect("to prune");
+    assert_eq!(pruned.prune(WALL).expect("pruned").blocks, 1);
+    drop(pruned);
+    let count = fs::read_to_string(file(&dir).with_file_name("slashing.redb.commits")).expect("counted");
+    assert!(count.parse::<u64>().expect("a number") > 1, "{count}");
+    let store = Store::open(&file(&dir), &settings([1])).expect("a store");
+    assert_eq!(ask(&store, block(1, WALL.slot, 1)), Verdict::Again);
+    assert_eq!(listed(), all);
+}
+
+/// Files that the superuser's commands make belong to whom the store belongs.
+#[test]
+fn what_is_made_beside_a_store_belongs_to_its_owner() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: this is not the superuser");
+        return;
+    }
+    let (dir, store) = fresh();
+    drop(store);
+    for name in ["slashing.redb.commits", "slashing.redb.holder"] {
+        fs::remove_file(file(&dir).with_file_name(name)).expect("removed");
+    }
+    std::os::unix::fs::chown(file(&dir), Some(65_534), Some(65_534)).expect("given away");
+    drop(Store::open(&file(&dir), &settings([1])).expect("a store"));
+    for name in ["slashing.redb.commits", "slashing.redb.holder"] {
+        let made = fs::metadata(file(&dir).with_file_name(name)).expect("made");
+        assert_eq!((made.uid(), made.gid(), made.mode() & 0o777), (65_534, 65_534, 0o600), "{name}");
+    }
 }
 
 #[test]
