@@ -35,6 +35,7 @@ use crate::partials::Partials;
 use crate::priority::{Agreements, Priority};
 use crate::scheduler::Scheduler;
 use crate::timers::Timers;
+use crate::trust::Trust;
 
 /// What a node is told when it starts.
 pub struct Settings {
@@ -123,7 +124,7 @@ pub struct Node {
     /// Shares that did not come to the group's signature, while each is checked.
     suspects: BTreeMap<Ticket, Vec<signing::Suspect>>,
     /// Peers that sent a bad signature: what they send is checked first.
-    distrusted: BTreeSet<usize>,
+    trust: Trust,
     requests: BTreeMap<Ticket, serving::Pending>,
     waiters: BTreeMap<Awaited, BTreeSet<Waiter>>,
     woken: BTreeSet<Waiter>,
@@ -180,7 +181,7 @@ impl Node {
             batches: BTreeMap::new(),
             groups: BTreeMap::new(),
             suspects: BTreeMap::new(),
-            distrusted: BTreeSet::new(),
+            trust: Trust::default(),
             requests: BTreeMap::new(),
             waiters: BTreeMap::new(),
             woken: BTreeSet::new(),
@@ -330,7 +331,9 @@ impl Node {
     /// As if all peers had been caught.
     #[cfg(test)]
     pub(crate) fn distrust_all(&mut self) {
-        self.distrusted.extend(0..self.cluster.nodes());
+        for peer in 0..self.cluster.nodes() {
+            self.trust.caught(peer, self.current_slot(), &self.chain.clock);
+        }
     }
 
     /// How many things are held for duties, peers and clients: none once all duties are over and nobody waits. What was
