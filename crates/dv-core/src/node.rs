@@ -130,6 +130,8 @@ pub struct Node {
     woken: BTreeSet<Waiter>,
     live: BTreeSet<Duty>,
     slot: Option<u64>,
+    /// The last change of branch that was told: the new head's slot, and how many slots were given up.
+    reorganised: Option<(u64, u64)>,
     effects: Vec<Effect>,
 }
 
@@ -187,6 +189,7 @@ impl Node {
             woken: BTreeSet::new(),
             live: BTreeSet::new(),
             slot: None,
+            reorganised: None,
             effects: Vec::new(),
         }
     }
@@ -235,7 +238,11 @@ impl Node {
                 let base = slot.saturating_sub(depth);
                 self.inclusion(inclusion::Event::Reorganised { base });
                 self.scheduler.reorganised(self.chain.clock.epoch_of(base));
-                self.resolve();
+                // Each beacon node tells of it. The first answers may be of one that had not followed yet, so duties are
+                // asked for once more, but only once: when the next slot begins.
+                if self.reorganised.replace((slot, depth)) != Some((slot, depth)) {
+                    self.resolve();
+                }
             }
         }
     }
