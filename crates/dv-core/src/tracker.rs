@@ -124,8 +124,8 @@ impl Tracker {
     /// A share was seen and is not good: it has not signed, as far as this node knows.
     fn withdrawn(&mut self, duty: Duty, key: &Bytes48, share: u32) {
         let part = self.duties.get_mut(&duty).and_then(|tracked| tracked.parts.get_mut(key));
-        let Some(part) = part.filter(|part| part.shares.remove(&share)) else { return };
-        if part.shares.iter().all(|share| *share == self.me) {
+        let Some(part) = part else { return };
+        if part.shares.remove(&share) && part.shares.iter().all(|share| *share == self.me) {
             part.taken.remove(&Step::ParSigDbExternal);
         }
     }
