@@ -31,7 +31,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use coxswain_dv_eth::api::ErrorBody;
-use coxswain_dv_eth::beacon::{Answer, Call, CallError};
+use coxswain_dv_eth::beacon::{Answer, Call, CallError, Syncing};
 use coxswain_dv_eth::fork::Fork;
 
 pub use self::address::{Address, AddressError};
@@ -251,7 +251,7 @@ impl Backends {
                 Answer::Proposal(proposal) if !proposal.is_blinded() => Keep::ForAWhile,
                 _ => Keep::Take,
             },
-            // Whoever does not have it may be behind.
+            // Whoever has none may be on another branch.
             Call::Block { .. } => |answer| match answer {
                 Answer::Block(None) => Keep::UntilAllAnswered,
                 _ => Keep::Take,
@@ -320,8 +320,23 @@ fn without_asking(call: &Call) -> Option<Answer> {
     }
 }
 
-/// One call to one node, and once more in JSON where the node does not do SSZ.
+/// One call to one node. That a slot has no block is believed where the node's head is of a later slot: others may only
+/// lack it. What it lacked may have come until it tells its head, so it is asked once more.
 async fn attempt(node: &Node, call: &Call, ask: &Ask, encoding: Encoding) -> Result<Answer, NodeError> {
+    let answer = attempt_once(node, call, ask, encoding).await?;
+    let (Call::Block { slot }, Answer::Block(None)) = (call, &answer) else { return Ok(answer) };
+    let syncing = request::ask(&Call::Syncing, encoding, Fork::Deneb);
+    let head = exchange(node, &Call::Syncing, &syncing).await.map_err(|refused| refused.error)?;
+    match head {
+        Answer::Syncing(Syncing { head_slot, .. }) if head_slot <= *slot => {
+            Err(node.behind(&format!("it has no block of slot {slot}, and its head is of slot {head_slot}")))
+        }
+        _ => attempt_once(node, call, ask, encoding).await,
+    }
+}
+
+/// One question of it, and once more in JSON where the node does not do SSZ.
+async fn attempt_once(node: &Node, call: &Call, ask: &Ask, encoding: Encoding) -> Result<Answer, NodeError> {
     let first = exchange(node, call, ask).await;
     let is_ssz = encoding == Encoding::SszFirst
         && matches!(call, Call::Proposal { .. } | Call::SubmitProposal(_) | Call::Block { .. });

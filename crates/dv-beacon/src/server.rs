@@ -64,7 +64,7 @@ pub struct Settings {
     pub address: SocketAddr,
     /// With TLS, or without.
     pub tls: Option<Tls>,
-    /// What `/eth/v1/node/version` says; `charon` is in it.
+    /// What `/eth/v1/node/version` says, and `/eth/v2/node/version` in parts: a name, a slash, and more; `charon` is in it.
     pub version: String,
     /// How long a request may take.
     pub timeout: Duration,

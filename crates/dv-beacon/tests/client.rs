@@ -501,17 +501,63 @@ async fn nothing_yet_is_told_from_an_answer() {
         let error = got.expect_err("nothing");
         assert_eq!((error.failure, error.endpoint), (Failure::NotYet, "aggregate_attestation"), "{error}");
     }
-    let (seen, got) = ask(Call::Block { slot: 65 }, Act::error(404, "no block")).await;
-    let asked = format!("GET /eth/v2/beacon/blocks/65 {SSZ_OR_JSON}");
-    assert_eq!((told(&seen), got), (asked, Ok(Answer::Block(None))));
 }
 
 const SSZ_OR_JSON: &str = "accept=application/octet-stream;q=1,application/json;q=0.9";
 
-/// A node that is behind does not have a block that others have.
+/// A node that has no block of any slot, and this head.
+fn without_block(head: u64) -> impl FnMut(&Seen) -> Act + Send + 'static {
+    move |seen| match seen.path.as_str() {
+        "/eth/v1/node/syncing" => {
+            let head = head.to_string();
+            Act::json(&json!({"data": {"head_slot": head, "sync_distance": "0", "is_syncing": false}}))
+        }
+        _ => Act::error(404, "no block"),
+    }
+}
+
+/// What a node only lacks is not taken for an empty slot, whatever the others' heads are: the one that is further does
+/// not answer here.
+#[tokio::test]
+async fn an_empty_slot_is_believed_of_a_node_whose_head_is_later() {
+    let ahead = Fake::start(without_block(66)).await;
+    let ill = Fake::start(|_| Act::error(500, "ill")).await;
+    let call = Call::Block { slot: 65 };
+    let got = backends(&[&ahead.url(), &ill.url()], &[]).call(call.clone()).await;
+    assert_eq!(got, Ok(Answer::Block(None)));
+    let block = format!("GET /eth/v2/beacon/blocks/65 {SSZ_OR_JSON}");
+    let asked: Vec<String> = ahead.seen().iter().map(told).collect();
+    assert_eq!(asked, [block.as_str(), "GET /eth/v1/node/syncing", block.as_str()]);
+    for head in [64, 65] {
+        let behind = Fake::start(without_block(head)).await;
+        let got = backends(&[&behind.url(), &ill.url()], &[]).call(call.clone()).await;
+        let error = got.expect_err("it may be behind");
+        assert_eq!(error.failure, Failure::NotYet, "{error}");
+        assert!(error.message.contains(&format!("its head is of slot {head}")), "{error}");
+        // A fallback node knows.
+        let got = backends(&[&behind.url()], &[&ahead.url()]).call(call.clone()).await;
+        assert_eq!(got, Ok(Answer::Block(None)));
+    }
+}
+
+/// It may have caught up between the two questions.
+#[tokio::test]
+async fn a_block_that_comes_while_a_node_tells_its_head_is_found() {
+    let block = json!({"version": "fulu", "data": signed(&support::block(65))});
+    let (mut first, mut lacking) = (true, without_block(66));
+    let node = Fake::start(move |seen| {
+        let is_block = seen.path.contains("/blocks/");
+        if is_block && !std::mem::take(&mut first) { Act::json(&block) } else { lacking(seen) }
+    });
+    let node = node.await;
+    let got = backends(&[&node.url()], &[]).call(Call::Block { slot: 65 }).await;
+    assert!(matches!(&got, Ok(Answer::Block(Some(block))) if block.slot == 65), "{got:?}");
+}
+
+/// A block is asked of all while one has none.
 #[tokio::test]
 async fn a_block_that_one_node_lacks_is_asked_of_all() {
-    let lacks = Fake::start(|_| Act::error(404, "no block")).await;
+    let lacks = Fake::start(without_block(66)).await;
     let answer = json!({"version": "fulu", "data": signed(&support::block(65))});
     let has = Fake::start(move |_| Act::json(&answer)).await;
     let (lacks, has) = (lacks.url(), has.url());

@@ -463,6 +463,11 @@ async fn nothing_is_asked_for_nothing() {
     }
     let got = api.get("/eth/v1/node/version").await;
     assert_eq!((got.status, got.json()), (200, json!({"data": {"version": VERSION}})));
+    let got = api.get("/eth/v2/node/version").await;
+    let (name, version) = VERSION.split_once('/').expect("a name and more");
+    let node = json!({"code": "CW", "name": name, "version": version, "commit": "0x00000000"});
+    assert_eq!((got.status, got.json()), (200, json!({"data": {"beacon_node": node}})));
+    assert!(version.contains("charon"), "clients know a distributed validator by it");
 }
 
 /// Every endpoint with bodies that it cannot read. Statuses: of the table in the module.

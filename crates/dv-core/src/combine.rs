@@ -37,11 +37,41 @@ pub enum Job {
     Aggregate(Vec<Aggregation>),
 }
 
+/// What became of a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finding {
+    /// The signature is good.
+    Good,
+    /// It is not.
+    Bad,
+    /// The computation broke off: nothing is built on the signature, and nobody is to blame.
+    Unknown,
+}
+
+impl Finding {
+    /// Of several checks of one thing, which is good where all are.
+    pub(crate) fn of_all(found: &[Finding]) -> Finding {
+        if found.contains(&Finding::Bad) {
+            Finding::Bad
+        } else if found.contains(&Finding::Unknown) {
+            Finding::Unknown
+        } else {
+            Finding::Good
+        }
+    }
+}
+
+impl From<bool> for Finding {
+    fn from(is_good: bool) -> Finding {
+        if is_good { Finding::Good } else { Finding::Bad }
+    }
+}
+
 /// What came out.
 #[derive(Debug, Clone)]
 pub enum Output {
     /// Of [`Job::Verify`], one for each.
-    Verified(Vec<bool>),
+    Verified(Vec<Finding>),
     /// Of [`Job::Aggregate`], one for each.
     Aggregated(Vec<Option<Bytes96>>),
 }
@@ -65,8 +95,8 @@ impl Job {
 }
 
 /// Signatures that are none at all are bad; the others are checked together, those of one root with one pairing.
-fn verify(checks: &[Check], rng: &mut impl CryptoRng) -> Vec<bool> {
-    let mut good = vec![false; checks.len()];
+fn verify(checks: &[Check], rng: &mut impl CryptoRng) -> Vec<Finding> {
+    let mut found = vec![Finding::Bad; checks.len()];
     let mut places = Vec::with_capacity(checks.len());
     let mut items = Vec::with_capacity(checks.len());
     for (place, check) in checks.iter().enumerate() {
@@ -77,11 +107,11 @@ fn verify(checks: &[Check], rng: &mut impl CryptoRng) -> Vec<bool> {
     }
     let bad = bls::find_invalid(&items, rng);
     for (position, place) in places.into_iter().enumerate() {
-        if let Some(slot) = good.get_mut(place) {
-            *slot = bad.binary_search(&position).is_err();
+        if let Some(slot) = found.get_mut(place) {
+            *slot = bad.binary_search(&position).is_err().into();
         }
     }
-    good
+    found
 }
 
 /// Shares may be of anybody: the sum is what has to be right, and is checked before it leaves the cluster.

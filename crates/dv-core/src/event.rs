@@ -310,6 +310,28 @@ pub enum Note {
         /// Since it came.
         took: Duration,
     },
+    /// What a peer signs is checked first from now on: one of its signatures was bad.
+    Distrusted {
+        /// The node, from 0.
+        from: usize,
+        /// The slot from which on it is trusted again, if no more of them are bad.
+        until: u64,
+    },
+    /// A peer was distrusted for long enough.
+    TrustedAgain {
+        /// The node, from 0.
+        from: usize,
+    },
+    /// A partial signature of a peer is bad, or could not be checked, and none of its share is kept: what was said of its
+    /// coming, if anything, does not count.
+    Withdrawn {
+        /// Which duty.
+        duty: Duty,
+        /// The validator.
+        key: Bytes48,
+        /// Whose share it was, from 1.
+        share: u32,
+    },
     /// Partial signatures were put together, those of all validators whose time had come.
     Combined {
         /// Which duty.

@@ -96,11 +96,9 @@ pub(crate) enum Event {
     Submitted { duty: Duty, key: Bytes48, what: What },
     /// It is this slot; once in each.
     Slot(u64),
-    /// A beacon node has a head.
-    Head(u64),
     /// Blocks after this slot were given up.
     Reorganised { base: u64 },
-    /// A slot has this block, or none.
+    /// A slot has this block; or none, as a beacon node says whose head is of a later slot.
     Block { slot: u64, block: Option<SeenBlock> },
     /// The committees of a slot have these sizes.
     Committees { slot: u64, sizes: Vec<u64> },
@@ -143,8 +141,6 @@ enum Committees {
 pub(crate) struct Inclusion {
     clock: Clock,
     now: u64,
-    /// The highest slot that a beacon node has a block of.
-    head: u64,
     sought: BTreeMap<(Duty, Bytes48), Sought>,
     committees: BTreeMap<u64, Committees>,
     /// Slots whose blocks are asked for, and those that were read.
@@ -214,7 +210,6 @@ impl Inclusion {
         Inclusion {
             clock,
             now: 0,
-            head: 0,
             sought: BTreeMap::new(),
             committees: BTreeMap::new(),
             asked: BTreeSet::new(),
@@ -237,7 +232,6 @@ impl Inclusion {
                 self.forget(&mut out);
                 self.ask(&mut out);
             }
-            Event::Head(slot) => self.head = self.head.max(slot),
             Event::Reorganised { base } => self.reorganised(base),
             Event::Block { slot, block } => self.block(slot, block.as_ref(), &mut out),
             Event::Committees { slot, sizes } => self.sizes(slot, sizes),
@@ -336,12 +330,6 @@ impl Inclusion {
     fn block(&mut self, slot: u64, block: Option<&SeenBlock>, out: &mut Vec<Effect>) {
         if !self.asked.remove(&slot) {
             return;
-        }
-        match block {
-            Some(_) => self.head = self.head.max(slot),
-            // It may be behind.
-            None if self.head < slot => return,
-            None => {}
         }
         self.read.insert(slot);
         let places: Vec<(Duty, Bytes48)> = self.sought.keys().copied().collect();

@@ -18,7 +18,7 @@
 //! client     requests of validator clients              exchange   partial signatures from and to peers
 //! duties     one file for each type                     calls      questions to beacon nodes, tried again
 //! priority   what the cluster agrees on about itself    tracker    what became of each duty, and why not
-//! inclusion  whether the chain has what was submitted
+//! inclusion  whether the chain has what was submitted   trust      peers that sent a bad signature
 //! ```
 //!
 //! # What must never happen
@@ -43,12 +43,13 @@ mod priority;
 mod scheduler;
 mod timers;
 mod tracker;
+mod trust;
 
 #[cfg(test)]
 mod tests;
 
 pub use cluster::{Cluster, ClusterError, Majority, Validator};
-pub use combine::{Aggregation, Check, Job, Output};
+pub use combine::{Aggregation, Check, Finding, Job, Output};
 pub use event::{Channel, Effect, Event, Note, Payee, Step, Ticket, Urgency};
 pub use inclusion::Fate;
 pub use node::{Builder, Node, Settings};

@@ -35,6 +35,7 @@ use crate::partials::Partials;
 use crate::priority::{Agreements, Priority};
 use crate::scheduler::Scheduler;
 use crate::timers::Timers;
+use crate::trust::Trust;
 
 /// What a node is told when it starts.
 pub struct Settings {
@@ -123,12 +124,14 @@ pub struct Node {
     /// Shares that did not come to the group's signature, while each is checked.
     suspects: BTreeMap<Ticket, Vec<signing::Suspect>>,
     /// Peers that sent a bad signature: what they send is checked first.
-    distrusted: BTreeSet<usize>,
+    trust: Trust,
     requests: BTreeMap<Ticket, serving::Pending>,
     waiters: BTreeMap<Awaited, BTreeSet<Waiter>>,
     woken: BTreeSet<Waiter>,
     live: BTreeSet<Duty>,
     slot: Option<u64>,
+    /// The last change of branch that was told: the new head's slot, and how many slots were given up.
+    reorganised: Option<(u64, u64)>,
     effects: Vec<Effect>,
 }
 
@@ -180,12 +183,13 @@ impl Node {
             batches: BTreeMap::new(),
             groups: BTreeMap::new(),
             suspects: BTreeMap::new(),
-            distrusted: BTreeSet::new(),
+            trust: Trust::default(),
             requests: BTreeMap::new(),
             waiters: BTreeMap::new(),
             woken: BTreeSet::new(),
             live: BTreeSet::new(),
             slot: None,
+            reorganised: None,
             effects: Vec::new(),
         }
     }
@@ -228,12 +232,17 @@ impl Node {
             Event::Judged { ticket, verdicts } => self.judged(ticket, verdicts),
             Event::Computed { ticket, output } => self.computed(ticket, output),
             Event::ClockSet { by } => self.clock_set(by),
-            Event::Chain(ChainEvent::Head { slot, .. }) => self.inclusion(inclusion::Event::Head(slot)),
+            // Which beacon node it is of is not known here: nothing may be built on it.
+            Event::Chain(ChainEvent::Head { .. }) => {}
             Event::Chain(ChainEvent::Reorg { slot, depth }) => {
                 let base = slot.saturating_sub(depth);
                 self.inclusion(inclusion::Event::Reorganised { base });
                 self.scheduler.reorganised(self.chain.clock.epoch_of(base));
-                self.resolve();
+                // Each beacon node tells of it. The first answers may be of one that had not followed yet, so duties are
+                // asked for once more, but only once: when the next slot begins.
+                if self.reorganised.replace((slot, depth)) != Some((slot, depth)) {
+                    self.resolve();
+                }
             }
         }
     }
@@ -329,7 +338,9 @@ impl Node {
     /// As if all peers had been caught.
     #[cfg(test)]
     pub(crate) fn distrust_all(&mut self) {
-        self.distrusted.extend(0..self.cluster.nodes());
+        for peer in 0..self.cluster.nodes() {
+            self.trust.caught(peer, self.current_slot(), &self.chain.clock);
+        }
     }
 
     /// How many things are held for duties, peers and clients: none once all duties are over and nobody waits. What was

@@ -95,6 +95,12 @@ impl Partials {
         same(&held.partial.data, &partial.data).then_some(held.checked)
     }
 
+    /// Whether a share has given anything for a validator's duty.
+    pub(crate) fn has(&self, duty: Duty, key: &coxswain_dv_eth::bytes::Bytes48, share: u32) -> bool {
+        let mut held = self.places.range((duty, *key, 0)..=(duty, *key, u64::MAX)).flat_map(|(_, held)| held);
+        held.any(|held| held.partial.share_index == share)
+    }
+
     /// Takes out all of a share that nobody has looked at.
     pub(crate) fn take_unchecked(&mut self, share: u32) -> Vec<(Place, ParSigned)> {
         let is_of = |one: &mut Held| one.partial.share_index == share && one.checked == Checked::NotYet;

@@ -44,7 +44,17 @@ pub struct Tracker {
     duties: BTreeMap<Duty, Tracked>,
     ends: Timers<Duty>,
     /// What became of duties that others build on.
-    ended: BTreeMap<(Duty, Bytes48), usize>,
+    ended: BTreeMap<(Duty, Bytes48), Before>,
+}
+
+/// What there is of a duty that another one builds on.
+#[derive(Debug, Clone, Copy)]
+struct Before {
+    /// How many shares signed, and how many of these are others'.
+    shares: usize,
+    others: usize,
+    /// Whether the cluster's value was kept.
+    has_value: bool,
 }
 
 /// What became of a validator's part in a duty.
@@ -106,7 +116,17 @@ impl Tracker {
                 self.step(*duty, *step, (*key, *share), error);
             }
             Note::Inclusion { duty, key, fate } => self.inclusion(*duty, key, *fate),
+            Note::Withdrawn { duty, key, share } => self.withdrawn(*duty, key, *share),
             _ => {}
+        }
+    }
+
+    /// A share was seen and is not good: it has not signed, as far as this node knows.
+    fn withdrawn(&mut self, duty: Duty, key: &Bytes48, share: u32) {
+        let part = self.duties.get_mut(&duty).and_then(|tracked| tracked.parts.get_mut(key));
+        let Some(part) = part else { return };
+        if part.shares.remove(&share) && part.shares.iter().all(|share| *share == self.me) {
+            part.taken.remove(&Step::ParSigDbExternal);
         }
     }
 
@@ -162,13 +182,18 @@ impl Tracker {
             let Some(tracked) = self.duties.remove(&duty) else { continue };
             for (key, part) in &tracked.parts {
                 let failure = self.failure(duty, *key, part, &tracked.whole);
-                self.ended.insert((duty, *key), part.shares.len());
+                let before = self.before(part);
+                self.ended.insert((duty, *key), before);
                 reports.push(Report { duty, key: *key, failure, shares: part.shares.clone() });
             }
             if tracked.parts.is_empty()
                 && let Some((step, Some(error))) = tracked.whole.last_key_value()
             {
-                let failure = Failure { step: *step, reason: reason_of(*step), error: Some(error.clone()) };
+                let reason = match step {
+                    Step::Fetcher => self.fetch_reason(duty, None),
+                    step => reason_of(*step),
+                };
+                let failure = Failure { step: *step, reason, error: Some(error.clone()) };
                 let key = Bytes48::default();
                 reports.push(Report { duty, key, failure: Some(failure), shares: BTreeSet::new() });
             }
@@ -220,7 +245,7 @@ impl Tracker {
 
     fn reason(&self, duty: Duty, key: Bytes48, (step, has_error): (Step, bool), part: &Part) -> &'static str {
         match step {
-            Step::Fetcher => self.fetch_reason(duty, key),
+            Step::Fetcher => self.fetch_reason(duty, Some(&key)),
             Step::ParSigDbExternal | Step::SigAgg => {
                 let others = part.shares.iter().filter(|share| **share != self.me).count();
                 match (others, part.shares.len() >= self.threshold) {
@@ -235,27 +260,66 @@ impl Tracker {
         }
     }
 
-    /// A value that waits for signatures lacks those of an earlier duty.
-    fn fetch_reason(&self, duty: Duty, key: Bytes48) -> &'static str {
-        let before = |kind| self.ended.get(&(Duty::new(duty.slot, kind), key)).copied().unwrap_or(0);
+    fn before(&self, part: &Part) -> Before {
+        Before {
+            shares: part.shares.len(),
+            others: part.shares.iter().filter(|share| **share != self.me).count(),
+            has_value: part.taken.get(&Step::DutyDb).is_some_and(Option::is_none),
+        }
+    }
+
+    /// What there is of another duty of the slot, over or not, for a validator; or for the one that came furthest.
+    fn known(&self, duty: Duty, key: Option<&Bytes48>) -> Option<Before> {
+        let is_meant = |of: &Bytes48| key.is_none_or(|key| key == of);
+        let under_way = self.duties.get(&duty).into_iter().flat_map(|tracked| &tracked.parts);
+        let under_way = under_way.filter(|(of, _)| is_meant(of)).map(|(_, part)| self.before(part));
+        let (first, last) = (Bytes48::from([0; 48]), Bytes48::from([u8::MAX; 48]));
+        let ended = self.ended.range((duty, first)..=(duty, last));
+        let ended = ended.filter(|((_, of), _)| is_meant(of)).map(|(_, before)| *before);
+        under_way.chain(ended).max_by_key(|before| (before.has_value, before.shares))
+    }
+
+    /// A value that waits for signatures may lack those of an earlier duty: from this node, from others, or some.
+    fn fetch_reason(&self, duty: Duty, key: Option<&Bytes48>) -> &'static str {
+        const OTHER: &str = "fetch_bn_error";
+        let known = |kind| self.known(Duty::new(duty.slot, kind), key);
+        let lack = |kind, [zero, no_others, few]: [&'static str; 3]| match known(kind) {
+            None | Some(Before { shares: 0, .. }) => Some(zero),
+            Some(Before { others: 0, .. }) => Some(no_others),
+            Some(Before { shares, .. }) => (shares < self.threshold).then_some(few),
+        };
         match duty.kind {
-            DutyType::Proposer => match before(DutyType::Randao) {
-                0 => "proposer_zero_randaos",
-                count if count < self.threshold => "proposer_insufficient_randaos",
-                _ => "fetch_bn_error",
-            },
-            DutyType::Aggregator => match before(DutyType::PrepareAggregator) {
-                0 => "no_aggregator_selections",
-                count if count < self.threshold => "insufficient_aggregator_selections",
-                _ => "fetch_bn_error",
-            },
-            DutyType::SyncContribution => match before(DutyType::PrepareSyncContribution) {
-                0 => "sync_contribution_zero_prepares",
-                count if count < self.threshold => "sync_contribution_few_prepares",
-                _ if before(DutyType::SyncMessage) < self.threshold => "sync_contribution_no_sync_msg",
-                _ => "fetch_bn_error",
-            },
-            _ => "fetch_bn_error",
+            DutyType::Proposer => {
+                let names = [
+                    "proposer_zero_randaos",
+                    "proposer_no_external_randaos",
+                    "proposer_insufficient_randaos",
+                ];
+                lack(DutyType::Randao, names).unwrap_or(OTHER)
+            }
+            DutyType::Aggregator => {
+                let names = [
+                    "zero_aggregator_prepares",
+                    "no_aggregator_selections",
+                    "insufficient_aggregator_selections",
+                ];
+                // Aggregators of a slot vote for one thing: any validator's value tells it.
+                let attester = self.known(Duty::new(duty.slot, DutyType::Attester), None);
+                let has_value = attester.is_some_and(|before| before.has_value);
+                let other = if has_value { OTHER } else { "missing_aggregator_attestation" };
+                lack(DutyType::PrepareAggregator, names).unwrap_or(other)
+            }
+            DutyType::SyncContribution => {
+                let names = [
+                    "sync_contribution_zero_prepares",
+                    "sync_contribution_no_external_prepares",
+                    "sync_contribution_few_prepares",
+                ];
+                let votes = known(DutyType::SyncMessage).map_or(0, |before| before.shares);
+                let other = if votes < self.threshold { "sync_contribution_no_sync_msg" } else { OTHER };
+                lack(DutyType::PrepareSyncContribution, names).unwrap_or(other)
+            }
+            _ => OTHER,
         }
     }
 }
@@ -379,6 +443,95 @@ mod tests {
                 Some("broadcast_bn_error"),
                 None,
             ]
+        );
+    }
+
+    /// A bad share that was counted when it came is none: neither for who signed, nor for why a duty failed.
+    #[test]
+    fn withdrawn_shares_were_never_seen() {
+        use Step::{Consensus, DutyDb, Fetcher, ParSigDbExternal, ParSigDbLocal, ParSigEx};
+        let duty = Duty::new(5, DutyType::Attester);
+        let report = |theirs: &[u32], withdrawn: &[u32]| {
+            let mut tracker = Tracker::new(CLOCK, 1, 3, 2);
+            let own = [Fetcher, Consensus, DutyDb, ParSigDbLocal, ParSigEx].map(|step| (step, Some(1)));
+            for (step, share) in
+                own.into_iter().chain(theirs.iter().map(|one| (ParSigDbExternal, Some(*one))))
+            {
+                tracker.note(&Note::Duty { duty, step, key: Some(KEY), share, error: None });
+            }
+            withdrawn
+                .iter()
+                .for_each(|share| tracker.note(&Note::Withdrawn { duty, key: KEY, share: *share }));
+            let report = tracker.due(Time::from_secs(100 * 12)).remove(0);
+            let failure = report.failure.expect("it failed");
+            (report.shares, failure.step, failure.reason)
+        };
+        assert_eq!(report(&[2], &[2]), ([1].into(), ParSigDbExternal, "no_peer_signatures"));
+        assert_eq!(report(&[2, 3], &[3]), ([1, 2].into(), Step::SigAgg, "insufficient_peer_signatures"));
+        assert_eq!(report(&[2, 3], &[]), ([1, 2, 3].into(), Step::SigAgg, "bug_par_sig_db_inconsistent"));
+        assert_eq!(report(&[2], &[4]), ([1, 2].into(), Step::SigAgg, "insufficient_peer_signatures"));
+        let mut tracker = Tracker::new(CLOCK, 1, 3, 2);
+        tracker.note(&Note::Withdrawn { duty, key: KEY, share: 2 });
+        assert_eq!(tracker.next(), None, "it begins nothing");
+    }
+
+    /// An aggregator's value waits for selections, which are not over when it is.
+    #[test]
+    fn a_value_that_lacks_earlier_signatures_says_which() {
+        let note = |kind, step, key: Option<Bytes48>, share, error: Option<&str>| {
+            let duty = Duty::new(5, kind);
+            Note::Duty { duty, step, key, share, error: error.map(str::to_owned) }
+        };
+        // What was signed before, by whom; whether attestations were decided; whose validator failed, or all of them.
+        let reason = |kind, before: &[(DutyType, &[u32])], is_decided: bool, key: Option<Bytes48>| {
+            let mut tracker = Tracker::new(CLOCK, 1, 3, 2);
+            for (kind, shares) in before {
+                for share in *shares {
+                    let step = if *share == 1 { Step::ParSigDbLocal } else { Step::ParSigDbExternal };
+                    tracker.note(&note(*kind, step, Some(KEY), Some(*share), None));
+                }
+            }
+            if is_decided {
+                tracker.note(&note(DutyType::Attester, Step::DutyDb, Some(OTHER), None, None));
+            }
+            tracker.note(&note(kind, Step::Fetcher, key, None, Some("there was no value in time")));
+            for slot in 5..200 {
+                let reports = tracker.due(Time::from_secs(slot * 12));
+                if let Some(report) = reports.into_iter().find(|report| report.duty.kind == kind) {
+                    return report.failure.expect("it failed").reason;
+                }
+            }
+            panic!("it is never judged")
+        };
+        use DutyType::{Aggregator, PrepareAggregator, PrepareSyncContribution, Proposer, Randao};
+        for key in [None, Some(KEY)] {
+            let of = |shares: &[u32], is_decided| {
+                reason(Aggregator, &[(PrepareAggregator, shares)], is_decided, key)
+            };
+            assert_eq!(of(&[], true), "zero_aggregator_prepares");
+            assert_eq!(of(&[1], true), "no_aggregator_selections");
+            assert_eq!(of(&[1, 2], true), "insufficient_aggregator_selections");
+            assert_eq!(of(&[1, 2, 4], false), "missing_aggregator_attestation");
+            assert_eq!(of(&[1, 2, 4], true), "fetch_bn_error");
+            let of = |shares: &[u32]| reason(Proposer, &[(Randao, shares)], true, key);
+            assert_eq!(of(&[]), "proposer_zero_randaos");
+            assert_eq!(of(&[1]), "proposer_no_external_randaos");
+            assert_eq!(of(&[2, 3]), "proposer_insufficient_randaos");
+            assert_eq!(of(&[2, 3, 4]), "fetch_bn_error");
+            let of = |shares: &[u32], votes: &[u32]| {
+                let before = [(PrepareSyncContribution, shares), (DutyType::SyncMessage, votes)];
+                reason(DutyType::SyncContribution, &before, true, key)
+            };
+            assert_eq!(of(&[], &[1, 2, 3]), "sync_contribution_zero_prepares");
+            assert_eq!(of(&[1], &[1, 2, 3]), "sync_contribution_no_external_prepares");
+            assert_eq!(of(&[1, 2], &[1, 2, 3]), "sync_contribution_few_prepares");
+            assert_eq!(of(&[1, 2, 3], &[1, 2]), "sync_contribution_no_sync_msg");
+            assert_eq!(of(&[1, 2, 3], &[1, 2, 3]), "fetch_bn_error");
+        }
+        // What another validator has signed is no help to this one.
+        assert_eq!(
+            reason(Aggregator, &[(PrepareAggregator, &[1, 2, 4][..])], true, Some(OTHER)),
+            "zero_aggregator_prepares"
         );
     }
 

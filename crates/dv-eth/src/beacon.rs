@@ -178,7 +178,7 @@ pub enum Answer {
     Contribution(SyncCommitteeContribution),
     /// Of [`Call::Syncing`].
     Syncing(Syncing),
-    /// Of [`Call::Block`]; none where the slot has no block.
+    /// Of [`Call::Block`]; none where the slot has no block, as a node says whose head is of a later slot.
     Block(Option<SeenBlock>),
     /// Of [`Call::Committees`]: how many members each has, by index.
     Committees(Vec<u64>),

@@ -2,14 +2,14 @@
 //! signatures together costs a fraction of checking each.
 //!
 //! What this node's client waits for goes before what peers send. Every job is answered, also one whose computation breaks
-//! off: then nothing of it is good.
+//! off: then its parts are computed one by one, and of those that break off alone nothing is known.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use coxswain_dv_core::{Check, Event, Job, Output, Ticket, Urgency};
+use coxswain_dv_core::{Check, Event, Finding, Job, Output, Ticket, Urgency};
 use tokio::sync::mpsc::UnboundedSender;
 
 /// Most signatures that are checked as one batch: one bad signature makes the whole batch be searched.
@@ -21,6 +21,9 @@ struct Queue {
     peers: VecDeque<(Ticket, Job)>,
     is_closed: bool,
 }
+
+/// How a job is done: [`Job::run`], or what a test has instead.
+type Compute<'a> = &'a dyn Fn(&Job) -> Output;
 
 /// Threads that compute.
 pub(crate) struct Pool {
@@ -66,7 +69,7 @@ impl Drop for Pool {
 
 fn work(shared: &(Mutex<Queue>, Condvar), out: &UnboundedSender<Event>) {
     while let Some(jobs) = take(shared) {
-        for (ticket, output) in run(&jobs) {
+        for (ticket, output) in run(&jobs, &|job| job.run(&mut rand::rng())) {
             if out.send(Event::Computed { ticket, output }).is_err() {
                 return;
             }
@@ -108,26 +111,46 @@ fn with_more(first: (Ticket, Job), queue: &mut VecDeque<(Ticket, Job)>) -> Vec<(
 }
 
 /// Together where they are checks; each for itself where that breaks off, so that one of them does not take the others along.
-fn run(jobs: &[(Ticket, Job)]) -> Vec<(Ticket, Output)> {
+fn run(jobs: &[(Ticket, Job)], compute: Compute<'_>) -> Vec<(Ticket, Output)> {
     let together = match jobs {
         [_] => None,
-        all => catch_unwind(AssertUnwindSafe(|| check_together(all))).ok(),
+        all => attempt(|| check_together(all, compute)),
     };
-    together.unwrap_or_else(|| jobs.iter().map(|(ticket, job)| (*ticket, run_alone(job))).collect())
+    together.unwrap_or_else(|| jobs.iter().map(|(ticket, job)| (*ticket, run_alone(job, compute))).collect())
 }
 
-fn run_alone(job: &Job) -> Output {
-    let computed = catch_unwind(AssertUnwindSafe(|| job.run(&mut rand::rng())));
-    computed.unwrap_or_else(|_| {
-        tracing::error!(size = job.size(), "a computation broke off: nothing of it counts");
-        match job {
-            Job::Verify(checks) => Output::Verified(vec![false; checks.len()]),
-            Job::Aggregate(all) => Output::Aggregated(vec![None; all.len()]),
-        }
-    })
+/// Nothing where it breaks off.
+fn attempt<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok()
 }
 
-fn check_together(jobs: &[(Ticket, Job)]) -> Vec<(Ticket, Output)> {
+/// One job; part by part where it breaks off.
+fn run_alone(job: &Job, compute: Compute<'_>) -> Output {
+    if let Some(output) = attempt(|| compute(job)) {
+        return output;
+    }
+    tracing::error!(size = job.size(), "a computation broke off: its parts are computed one by one");
+    match job {
+        Job::Verify(checks) => Output::Verified(checks.iter().map(|one| check_alone(one, compute)).collect()),
+        Job::Aggregate(all) => Output::Aggregated(
+            all.iter()
+                .map(|one| match attempt(|| compute(&Job::Aggregate(vec![one.clone()]))) {
+                    Some(Output::Aggregated(whole)) => whole.first().copied().flatten(),
+                    Some(Output::Verified(_)) | None => None,
+                })
+                .collect(),
+        ),
+    }
+}
+
+fn check_alone(check: &Check, compute: Compute<'_>) -> Finding {
+    match attempt(|| compute(&Job::Verify(vec![check.clone()]))) {
+        Some(Output::Verified(found)) => found.first().copied().unwrap_or(Finding::Unknown),
+        Some(Output::Aggregated(_)) | None => Finding::Unknown,
+    }
+}
+
+fn check_together(jobs: &[(Ticket, Job)], compute: Compute<'_>) -> Vec<(Ticket, Output)> {
     let mut all: Vec<Check> = Vec::new();
     let mut parts = Vec::with_capacity(jobs.len());
     for (ticket, job) in jobs {
@@ -136,8 +159,8 @@ fn check_together(jobs: &[(Ticket, Job)]) -> Vec<(Ticket, Output)> {
             all.extend_from_slice(checks);
         }
     }
-    let Output::Verified(good) = Job::Verify(all).run(&mut rand::rng()) else { return Vec::new() };
-    let mut rest = good.as_slice();
+    let Output::Verified(found) = compute(&Job::Verify(all)) else { return Vec::new() };
+    let mut rest = found.as_slice();
     let mut outputs = Vec::with_capacity(parts.len());
     for (ticket, length) in parts {
         let (part, others) = rest.split_at(length.min(rest.len()));
@@ -149,6 +172,9 @@ fn check_together(jobs: &[(Ticket, Job)]) -> Vec<(Ticket, Output)> {
 
 #[cfg(test)]
 mod tests {
+    use coxswain_dv_core::Aggregation;
+    use coxswain_dv_core::Finding::{Bad, Good, Unknown};
+
     use super::*;
 
     fn verify(ticket: u64, checks: usize) -> (Ticket, Job) {
@@ -181,15 +207,60 @@ mod tests {
         if let Job::Verify(checks) = &mut job {
             checks[1].root = [9; 32];
         }
-        let outputs = run(&[verify(1, 2), (bad, job), verify(3, 1)]);
-        let goods: Vec<(u64, Vec<bool>)> = outputs
-            .into_iter()
-            .filter_map(|(ticket, output)| match output {
-                Output::Verified(good) => Some((ticket.0, good)),
-                Output::Aggregated(_) => None,
-            })
-            .collect();
-        let expected = [(1, vec![true, true]), (2, vec![true, false, true]), (3, vec![true])];
-        assert_eq!(goods, expected);
+        let outputs = run(&[verify(1, 2), (bad, job), verify(3, 1)], &real);
+        let expected = [(1, vec![Good, Good]), (2, vec![Good, Bad, Good]), (3, vec![Good])];
+        assert_eq!(found(outputs), expected);
+    }
+
+    fn real(job: &Job) -> Output {
+        job.run(&mut rand::rng())
+    }
+
+    fn found(outputs: Vec<(Ticket, Output)>) -> Vec<(u64, Vec<Finding>)> {
+        let of = |(ticket, output): (Ticket, Output)| match output {
+            Output::Verified(found) => Some((ticket.0, found)),
+            Output::Aggregated(_) => None,
+        };
+        outputs.into_iter().filter_map(of).collect()
+    }
+
+    /// Breaks off where one of the signatures is over this.
+    const POISON: [u8; 32] = [7; 32];
+
+    fn poisoned(job: &Job) -> Output {
+        let is_poison = match job {
+            Job::Verify(checks) => checks.iter().any(|check| check.root == POISON),
+            Job::Aggregate(all) => all.iter().any(|one| one.root == POISON),
+        };
+        assert!(!is_poison, "it breaks off");
+        real(job)
+    }
+
+    /// What breaks off takes nothing along: not those that were checked with it, of other jobs or of its own.
+    #[test]
+    fn a_check_that_breaks_off_is_neither_good_nor_bad() {
+        let (broken, mut job) = verify(2, 3);
+        if let Job::Verify(checks) = &mut job {
+            checks[1].root = POISON;
+            checks[2].root = [9; 32];
+        }
+        let jobs = [verify(1, 2), (broken, job), verify(3, 1)];
+        let expected = [(1, vec![Good, Good]), (2, vec![Good, Unknown, Bad]), (3, vec![Good])];
+        assert_eq!(found(run(&jobs, &poisoned)), expected);
+        assert_eq!(found(run(&jobs[1..2], &poisoned)), expected[1..2]);
+    }
+
+    #[test]
+    fn a_sum_that_breaks_off_takes_no_other_along() {
+        let secret = coxswain_dv_crypto::bls::SecretKey::generate(&mut rand::rng());
+        let of = |root: [u8; 32]| {
+            let partials = vec![(1, secret.sign(&root).to_bytes().into())];
+            Aggregation { group: secret.public(), root, partials }
+        };
+        let job = Job::Aggregate(vec![of([1; 32]), of(POISON), of([2; 32])]);
+        let outputs = run(&[(Ticket(1), job)], &poisoned);
+        let [(Ticket(1), Output::Aggregated(whole))] = outputs.as_slice() else { panic!("{outputs:?}") };
+        let is_there: Vec<bool> = whole.iter().map(Option::is_some).collect();
+        assert_eq!(is_there, [true, false, true]);
     }
 }

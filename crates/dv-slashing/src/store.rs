@@ -146,7 +146,7 @@ impl Store {
     }
 
     /// Opens a store that is there, of whatever chain and cluster it is, also one that was handed over. Its groups are
-    /// all that it has, and none is added.
+    /// all that it has, and none is added. No file is made: who looks may be another user than the node's.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -154,9 +154,9 @@ impl Store {
         if !files::exists(path)? {
             return Err(StoreError::Gone { path: path.to_owned() });
         }
-        files::prepare(path, disk)?;
-        let hold = files::hold(path)?;
-        let mut store = Store::enter(path, None, hold, Counter::open(path)?)?;
+        files::prepared(path, disk)?;
+        let hold = files::hold_as_it_is(path)?;
+        let mut store = Store::enter(path, None, hold, Counter::look(path)?)?;
         store.groups = store.all_groups().map_err(failed("reading", path))?;
         Ok(store)
     }
@@ -224,6 +224,7 @@ impl Store {
 
     /// Ends a transaction: what it wrote is on the disk then.
     fn commit(&self, doing: &'static str, transaction: WriteTransaction) -> Result<(), StoreError> {
+        self.counter.make()?;
         let count = counter::increase(&transaction).map_err(self.failed(doing))?;
         transaction.commit().map_err(|error| self.failed(doing)(error.into()))?;
         self.counter.set(count)

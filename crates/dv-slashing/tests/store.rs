@@ -8,7 +8,7 @@ mod stores;
 
 use std::error::Error as _;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 
 use coxswain_dv_eth::bytes::Bytes48;
@@ -471,6 +471,63 @@ fn a_store_that_is_gone_is_not_begun_anew() {
     assert!(!file(&dir).exists());
 }
 
+/// Who looks may be another user than the node's, which could not open what it makes.
+#[test]
+fn looking_makes_no_file() {
+    let (dir, store) = fresh();
+    ask(&store, block(1, 7, 1));
+    ask(&store, block(1, WALL.slot, 1));
+    drop(store);
+    let listed = || {
+        let entries = fs::read_dir(file(&dir).parent().expect("a directory")).expect("listed");
+        let mut names: Vec<_> = entries.map(|entry| entry.expect("an entry").file_name()).collect();
+        names.sort();
+        names
+    };
+    let all = listed();
+    assert_eq!(all, ["slashing.redb", "slashing.redb.commits", "slashing.redb.holder"]);
+    for name in ["slashing.redb.commits", "slashing.redb.holder"] {
+        fs::remove_file(file(&dir).with_file_name(name)).expect("removed");
+    }
+    let look = || Store::look(&file(&dir), Disk::Local);
+    let looked = look().expect("to read");
+    assert_eq!(listed(), ["slashing.redb"]);
+    refused(look(), "is open in");
+    refused(Store::open(&file(&dir), &settings([1])), "is open in");
+    drop(looked);
+    fs::remove_file(file(&dir).with_file_name("slashing.redb.holder")).expect("of the one that was refused");
+    fs::remove_file(file(&dir).with_file_name("slashing.redb.commits")).expect("of the one that was refused");
+    // What writes makes them again, and counts on from what was there.
+    let pruned = look().expect("to prune");
+    assert_eq!(pruned.prune(WALL).expect("pruned").blocks, 1);
+    drop(pruned);
+    let count = fs::read_to_string(file(&dir).with_file_name("slashing.redb.commits")).expect("counted");
+    assert!(count.parse::<u64>().expect("a number") > 1, "{count}");
+    let store = Store::open(&file(&dir), &settings([1])).expect("a store");
+    assert_eq!(ask(&store, block(1, WALL.slot, 1)), Verdict::Again);
+    assert_eq!(listed(), all);
+}
+
+/// Files that the superuser's commands make belong to whom the store belongs.
+#[test]
+fn what_is_made_beside_a_store_belongs_to_its_owner() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: this is not the superuser");
+        return;
+    }
+    let (dir, store) = fresh();
+    drop(store);
+    for name in ["slashing.redb.commits", "slashing.redb.holder"] {
+        fs::remove_file(file(&dir).with_file_name(name)).expect("removed");
+    }
+    std::os::unix::fs::chown(file(&dir), Some(65_534), Some(65_534)).expect("given away");
+    drop(Store::open(&file(&dir), &settings([1])).expect("a store"));
+    for name in ["slashing.redb.commits", "slashing.redb.holder"] {
+        let made = fs::metadata(file(&dir).with_file_name(name)).expect("made");
+        assert_eq!((made.uid(), made.gid(), made.mode() & 0o777), (65_534, 65_534, 0o600), "{name}");
+    }
+}
+
 #[test]
 fn threads_wait_for_each_other() {
     let (_dir, store) = fresh();
@@ -494,16 +551,70 @@ fn a_history_of_the_future_is_refused() {
         let error = store.import(&history(share(1), blocks, attestations), Strangers::Refuse, WALL);
         assert!(error.expect_err(expected).to_string().ends_with(expected), "{expected}");
     };
-    refused(&[(3_202, None)], &[], "has signed a block of slot 3202, and the clock says 3200");
-    refused(&[], &[(3, 102, None)], "an attestation from epoch 3 to 102, and the clock says 100");
+    refused(&[(3_297, None)], &[], "has signed a block of slot 3297, and the clock says 3200");
+    refused(&[], &[(3, 103, None)], "an attestation from epoch 3 to 103, and the clock says 100");
     refused(
-        &[(3_201, None)],
-        &[(102, 3, None)],
-        "an attestation from epoch 102 to 3, and the clock says 100",
+        &[(3_296, None)],
+        &[(103, 3, None)],
+        "an attestation from epoch 103 to 3, and the clock says 100",
     );
     assert_eq!(store.floor(Signer::Share, &group(1)).expect("read"), Some(Floor::OPEN));
-    let last = history(share(1), &[(3_201, None)], &[(100, 101, None)]);
+    let last = history(share(1), &[(3_296, None)], &[(101, 102, None)]);
     store.import(&last, Strangers::Refuse, WALL).expect("imported");
+}
+
+/// A node that starts without a history holds back more than the clock has seen. Its export is taken from then on, also
+/// where the clock that reads it is behind.
+#[test]
+fn what_a_node_without_a_history_holds_back_can_be_imported_at_once() {
+    let wall = |slot: u64| Wall { slot, epoch: slot / 32 };
+    for boot in [0, 1, 31, 32, 3_200, 3_231] {
+        let silent = boot / 32 + 1;
+        let dir = directory();
+        let old = Store::open(&file(&dir), &settings([1])).expect("a store");
+        assert_eq!(old.start_at((silent + 1) * 32 - 1, silent).expect("started"), 1);
+        let exported = old.export_for(&old.groups()).expect("exported");
+        for now in [boot.saturating_sub(1), boot, boot + 1, boot + 64] {
+            let dir = directory();
+            let new = Store::open(&file(&dir), &settings([1])).expect("a store");
+            new.import(&exported, Strangers::Refuse, wall(now)).expect("imported");
+            for signer in [Signer::Share, Signer::Group] {
+                let floors = [&old, &new].map(|store| store.floor(signer, &group(1)).expect("read"));
+                assert_eq!(floors[0], floors[1], "from {boot}, at {now}");
+            }
+        }
+    }
+}
+
+/// The first messages of a chain, and of a key: there and back, and nothing is lost or refused on the way.
+#[test]
+fn the_first_epochs_of_a_chain_go_there_and_back() {
+    let dir = directory();
+    let old = Store::open(&file(&dir), &settings([1])).expect("a store");
+    old.start_new(&[group(1)]).expect("started");
+    for slot in 0..64 {
+        let wall = Wall { slot, epoch: slot / 32 };
+        let mut asked = vec![block(1, slot, 1)];
+        if slot % 32 == 0 {
+            asked.push(attestation(1, wall.epoch.saturating_sub(1), wall.epoch, 1));
+        }
+        let verdicts = old.check_and_record(Signer::Share, &asked, wall).expect("an answer");
+        assert!(verdicts.iter().all(|verdict| *verdict == Verdict::Recorded), "{slot}: {verdicts:?}");
+        if !matches!(slot, 0..=2 | 31..=33 | 63) {
+            continue;
+        }
+        let exported = old.export_for(&old.groups()).expect("exported");
+        let exported = Interchange::parse(exported.to_text().as_bytes()).expect("a history");
+        let there = directory();
+        let new = Store::open(&file(&there), &settings([1])).expect("a store");
+        new.import(&exported, Strangers::Refuse, wall).expect("imported");
+        let back = new.export_for(&new.groups()).expect("exported");
+        assert_eq!(back.entries[0].blocks.last().map(|block| block.slot), Some(slot));
+        for wrong in [block(1, slot, 2), attestation(1, 0, wall.epoch, 2)] {
+            let verdict = new.check_and_record(Signer::Group, &[wrong], wall).expect("an answer")[0];
+            assert!(matches!(verdict, Verdict::Refused(_)), "{slot}: {verdict:?}");
+        }
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use coxswain_dv_core::{Aggregation, Check, Cluster, Job, Majority, Output, Validator};
+use coxswain_dv_core::{Aggregation, Check, Cluster, Finding, Job, Majority, Output, Validator};
 use coxswain_dv_crypto::bls::{self, SecretKey};
 use coxswain_dv_crypto::k1::{IdentityKey, IdentityPublic, K1Error, SIGNATURE_LEN};
 use coxswain_dv_eth::Root;
@@ -163,7 +163,9 @@ impl Keys {
     /// Does a job.
     pub(crate) fn run(&mut self, job: &Job) -> Output {
         match job {
-            Job::Verify(checks) => Output::Verified(self.verify(checks)),
+            Job::Verify(checks) => {
+                Output::Verified(self.verify(checks).into_iter().map(Finding::from).collect())
+            }
             Job::Aggregate(all) => Output::Aggregated(all.iter().map(|one| self.aggregate(one)).collect()),
         }
     }
@@ -177,6 +179,7 @@ impl Keys {
         let fresh: Vec<Check> =
             checks.iter().filter(|check| !self.good.contains_key(&name(check))).cloned().collect();
         if let Output::Verified(results) = Job::Verify(fresh.clone()).run(&mut self.dice) {
+            let results = results.into_iter().map(|found| found == Finding::Good);
             self.good.extend(fresh.iter().map(name).zip(results));
         }
         checks.iter().map(|check| self.good.get(&name(check)).copied().unwrap_or(false)).collect()

@@ -120,9 +120,18 @@ impl Owner {
         };
         let what = "finding the chain of the cluster";
         let version = &*self.lock.definition.fork_version;
-        let chain = match beacon.all()? {
-            None => Chain::known(version)
-                .filter(|chain| stored.is_none_or(|root| root == chain.genesis_validators_root)),
+        let (chain, named) = match beacon.all()? {
+            None => {
+                let chain = Chain::known(version).ok_or_else(|| {
+                    let next = "name a beacon node of the network with --beacon-node-endpoints";
+                    let why = format!(
+                        "the fork version 0x{} of its lock is of none of the known networks",
+                        hex::encode(version)
+                    );
+                    CliError::other(what, why, next)
+                })?;
+                (chain, "the known network with the fork version of the cluster lock is")
+            }
             Some(backends) => {
                 let config = cx.block_on(async {
                     let next = "check the address, and that the beacon node runs";
@@ -136,22 +145,18 @@ impl Owner {
                     );
                     return Err(CliError::other(what, why, "name a beacon node of the cluster's network"));
                 }
-                Some(Chain::of(&config))
+                (Chain::of(&config), "the beacon node is")
             }
         };
-        let chain = chain.ok_or_else(|| {
-            let next = "name a beacon node with --beacon-node-endpoints";
-            CliError::other(what, "it is none of the known networks", next)
-        })?;
         match stored {
             Some(root) if root != chain.genesis_validators_root => Err(CliError::other(
                 what,
                 format!(
-                    "what was signed is of the chain {}, and the beacon node of {}",
+                    "what was signed is of the chain {}, and {named} of {}",
                     Bytes32::from(root),
                     Bytes32::from(chain.genesis_validators_root)
                 ),
-                "name a beacon node of the cluster's network",
+                "name a beacon node of the cluster's network with --beacon-node-endpoints",
             )),
             Some(_) | None => Ok(chain),
         }

@@ -228,9 +228,10 @@ pub struct Delays {
 }
 
 impl Delays {
-    /// How late an event was. None before the chain begins, nor for slots that are still to come.
+    /// How late an event was. None before the chain begins, nor for slots that are still to come; nor for slot 0, whose
+    /// block nobody makes: Prysm tells it as a head when it starts, before or after genesis.
     pub fn of(&mut self, clock: &Clock, event: &Event) -> Vec<Delay> {
-        let late = |slot| event.at.0.checked_sub(clock.start_of(slot).0);
+        let late = |slot| event.at.0.checked_sub(clock.start_of(slot).0).filter(|_| slot > 0);
         match &event.news {
             News::Chain(ChainEvent::Head { slot, block }) => {
                 let known = |(node, root, _): &&(usize, Bytes32, Time)| *node == event.node && root == block;
@@ -273,6 +274,8 @@ mod tests {
         assert_eq!(step(0, 900, head), [Delay::Head(ms(900)), Delay::Processing(ms(400))]);
         let early = News::Chain(ChainEvent::Head { slot: 2, block: Bytes32::default() });
         assert_eq!(step(0, 0, early), []);
+        let genesis = News::Chain(ChainEvent::Head { slot: 0, block: Bytes32::default() });
+        assert_eq!(step(0, 40_000, genesis), [], "nobody was late with it");
         for slot in 0..200 {
             step(0, 0, News::Gossip { slot, block: ROOT });
         }

@@ -186,6 +186,11 @@ impl Node {
         self.error(Failure::Malformed, format!("the answer is not understood: {}", self.excerpt(why)))
     }
 
+    /// An answer of which it is known that the node lacks what it would have to know for it.
+    pub(crate) fn behind(&self, why: &str) -> NodeError {
+        self.error(Failure::NotYet, why.to_owned())
+    }
+
     /// What an answer other than a success says.
     pub(crate) fn refusal(&self, reply: &Reply, aim: Aim) -> NodeError {
         let said = self.excerpt(&message_of(&reply.body));

@@ -104,7 +104,7 @@ pub(crate) fn parse(endpoint: Endpoint, incoming: &Incoming<'_>) -> Result<Parse
         | Endpoint::SubmitSyncMessages
         | Endpoint::SubmitContributions => return submitted_list(endpoint, incoming),
         Endpoint::Swallowed => return Ok(Parsed::Reply(Reply::done())),
-        Endpoint::Retired | Endpoint::NodeVersion | Endpoint::Events => {
+        Endpoint::Retired | Endpoint::NodeVersion | Endpoint::NodeVersionV2 | Endpoint::Events => {
             return Err(Problem::new(404, "this endpoint is retired; use its latest version"));
         }
     };

@@ -25,6 +25,8 @@ pub(crate) enum Endpoint {
     /// Accepted, and nothing is done: the node does it by itself.
     Swallowed,
     NodeVersion,
+    /// The same, in parts.
+    NodeVersionV2,
     /// Older forms, which no client that is in use needs.
     Retired,
     Events,
@@ -114,6 +116,8 @@ pub(crate) static ROUTES: &[Route] = &[
     get("/teku_proposer_config", Endpoint::Retired, "teku_proposer_config"),
     get("/proposer_config", Endpoint::Retired, "proposer_config"),
     get("/eth/v1/node/version", Endpoint::NodeVersion, "node_version"),
+    // Ours: it would tell the clients of another program than the one that they talk to.
+    get("/eth/v2/node/version", Endpoint::NodeVersionV2, "node_version_v2"),
     get("/eth/v1/events", Endpoint::Events, "events"),
 ];
 
@@ -152,6 +156,7 @@ impl Route {
             | Endpoint::Aggregate
             | Endpoint::Contribution
             | Endpoint::NodeVersion
+            | Endpoint::NodeVersionV2
             | Endpoint::Retired
             | Endpoint::Events => 64 << 10,
         }

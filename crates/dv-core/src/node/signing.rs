@@ -7,8 +7,8 @@
 //!                                        └── without the bad ┘
 //! ```
 //!
-//! What a peer sends for its own share and a duty that there is is checked as part of the sum only. A peer that was caught
-//! once is checked first, also what it had sent before.
+//! What a peer sends for its own share and a duty that there is is checked as part of the sum only. What a peer sends that
+//! was caught is checked first for a while, also what it had sent before.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,7 @@ use coxswain_dv_eth::time::Time;
 use super::Node;
 use crate::aggregated::{Kept, Place};
 use crate::calls::{Purpose, Until};
-use crate::combine::{Aggregation, Check, Job, Output};
+use crate::combine::{Aggregation, Check, Finding, Job, Output};
 use crate::duties;
 use crate::event::{Channel, Effect, Note, Step, Ticket, Urgency};
 use crate::exchange::{self, Item};
@@ -124,7 +124,7 @@ impl Node {
         let is_due = |item: &Item| self.scheduler.has(&item.key, item.duty) == Some(true);
         let is_own = |item: &Item| usize::try_from(item.partial.share_index) == Ok(from + 1);
         let is_trusted =
-            !self.distrusted.contains(&from) && items.iter().all(|item| is_own(item) && is_due(item));
+            !self.trust.is_distrusted(from) && items.iter().all(|item| is_own(item) && is_due(item));
         let items: Vec<(usize, Item)> = items.into_iter().enumerate().collect();
         let batch = self.batch(Origin::Peer(from), bytes, items, Vec::new());
         if is_trusted {
@@ -162,14 +162,14 @@ impl Node {
 
     pub(super) fn computed(&mut self, ticket: Ticket, output: Output) {
         match output {
-            Output::Verified(good) => self.verified(ticket, &good),
+            Output::Verified(found) => self.verified(ticket, &found),
             Output::Aggregated(signatures) => self.combined(ticket, signatures),
         }
     }
 
-    fn verified(&mut self, ticket: Ticket, good: &[bool]) {
+    fn verified(&mut self, ticket: Ticket, found: &[Finding]) {
         if let Some(groups) = self.suspects.remove(&ticket) {
-            return self.suspects_checked(groups, good);
+            return self.suspects_checked(groups, found);
         }
         let Some(mut batch) = self.batches.remove(&ticket) else { return };
         if let (Origin::Peer(_), Some((_, item))) = (batch.origin, batch.items.first()) {
@@ -179,14 +179,14 @@ impl Node {
         let mut at = 0;
         let mut kept = Vec::with_capacity(batch.items.len());
         for (position, item) in std::mem::take(&mut batch.items) {
-            let checks = good.get(at..at + item.checks.len()).unwrap_or_default();
+            let of_item = found.get(at..at + item.checks.len()).unwrap_or(&[Finding::Unknown]);
             at += item.checks.len();
-            if checks.len() == item.checks.len() && checks.iter().all(|good| *good) {
-                kept.push((position, item));
-            } else {
-                self.note_bad(batch.origin, &item);
-                let why = format!("{}: the signature does not verify under the key of the share", item.key);
-                batch.failures.push((position, why));
+            match Finding::of_all(of_item) {
+                Finding::Good => kept.push((position, item)),
+                found => {
+                    let why = self.not_good(batch.origin, &item, found);
+                    batch.failures.push((position, why));
+                }
             }
         }
         batch.items = kept;

@@ -22,6 +22,9 @@ impl Node {
         let is_first = self.slot.is_none() || slot == clock.first_of(clock.epoch_of(slot));
         self.slot = Some(slot);
         self.note(Note::Slot { slot, skipped });
+        for from in self.trust.begin_slot(slot) {
+            self.note(Note::TrustedAgain { from });
+        }
         self.resolve();
         for kind in SCHEDULED {
             let duty = Duty::new(slot, kind);

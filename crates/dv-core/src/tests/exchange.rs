@@ -15,7 +15,7 @@ use rand::rngs::StdRng;
 use super::mutate::mutate;
 use super::{Keys, chain};
 use crate::exchange::{self, Item, Refusal};
-use crate::{Job, Output};
+use crate::{Finding, Job, Output};
 
 const SLOT: u64 = 9;
 const DUTY: Duty = Duty { slot: SLOT, kind: DutyType::SyncMessage };
@@ -49,7 +49,7 @@ fn entry(text: &str, (_, partial): &(Bytes48, ParSigned), share_idx: i32) -> (St
 fn verify(items: &[Item]) -> Vec<bool> {
     let checks = items.iter().flat_map(|item| item.checks.iter().cloned()).collect();
     match Job::Verify(checks).run(&mut StdRng::seed_from_u64(1)) {
-        Output::Verified(good) => good,
+        Output::Verified(found) => found.into_iter().map(|one| one == Finding::Good).collect(),
         Output::Aggregated(_) => panic!("another output"),
     }
 }

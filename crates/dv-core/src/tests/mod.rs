@@ -8,6 +8,7 @@ mod exchange;
 mod inclusion;
 mod partials;
 mod priority;
+mod reorg;
 mod serving;
 
 use std::time::Duration;

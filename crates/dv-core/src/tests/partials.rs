@@ -171,3 +171,21 @@ fn shares_that_signed_the_same_belong_together() {
     assert_eq!(partials.cohorts(place(1).0), [[2, 3].into(), [1].into()]);
     assert_eq!(partials.cohorts(place(3).0), []);
 }
+
+#[test]
+fn what_turned_out_to_be_bad_was_not_there() {
+    let mut partials = Partials::new(THRESHOLD);
+    for share in 1..=3 {
+        partials.add(place(1), vote(share, 7), Checked::NotYet);
+    }
+    let (duty, key, _) = place(1);
+    let is_there = |partials: &Partials| [1, 2, 3].map(|share| partials.has(duty, &key, share));
+    assert_eq!(is_there(&partials), [true; 3]);
+    let root = vote(1, 7).data.message_root().unwrap_or_default();
+    assert_eq!(partials.settle(place(1), root, &[(1, true), (2, false), (3, true)].into()), None);
+    assert_eq!(partials.cohorts(duty), [[1, 3].into()]);
+    assert_eq!(is_there(&partials), [true, false, true]);
+    // For another subcommittee it may be there.
+    partials.add((duty, key, 3), vote(2, 7), Checked::NotYet);
+    assert_eq!(is_there(&partials), [true; 3]);
+}

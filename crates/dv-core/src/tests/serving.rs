@@ -17,7 +17,7 @@ use rand::rngs::StdRng;
 
 use super::{FIRST_INDEX, Keys, NODES, chain, identity};
 use crate::event::{Channel, Effect, Event, Note, Ticket};
-use crate::{Builder, Node, Settings, exchange};
+use crate::{Builder, Finding, Job, Node, Output, Settings, exchange};
 
 const SLOT: u64 = 8;
 
@@ -29,6 +29,8 @@ pub(super) struct Driven {
     rng: StdRng,
     /// What the beacon node says instead, by the name of the endpoint.
     failing: BTreeMap<&'static str, Failure>,
+    /// Whether computations break off.
+    breaks_off: bool,
 }
 
 impl Driven {
@@ -54,7 +56,7 @@ impl Driven {
             preferences: Preferences::of_node(SUPPORTED[0], &[]),
         });
         let (rng, failing) = (StdRng::seed_from_u64(2), BTreeMap::new());
-        let mut driven = Driven { node, now, keys, rng, failing };
+        let mut driven = Driven { node, now, keys, rng, failing, breaks_off: false };
         driven.step(Event::Wake);
         driven
     }
@@ -72,7 +74,15 @@ impl Driven {
                         out.push(effect);
                     }
                     Effect::Compute { ticket, job, .. } => {
-                        let output = job.run(&mut self.rng);
+                        let output = match &job {
+                            Job::Verify(all) if self.breaks_off => {
+                                Output::Verified(vec![Finding::Unknown; all.len()])
+                            }
+                            Job::Aggregate(all) if self.breaks_off => {
+                                Output::Aggregated(vec![None; all.len()])
+                            }
+                            job => job.run(&mut self.rng),
+                        };
                         events.push_back(Event::Computed { ticket, output });
                     }
                     other => out.push(other),
@@ -383,8 +393,8 @@ fn shares_of_peers_make_it_whole() {
     let data = SignedData::SyncMessage(votes[0].clone());
     let root = chain().signing_root(&data.signable(&chain().clock).expect("signed"));
     let group = node.keys.validators[0].group;
-    let job = crate::Job::Verify(vec![crate::Check { key: group, root, signature: data.signature() }]);
-    assert!(matches!(job.run(&mut node.rng), crate::Output::Verified(good) if good == [true]));
+    let job = Job::Verify(vec![crate::Check { key: group, root, signature: data.signature() }]);
+    assert!(matches!(job.run(&mut node.rng), Output::Verified(found) if found == [Finding::Good]));
     let fourth = of_peer(&node, 2);
     assert!(calls(&node.step(fourth)).is_empty(), "once is enough");
 }
@@ -405,6 +415,25 @@ fn names(effects: &[Effect], peer: usize, share: u32) -> bool {
     })
 }
 
+/// Shares that do not count as seen any more.
+fn withdrawn(effects: &[Effect]) -> Vec<(u64, Bytes48, u32)> {
+    let of = |effect: &Effect| match effect {
+        Effect::Note(Note::Withdrawn { duty, key, share }) => Some((duty.slot, *key, *share)),
+        _ => None,
+    };
+    effects.iter().filter_map(of).collect()
+}
+
+/// What is said of the trust in peers.
+fn trust(effects: &[Effect]) -> Vec<String> {
+    let of = |effect: &Effect| match effect {
+        Effect::Note(Note::Distrusted { from, until }) => Some(format!("{from} until {until}")),
+        Effect::Note(Note::TrustedAgain { from }) => Some(format!("{from} again")),
+        _ => None,
+    };
+    effects.iter().filter_map(of).collect()
+}
+
 /// A peer whose share did not sign is found when the shares do not come to the group's signature: it is named, the others
 /// are enough without it, and from then on what it sends is checked first.
 #[test]
@@ -419,6 +448,8 @@ fn bad_shares_of_peers_are_named() {
     let good = of_peer(0, 0, vote(&node, 0), key);
     let effects = node.step(good);
     assert!(names(&effects, 3, 4) && calls(&effects).is_empty(), "{effects:?}");
+    assert_eq!(withdrawn(&effects), [(SLOT, key, 4)]);
+    assert_eq!(trust(&effects), ["3 until 12"]);
     let good = of_peer(2, 2, vote(&node, 2), key);
     let effects = node.step(good);
     assert!(matches!(calls(&effects).as_slice(), [Call::SubmitSyncMessages(votes)] if votes.len() == 1));
@@ -451,6 +482,8 @@ fn what_a_caught_peer_has_planted_goes() {
         matches!(effect, Effect::Note(Note::Refused { from: 3, why, .. }) if why.contains("did not sign"))
     });
     assert_eq!(caught.count(), 3, "that one, and both that were planted: {effects:?}");
+    assert_eq!(trust(&effects), ["3 until 12"], "once");
+    assert_eq!(withdrawn(&effects)[1..], [(SLOT, key, 4), (SLOT + 1, key, 4)]);
     assert_eq!(node.node.unchecked(), 0);
     let own = vec![node.keys.vote(0, 1, SLOT)];
     node.ask(1, Request::SubmitSyncMessages(own));
@@ -458,6 +491,75 @@ fn what_a_caught_peer_has_planted_goes() {
     node.step(first);
     let second = of_peer(2, 2, SignedData::SyncMessage(node.keys.vote(0, 2, SLOT)), key);
     assert_eq!(calls(&node.step(second)).len(), 1, "no sum is spoiled");
+}
+
+/// Distrust ends: an epoch after the last bad signature, and two after that of a relapse.
+#[test]
+fn a_peer_that_was_caught_is_trusted_again() {
+    let mut node = Driven::new(1);
+    let go = |node: &mut Driven, slot: u64| {
+        let first = chain().clock.slot_at(node.now).expect("after genesis") + 1;
+        let of_slot = |slot| {
+            node.now = chain().clock.start_of(slot);
+            trust(&node.step(Event::Wake))
+        };
+        (first..=slot).flat_map(of_slot).collect::<Vec<String>>()
+    };
+    // Of a validator, in the name of the fourth node, by a share.
+    let send = |node: &mut Driven, validator: usize, slot: u64, share: usize| {
+        let data = SignedData::SyncMessage(node.keys.vote(validator, share, slot));
+        let duty = Duty::new(slot, DutyType::SyncMessage);
+        let key = node.keys.validators[validator].key;
+        let bytes = exchange::write(duty, &[(key, ParSigned { data, share_index: 4 })]).remove(0);
+        node.step(Event::Received { from: 3, channel: Channel::Parsigex, bytes })
+    };
+    // The second validator has no such duty, so that it is looked at first.
+    let lie = |node: &mut Driven, slot: u64| trust(&send(node, 1, slot, 2));
+    let is_checked_first = |node: &mut Driven, slot: u64| {
+        let effects = send(node, 0, slot, 3);
+        effects.iter().any(|effect| matches!(effect, Effect::Note(Note::Verified { .. })))
+    };
+    assert!(!is_checked_first(&mut node, 8));
+    assert_eq!(lie(&mut node, 8), ["3 until 12"]);
+    assert!(go(&mut node, 11).is_empty());
+    assert!(is_checked_first(&mut node, 11));
+    assert_eq!(go(&mut node, 12), ["3 again"]);
+    assert!(!is_checked_first(&mut node, 12));
+    assert_eq!(lie(&mut node, 12), ["3 until 20"]);
+    assert!(go(&mut node, 19).is_empty());
+    assert!(lie(&mut node, 19).is_empty(), "it goes on");
+    assert!(go(&mut node, 26).is_empty());
+    assert!(is_checked_first(&mut node, 26));
+    assert_eq!(go(&mut node, 27), ["3 again"]);
+    assert!(!is_checked_first(&mut node, 27));
+}
+
+/// What could not be checked is not kept, and may be sent again: it says nothing of who sent it.
+#[test]
+fn nobody_is_distrusted_for_a_computation_that_breaks_off() {
+    let mut node = Driven::new(1);
+    let key = node.keys.validators[0].key;
+    let own = |node: &Driven| Request::SubmitSyncMessages(vec![node.keys.vote(0, 1, SLOT)]);
+    let of = |node: &Driven, peer: usize| {
+        of_peer(peer, peer, SignedData::SyncMessage(node.keys.vote(0, peer, SLOT)), key)
+    };
+    node.breaks_off = true;
+    let request = own(&node);
+    let problem = reply(&node.ask(1, request), 1).expect_err("it was not checked");
+    assert!(problem.failures[0].1.contains("broke off"), "{problem:?}");
+    node.breaks_off = false;
+    let request = own(&node);
+    assert_eq!(reply(&node.ask(2, request), 2), Ok(Answer::Done));
+    let (first, second) = (of(&node, 0), of(&node, 2));
+    node.step(first);
+    node.breaks_off = true;
+    let effects = node.step(second);
+    assert!(trust(&effects).is_empty() && !names(&effects, 0, 1) && !names(&effects, 2, 3), "{effects:?}");
+    assert_eq!(withdrawn(&effects), [(SLOT, key, 1), (SLOT, key, 3)]);
+    node.breaks_off = false;
+    let (first, second) = (of(&node, 0), of(&node, 2));
+    assert!(calls(&node.step(first)).is_empty());
+    assert_eq!(calls(&node.step(second)).len(), 1, "what comes again is taken");
 }
 
 /// Nobody spoils the share of another: what comes for it is checked first, and does not take its place.

@@ -125,7 +125,10 @@ impl Book {
                 };
                 self.registry.add(&names::SLASHABLE, &[duty.kind.name(), signer], 1.0);
             }
+            Note::Distrusted { from, .. } => self.trust(*from, 1.0),
+            Note::TrustedAgain { from } => self.trust(*from, 0.0),
             Note::Stalled { .. }
+            | Note::Withdrawn { .. }
             | Note::Round { .. }
             | Note::TooEarly { .. }
             | Note::Agreed { .. }
@@ -137,6 +140,11 @@ impl Book {
 
     fn node(&self, place: usize) -> String {
         self.nodes.get(place).cloned().unwrap_or_else(|| place.to_string())
+    }
+
+    fn trust(&mut self, peer: usize, is_distrusted: f64) {
+        let peer = self.node(peer);
+        self.registry.set(&names::DISTRUSTED, &[&peer], is_distrusted);
     }
 
     /// A step that was taken.

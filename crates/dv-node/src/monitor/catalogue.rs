@@ -173,6 +173,11 @@ pub(super) const SLASHABLE: Metric = counter(
     &["duty", "signer"],
     "Signatures that were refused because they contradict others, by whose they would have been",
 );
+pub(super) const DISTRUSTED: Metric = gauge(
+    "coxswain_peer_distrusted",
+    &["peer"],
+    "1 while the peer's signatures are checked one by one, because one of them was bad; 0 after that",
+);
 
 // The validator API.
 pub(super) const API_REQUESTS: Metric = counter(
@@ -323,6 +328,7 @@ pub const ALL: &[Metric] = &[
     COHORT_RANK,
     UNEXPECTED,
     REFUSED,
+    DISTRUSTED,
     SLASHABLE,
     API_REQUESTS,
     API_ERRORS,

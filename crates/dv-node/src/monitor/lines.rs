@@ -106,6 +106,9 @@ impl Lines {
             Note::Verified { .. }
             | Note::Combined { .. }
             | Note::Unexpected { .. }
+            | Note::Withdrawn { .. }
+            | Note::Distrusted { .. }
+            | Note::TrustedAgain { .. }
             | Note::Cohorts { .. } => signatures(nodes, note),
             Note::Inclusion { duty, key, fate } => self.inclusion(now, *duty, key, *fate),
             Note::Duty { duty, step, key, share, error } => {
@@ -208,6 +211,22 @@ fn signatures(nodes: &[Named], note: &Note) {
         Note::Unexpected { duty, key, share } => {
             let (peer, validator) = (name(nodes, (*share as usize).saturating_sub(1)), short(key));
             tracing::debug!(%duty, validator, peer, "a signature of a validator that does not have the duty");
+        }
+        Note::Withdrawn { duty, key, share } => {
+            let (peer, validator) = (name(nodes, (*share as usize).saturating_sub(1)), short(key));
+            tracing::debug!(%duty, validator, peer, "a signature of a peer is not good");
+        }
+        // A peer can have these come once an epoch at most, and ever more seldom.
+        Note::Distrusted { from, until } => {
+            let peer = name(nodes, *from);
+            tracing::warn!(
+                peer,
+                until,
+                "a peer sent a bad signature: until that slot each of its signatures is checked"
+            );
+        }
+        Note::TrustedAgain { from } => {
+            tracing::info!(peer = name(nodes, *from), "a peer that sent bad signatures is trusted again");
         }
         Note::Cohorts { duty, cohorts } if cohorts.len() > 1 => {
             let text = format!("{cohorts:?}");

@@ -107,6 +107,9 @@ fn more() -> Vec<(Time, Note)> {
         (at(160_100), Note::Verified { duty: done, took: Duration::from_millis(20) }),
         (at(160_100), Note::Combined { duty: done, took: Duration::from_millis(30) }),
         (at(160_100), Note::Unexpected { duty: done, key: KEY, share: 4 }),
+        (at(160_100), Note::Distrusted { from: 2, until: 45 }),
+        (at(160_100), Note::Distrusted { from: 3, until: 45 }),
+        (at(160_100), Note::TrustedAgain { from: 2 }),
         (at(160_100), Note::Cohorts { duty: split, cohorts: vec![[1, 2, 4].into(), [3].into()] }),
         (
             at(160_100),
@@ -465,6 +468,8 @@ async fn figures_say_what_became_of_duties() {
         ("core_tracker_participation_success_total", vec![duty("sync_message"), ("peer", "deep-bee")], 2.0),
         ("core_tracker_participation_expected_total", vec![duty("sync_message"), ("peer", "wise-dog")], 2.0),
         ("core_refused_messages_total", vec![("peer", "wise-dog"), ("protocol", QBFT.id)], 1.0),
+        ("coxswain_peer_distrusted", vec![("peer", "wise-dog")], 1.0),
+        ("coxswain_peer_distrusted", vec![("peer", "kind-cat")], 0.0),
         ("core_slashable_requests_total", vec![duty("attester"), ("signer", "share")], 1.0),
     ])
     .await;
@@ -593,6 +598,9 @@ fn what_is_repeated_does_not_flood_the_log() {
         error: Some("no beacon node answers".to_owned()),
     };
     assert_eq!(lines_of((0..100).map(|number| at(125, failed(number)))), [(Level::WARN, 1)]);
+    let distrusted =
+        (at(125, Note::Distrusted { from: 1, until: 42 }), at(509, Note::TrustedAgain { from: 1 }));
+    assert_eq!(lines_of([distrusted.0, distrusted.1]), [(Level::WARN, 1)]);
     let slashable = |slot| Note::Slashable {
         key: KEY,
         duty: duty(slot, DutyType::Attester),

@@ -12,6 +12,14 @@ use super::{KeyPair, Store, StoreError};
 use crate::interchange::{Entry, Interchange};
 use crate::verdict::{CLOCK_TOLERANCE, Floor, SignedAttestation, SignedBlock, merge_roots};
 
+/// How far ahead of the clock a record may be, in epochs. A node whose keys have no history holds back all that is up to the
+/// end of the epoch after the one that it starts in, and its export says so from its first moment on; the clock that
+/// reads it may be [`CLOCK_TOLERANCE`] behind. A store that is handed over holds back as much.
+const AHEAD_EPOCHS: u64 = 1 + CLOCK_TOLERANCE;
+/// The same in slots: from the first one of an epoch to the last one of the epoch that far ahead. No chain that is in use
+/// has longer epochs than the main one.
+const AHEAD_SLOTS: u64 = (AHEAD_EPOCHS + 1) * 32;
+
 /// What becomes of keys that the store does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Strangers {
@@ -81,7 +89,8 @@ pub enum ImportError {
         /// One of them.
         first: Bytes48,
     },
-    /// A record is of the future: nothing would be signed any more until then.
+    /// A record is of the future, and more than a node without a history holds back: nothing would be signed any more
+    /// until then.
     #[error("the interchange says that {key} has signed {record}, and the clock says {now}")]
     Future {
         /// The key.
@@ -98,8 +107,8 @@ pub enum ImportError {
 
 impl Store {
     /// Adds a history: all of it, or nothing. Nothing up to its highest numbers is signed any more for its keys, except
-    /// the very messages whose roots it has. Records later than the clock's `wall` are refused, as is what is about to be
-    /// signed.
+    /// the very messages whose roots it has. Records are refused where they are further ahead of the clock's `wall` than
+    /// what a node without a history holds back.
     ///
     /// What a group has signed, its share must not contradict, and the other way round. So floors rise in both ledgers;
     /// rows of a share go to the share's only.
@@ -187,15 +196,15 @@ impl Store {
     }
 }
 
-/// A floor never gets lower, so one that is too high by mistake silences a validator for ever.
+/// A floor never gets lower, so one that is too high by mistake silences a validator for ever; here for three epochs.
 fn refuse_future(entry: &Entry, wall: Wall) -> Result<(), ImportError> {
     let key = entry.key;
-    let last_slot = wall.slot.saturating_add(CLOCK_TOLERANCE);
+    let last_slot = wall.slot.saturating_add(AHEAD_SLOTS);
     if let Some(block) = entry.blocks.iter().find(|block| block.slot > last_slot) {
         let record = format!("a block of slot {}", block.slot);
         return Err(ImportError::Future { key, record, now: wall.slot });
     }
-    let last_epoch = wall.epoch.saturating_add(CLOCK_TOLERANCE);
+    let last_epoch = wall.epoch.saturating_add(AHEAD_EPOCHS);
     let is_late = |vote: &&SignedAttestation| vote.source.max(vote.target) > last_epoch;
     if let Some(vote) = entry.attestations.iter().find(is_late) {
         let record = format!("an attestation from epoch {} to {}", vote.source, vote.target);

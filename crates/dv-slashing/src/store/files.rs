@@ -2,7 +2,9 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown,
+};
 use std::path::{Path, PathBuf};
 
 use redb::{Builder, Database, DatabaseError, StorageError};
@@ -14,7 +16,7 @@ use crate::machine::{Disk, Machine, check_disk};
 /// Only the owner looks into the directory.
 const DIRECTORY_MODE: u32 = 0o700;
 /// Only the owner reads and writes the files.
-pub(super) const FILE_MODE: u32 = 0o600;
+const FILE_MODE: u32 = 0o600;
 /// What others may not do.
 const OTHERS_WRITE: u32 = 0o022;
 /// Longest note of a holder that is read; ours have less than 200 bytes.
@@ -35,7 +37,7 @@ pub struct Holder {
 /// This process has it open, as long as this lives.
 #[derive(Debug)]
 pub(super) struct Hold {
-    _file: File,
+    _file: Option<File>,
 }
 
 pub(super) fn io_error<'p>(doing: &'static str, path: &'p Path) -> impl Fn(io::Error) -> StoreError + 'p {
@@ -51,15 +53,28 @@ pub(super) fn beside(path: &Path, end: &str) -> PathBuf {
 
 /// The directory of a store, made where it is not there.
 pub(super) fn prepare(path: &Path, disk: Disk) -> Result<PathBuf, StoreError> {
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
+    let dir = directory(path);
     DirBuilder::new()
         .recursive(true)
         .mode(DIRECTORY_MODE)
         .create(&dir)
         .map_err(io_error("making the directory", &dir))?;
-    check_disk(&dir, disk)?;
-    refuse_exposed(&dir)?;
+    check(&dir, disk)?;
     Ok(dir)
+}
+
+/// The directory of a store that is there.
+pub(super) fn prepared(path: &Path, disk: Disk) -> Result<(), StoreError> {
+    check(&directory(path), disk)
+}
+
+fn directory(path: &Path) -> PathBuf {
+    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
+}
+
+fn check(dir: &Path, disk: Disk) -> Result<(), StoreError> {
+    check_disk(dir, disk)?;
+    refuse_exposed(dir)
 }
 
 fn refuse_exposed(path: &Path) -> Result<(), StoreError> {
@@ -70,29 +85,58 @@ fn refuse_exposed(path: &Path) -> Result<(), StoreError> {
     }
 }
 
+/// A file beside a store, made where it is not there. It belongs to whom the store belongs: what a command of the superuser
+/// makes is for the node's user.
+pub(super) fn open_beside(store: &Path, path: &Path) -> Result<File, StoreError> {
+    let opened =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(FILE_MODE).open(path);
+    let file = opened.map_err(io_error("opening", path))?;
+    let Ok(owner) = fs::metadata(store) else { return Ok(file) };
+    let made = file.metadata().map_err(io_error("reading the owner of", path))?;
+    if (made.uid(), made.gid()) != (owner.uid(), owner.gid()) && rustix::process::geteuid().is_root() {
+        let given = fchown(&file, Some(owner.uid()), Some(owner.gid()));
+        given.map_err(io_error("changing the owner of", path))?;
+    }
+    Ok(file)
+}
+
+/// A file beside a store, where it is there.
+pub(super) fn find_beside(path: &Path) -> Result<Option<File>, StoreError> {
+    match OpenOptions::new().read(true).write(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        opened => Ok(Some(opened.map_err(io_error("opening", path))?)),
+    }
+}
+
 /// Takes the store for this process. The database has a lock of its own, which does not tell whose it is.
 pub(super) fn hold(path: &Path) -> Result<Hold, StoreError> {
     let beside = beside(path, ".holder");
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(FILE_MODE)
-        .open(&beside)
-        .map_err(io_error("opening", &beside))?;
+    let file = open_beside(path, &beside)?;
+    hold_with(path, &beside, file)
+}
+
+/// The same without making a file: where there is none, only the database's lock keeps others away.
+pub(super) fn hold_as_it_is(path: &Path) -> Result<Hold, StoreError> {
+    let beside = beside(path, ".holder");
+    match find_beside(&beside)? {
+        Some(file) => hold_with(path, &beside, file),
+        None => Ok(Hold { _file: None }),
+    }
+}
+
+fn hold_with(path: &Path, beside: &Path, mut file: File) -> Result<Hold, StoreError> {
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             return Err(StoreError::Held { path: path.to_owned(), holder: read_holder(&mut file) });
         }
-        Err(TryLockError::Error(source)) => return Err(io_error("locking", &beside)(source)),
+        Err(TryLockError::Error(source)) => return Err(io_error("locking", beside)(source)),
     }
     let holder = Holder { pid: std::process::id(), machine: Machine::this() };
     let text = coxswain_dv_types::text::compact(&holder);
     let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes()));
-    written.map_err(io_error("writing", &beside))?;
-    Ok(Hold { _file: file })
+    written.map_err(io_error("writing", beside))?;
+    Ok(Hold { _file: Some(file) })
 }
 
 fn read_holder(file: &mut File) -> Option<Holder> {

@@ -9,7 +9,7 @@ use coxswain_dv_eth::signed::ParSigned;
 
 use super::{Group, Node, Origin};
 use crate::aggregated::Place;
-use crate::combine::{Check, Job};
+use crate::combine::{Check, Finding, Job};
 use crate::event::{Channel, Effect, Note, Step, Urgency};
 use crate::exchange::{self, Item};
 use crate::partials::Checked;
@@ -23,9 +23,30 @@ pub(crate) struct Suspect {
 }
 
 impl Node {
-    pub(super) fn note_bad(&mut self, origin: Origin, item: &Item) {
+    /// A signature that is not known to be good is not kept; gives why. Nobody is distrusted for a check that broke off.
+    pub(super) fn not_good(&mut self, origin: Origin, item: &Item, found: Finding) -> String {
+        let (duty, key, share) = (item.duty, item.key, item.partial.share_index);
         if let Origin::Peer(from) = origin {
-            self.caught(from, item.duty, item.key, item.partial.share_index);
+            // What it says of others' shares changes nothing of what they have sent.
+            if usize::try_from(share) == Ok(from + 1) {
+                self.withdraw(duty, key, share);
+            }
+            if found == Finding::Bad {
+                self.caught(from, duty, key, share);
+            }
+        }
+        if found == Finding::Bad {
+            return format!("{key}: the signature does not verify under the key of the share");
+        }
+        let why = format!("{key}: the signature was not checked, because the computation broke off");
+        self.note(Note::Trouble { what: format!("checking a signature of share {share} for {duty}: {why}") });
+        why
+    }
+
+    /// A share is not kept any more. For another subcommittee of the duty it may be.
+    fn withdraw(&mut self, duty: Duty, key: Bytes48, share: u32) {
+        if !self.partials.has(duty, &key, share) {
+            self.note(Note::Withdrawn { duty, key, share });
         }
     }
 
@@ -33,7 +54,8 @@ impl Node {
     pub(super) fn caught(&mut self, from: usize, duty: Duty, key: Bytes48, share: u32) {
         let why = format!("{duty}: {key}: share {share} did not sign this");
         self.note(Note::Refused { from, channel: Channel::Parsigex, why });
-        if self.distrusted.insert(from) {
+        if let Some(until) = self.trust.caught(from, self.current_slot(), &self.chain.clock) {
+            self.note(Note::Distrusted { from, until });
             self.check_what_waits(from);
         }
     }
@@ -96,29 +118,37 @@ impl Node {
         Some(self.group(group.place, partials))
     }
 
-    pub(super) fn suspects_checked(&mut self, suspects: Vec<Suspect>, good: &[bool]) {
-        let mut good = good.iter();
-        let (mut ready, mut bad) = (Vec::new(), Vec::new());
+    pub(super) fn suspects_checked(&mut self, suspects: Vec<Suspect>, found: &[Finding]) {
+        let mut found = found.iter().copied();
+        let (mut ready, mut gone) = (Vec::new(), Vec::new());
         for Suspect { group, shares } in suspects {
             let (duty, key, _) = group.place;
-            let said: BTreeMap<u32, bool> =
-                shares.iter().map(|share| (*share, good.next().copied().unwrap_or(false))).collect();
+            let mut said = BTreeMap::new();
+            for share in shares {
+                let found = found.next().unwrap_or(Finding::Unknown);
+                said.insert(share, found == Finding::Good);
+                if found != Finding::Good {
+                    gone.push((share, duty, key, found));
+                }
+            }
             if said.values().all(|good| *good) && self.is_whole(&group) {
                 let error = Some("good shares do not come to the group's signature".to_owned());
                 self.note_step(duty, Step::SigAgg, Some(key), error);
                 continue;
             }
-            bad.extend(said.iter().filter(|(_, good)| !**good).map(|(share, _)| (*share, duty, key)));
             match self.settled(&group, &said) {
                 Some(group) => ready.push(group),
                 None => {
-                    let error = Some("bad shares of peers: there are not enough others yet".to_owned());
+                    let error =
+                        Some("bad or unchecked shares of peers: there are not enough others yet".to_owned());
                     self.note_step(duty, Step::SigAgg, Some(key), error);
                 }
             }
         }
-        for (share, duty, key) in bad {
-            if let Some(from) = share.checked_sub(1).and_then(|from| usize::try_from(from).ok()) {
+        for (share, duty, key, found) in gone {
+            self.withdraw(duty, key, share);
+            let from = share.checked_sub(1).and_then(|from| usize::try_from(from).ok());
+            if let (Some(from), Finding::Bad) = (from, found) {
                 self.caught(from, duty, key, share);
             }
         }

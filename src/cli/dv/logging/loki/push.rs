@@ -24,6 +24,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGER: f64 = 1.6;
 const LONGEST_PAUSE: Duration = Duration::from_secs(120);
+/// Of lines about this: their topic is `loki`, as charon's.
+pub(super) const TARGET: &str = "coxswain::loki";
 /// What Loki says to a batch that it takes is empty.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
 
@@ -144,13 +146,13 @@ impl Pusher {
                 self.clear();
                 if self.failures > 0 {
                     let missing = std::mem::take(&mut self.missing);
-                    tracing::info!(server, missing, "Loki takes the log again");
+                    tracing::info!(target: TARGET, server, missing, "Loki takes the log again");
                 }
                 self.failures = 0;
             }
             Err(error) => {
                 if self.failures == 0 {
-                    tracing::warn!(server, error = %error.why, "Loki does not take the log; it is tried again");
+                    tracing::warn!(target: TARGET, server, error = %error.why, "Loki does not take the log; it is tried again");
                 }
                 // The same lines again would be refused again, and hold up those that come.
                 if error.is_refusal() && !error.is_passing() {

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
-use super::push::{PushRequest, pause, text};
+use super::push::{PushRequest, TARGET, pause, text};
 use super::*;
 
 /// No test takes as long, however loaded the machine is.
@@ -81,7 +81,7 @@ async fn lines_arrive_with_labels_and_times() {
     let before = jiff::Timestamp::now().as_second();
     log(&loki, || {
         tracing::info!(slot = 7, "first\nline");
-        tracing::debug!("second");
+        tracing::debug!(target: TARGET, "second");
     });
     loki.label([("cluster_name", "a \"b\"".to_owned()), ("nickname", String::new())]);
     let (headers, push) = next(&mut requests).await;
@@ -100,6 +100,7 @@ async fn lines_arrive_with_labels_and_times() {
     for part in parts {
         assert!(first.line.contains(part), "{part:?}: {}", first.line);
     }
+    assert!(second.line.contains(" topic=loki "), "as charon's lines about it: {}", second.line);
     assert!(second.line.contains(" level=debug ") && !second.line.contains('\n'), "{}", second.line);
     let at = first.timestamp.expect("a time");
     assert!((before..=before + 60).contains(&at.seconds), "{at:?}");
