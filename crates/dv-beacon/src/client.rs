@@ -252,8 +252,8 @@ impl Backends {
                 _ => Keep::Take,
             },
             // Whoever does not have it may be behind.
-            Call::Block { .. } => |answer| match answer {
-                Answer::Block(None) => Keep::UntilAllAnswered,
+            Call::Block { .. } | Call::WholeBlock { .. } => |answer| match answer {
+                Answer::Block(None) | Answer::WholeBlock(None) => Keep::UntilAllAnswered,
                 _ => Keep::Take,
             },
             _ => |_| Keep::Take,
@@ -324,7 +324,10 @@ fn without_asking(call: &Call) -> Option<Answer> {
 async fn attempt(node: &Node, call: &Call, ask: &Ask, encoding: Encoding) -> Result<Answer, NodeError> {
     let first = exchange(node, call, ask).await;
     let is_ssz = encoding == Encoding::SszFirst
-        && matches!(call, Call::Proposal { .. } | Call::SubmitProposal(_) | Call::Block { .. });
+        && matches!(
+            call,
+            Call::Proposal { .. } | Call::SubmitProposal(_) | Call::Block { .. } | Call::WholeBlock { .. }
+        );
     match first {
         Err(Refused { is_of_encoding: true, .. }) if is_ssz => {
             let ask = request::ask(call, Encoding::JsonOnly, Fork::Deneb);
@@ -359,6 +362,7 @@ async fn exchange(node: &Node, call: &Call, ask: &Ask) -> Result<Answer, Refused
     }
     match call {
         Call::Block { .. } if reply.status == 404 => Ok(Answer::Block(None)),
+        Call::WholeBlock { .. } if reply.status == 404 => Ok(Answer::WholeBlock(None)),
         Call::SubmitAttestations { .. } | Call::SubmitAttestationsPhase0(_)
             if is_known_already(&reply.body) =>
         {
