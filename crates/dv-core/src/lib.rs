@@ -18,7 +18,8 @@
 //! client     requests of validator clients              exchange   partial signatures from and to peers
 //! duties     one file for each type                     calls      questions to beacon nodes, tried again
 //! priority   what the cluster agrees on about itself    tracker    what became of each duty, and why not
-//! inclusion  whether the chain has what was submitted
+//! inclusion  whether the chain has what was submitted     features   what operators turn on and off
+//! synthetic  proposals that are made up
 //! ```
 //!
 //! # What must never happen
@@ -35,12 +36,14 @@ mod decided;
 mod duties;
 mod event;
 mod exchange;
+mod features;
 mod fetch;
 mod inclusion;
 mod node;
 mod partials;
 mod priority;
 mod scheduler;
+mod synthetic;
 mod timers;
 mod tracker;
 
@@ -50,6 +53,7 @@ mod tests;
 pub use cluster::{Cluster, ClusterError, Majority, Validator};
 pub use combine::{Aggregation, Check, Job, Output};
 pub use event::{Channel, Effect, Event, Note, Payee, Step, Ticket, Urgency};
+pub use features::{Committees, Early, Features, OnSplit, Switch, Synthetic};
 pub use inclusion::Fate;
 pub use node::{Builder, Node, Settings};
 pub use tracker::{Failure, Report, Tracker};

@@ -9,6 +9,7 @@ mod inclusion;
 mod partials;
 mod priority;
 mod serving;
+mod switched;
 
 use std::time::Duration;
 
