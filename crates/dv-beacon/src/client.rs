@@ -251,9 +251,9 @@ impl Backends {
                 Answer::Proposal(proposal) if !proposal.is_blinded() => Keep::ForAWhile,
                 _ => Keep::Take,
             },
-            // Whoever has none may be on another branch.
-            Call::Block { .. } => |answer| match answer {
-                Answer::Block(None) => Keep::UntilAllAnswered,
+            // Whoever has none may be on another branch, and who does not have a block that others saw may be behind.
+            Call::Block { .. } | Call::WholeBlock { .. } => |answer| match answer {
+                Answer::Block(None) | Answer::WholeBlock(None) => Keep::UntilAllAnswered,
                 _ => Keep::Take,
             },
             _ => |_| Keep::Take,
@@ -339,7 +339,10 @@ async fn attempt(node: &Node, call: &Call, ask: &Ask, encoding: Encoding) -> Res
 async fn attempt_once(node: &Node, call: &Call, ask: &Ask, encoding: Encoding) -> Result<Answer, NodeError> {
     let first = exchange(node, call, ask).await;
     let is_ssz = encoding == Encoding::SszFirst
-        && matches!(call, Call::Proposal { .. } | Call::SubmitProposal(_) | Call::Block { .. });
+        && matches!(
+            call,
+            Call::Proposal { .. } | Call::SubmitProposal(_) | Call::Block { .. } | Call::WholeBlock { .. }
+        );
     match first {
         Err(Refused { is_of_encoding: true, .. }) if is_ssz => {
             let ask = request::ask(call, Encoding::JsonOnly, Fork::Deneb);
@@ -374,6 +377,7 @@ async fn exchange(node: &Node, call: &Call, ask: &Ask) -> Result<Answer, Refused
     }
     match call {
         Call::Block { .. } if reply.status == 404 => Ok(Answer::Block(None)),
+        Call::WholeBlock { .. } if reply.status == 404 => Ok(Answer::WholeBlock(None)),
         Call::SubmitAttestations { .. } | Call::SubmitAttestationsPhase0(_)
             if is_known_already(&reply.body) =>
         {

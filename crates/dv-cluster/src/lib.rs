@@ -6,6 +6,7 @@
 //! secret ── keystore ──→ names and texts of two files
 //! lock, keys of nodes ── combine ──→ secrets
 //! lock, keys of a node ── deposits ──→ its part of new deposits; parts of enough nodes ──→ deposits
+//! lock, newer registrations ── registrations ──→ what is submitted, and whom blocks pay
 //! ```
 //!
 //! Nothing here reads a file, a clock or random bytes of its own: randomness is an argument.
@@ -18,6 +19,7 @@
 mod combine;
 mod deposits;
 mod keystores;
+mod registrations;
 mod seal;
 mod shares;
 
@@ -27,5 +29,6 @@ pub use deposits::{
     sign_deposits, submission, whole_deposits,
 };
 pub use keystores::{KeystoreFiles, keystore};
+pub use registrations::{Found, Oddity, Overrides, Registered, Registrar};
 pub use seal::{DepositFile, Piece, Seal, SealError, Sealed, deal, seal, seal_with, targets};
 pub use shares::{Missing, OwnShares, ShareError, own_shares};

@@ -28,6 +28,8 @@ pub(crate) enum Purpose {
     Fetch { duty: Duty },
     /// A signature goes out.
     Submit { duty: Duty, keys: Vec<Bytes48>, sought: Vec<(Bytes48, What)> },
+    /// Attestation data before their duty begins.
+    Ahead { slot: u64 },
     /// A validator client waits for it.
     Client { request: Ticket },
     /// Whether something is on the chain.

@@ -1,6 +1,6 @@
 //! What happens to a node, and what it has to be done.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use coxswain_dv_eth::client::{self, Problem};
 use coxswain_dv_eth::duty::Duty;
 use coxswain_dv_eth::proposal::Form;
 use coxswain_dv_eth::protect::{Request, Signer, Verdict};
+use coxswain_dv_eth::signed::SignedRegistration;
 use coxswain_dv_eth::time::Time;
 use coxswain_dv_qbft::debugger::Record;
 use coxswain_dv_qbft::machine::{RoundReason, Stall};
@@ -88,6 +89,13 @@ pub enum Event {
     },
     /// A beacon node tells of its chain.
     Chain(beacon::ChainEvent),
+    /// Whom blocks pay and which registrations builders get, from now on.
+    Registered {
+        /// By validator.
+        fee_recipients: BTreeMap<Bytes48, Bytes20>,
+        /// Signed by groups.
+        registrations: Vec<SignedRegistration>,
+    },
     /// The clock of the machine was set: what began before cannot be told from what comes.
     ClockSet {
         /// By how much, either way.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use coxswain_dv_eth::attestation::AttestationData;
 use coxswain_dv_eth::beacon::{Answer, Call};
-use coxswain_dv_eth::bytes::{Bytes32, Bytes48};
+use coxswain_dv_eth::bytes::{Bytes20, Bytes32, Bytes48};
 use coxswain_dv_eth::domain::Chain;
 use coxswain_dv_eth::duty::{Duty, DutyType};
 use coxswain_dv_eth::signed::SignedData;
@@ -13,6 +13,7 @@ use coxswain_dv_eth::unsigned::Unsigned;
 
 use crate::aggregated::{Aggregated, Place};
 use crate::decided::Decided;
+use crate::features::Committees;
 use crate::scheduler::Definitions;
 
 /// What a duty is still waiting for.
@@ -84,6 +85,10 @@ pub(crate) struct Choice {
     pub(crate) builder_boost: u64,
     /// Of each validator.
     pub(crate) graffiti: BTreeMap<Bytes48, Bytes32>,
+    /// Whom blocks pay, by validator.
+    pub(crate) fee_recipients: BTreeMap<Bytes48, Bytes20>,
+    /// For which ones attestation data are asked.
+    pub(crate) committees: Committees,
 }
 
 impl Facts<'_> {

@@ -19,6 +19,7 @@
 //! duties     one file for each type                     calls      questions to beacon nodes, tried again
 //! priority   what the cluster agrees on about itself    tracker    what became of each duty, and why not
 //! inclusion  whether the chain has what was submitted   trust      peers that sent a bad signature
+//! synthetic  proposals that are made up                 features   what operators turn on and off
 //! ```
 //!
 //! # What must never happen
@@ -35,12 +36,14 @@ mod decided;
 mod duties;
 mod event;
 mod exchange;
+mod features;
 mod fetch;
 mod inclusion;
 mod node;
 mod partials;
 mod priority;
 mod scheduler;
+mod synthetic;
 mod timers;
 mod tracker;
 mod trust;
@@ -51,6 +54,7 @@ mod tests;
 pub use cluster::{Cluster, ClusterError, Majority, Validator};
 pub use combine::{Aggregation, Check, Finding, Job, Output};
 pub use event::{Channel, Effect, Event, Note, Payee, Step, Ticket, Urgency};
+pub use features::{Committees, Early, Features, OnSplit, Switch, Synthetic};
 pub use inclusion::Fate;
 pub use node::{Builder, Node, Settings};
 pub use tracker::{Failure, Report, Tracker};

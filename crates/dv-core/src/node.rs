@@ -1,20 +1,24 @@
 //! The node: one machine of all parts.
 
 mod agreeing;
+mod early;
 mod fetching;
+mod halting;
 mod including;
+mod paying;
 mod peers;
 mod preferring;
 mod serving;
 mod signing;
 mod slots;
+mod synthetic;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use coxswain_dv_crypto::k1::{IdentityKey, IdentityPublic};
-use coxswain_dv_eth::beacon::{Call, ChainEvent, Preparation};
+use coxswain_dv_eth::beacon::{Call, ChainEvent};
 use coxswain_dv_eth::bytes::{Bytes20, Bytes32, Bytes48};
 use coxswain_dv_eth::domain::Chain;
 use coxswain_dv_eth::duty::Duty;
@@ -29,6 +33,7 @@ use crate::calls::{Calls, Outcome, Purpose, Until};
 use crate::cluster::Cluster;
 use crate::decided::Decided;
 use crate::event::{Effect, Event, Note, Step, Ticket};
+use crate::features::Features;
 use crate::fetch::{Awaited, Choice};
 use crate::inclusion::{self, Inclusion};
 use crate::partials::Partials;
@@ -59,6 +64,8 @@ pub struct Settings {
     pub registrations: Vec<SignedRegistration>,
     /// What this node would have the cluster do.
     pub preferences: Preferences,
+    /// What operators turned on and off.
+    pub features: Features,
 }
 
 /// Whether blocks of builders are taken.
@@ -103,7 +110,7 @@ pub struct Node {
     cluster: Cluster,
     chain: Chain,
     choice: Choice,
-    fee_recipients: BTreeMap<Bytes48, Bytes20>,
+    features: Features,
     registrations: Vec<SignedRegistration>,
     builder: Builder,
     now: Time,
@@ -119,6 +126,9 @@ pub struct Node {
     partials: Partials,
     aggregated: Aggregated,
     inclusion: Inclusion,
+    /// Attestation data of the head of this slot.
+    ahead: Option<early::Ahead>,
+    compared: BTreeMap<Duty, halting::Compared>,
     batches: BTreeMap<Ticket, signing::Batch>,
     groups: BTreeMap<Ticket, signing::Groups>,
     /// Shares that did not come to the group's signature, while each is checked.
@@ -144,7 +154,7 @@ impl Node {
 
     /// The same, where something else than the keys of the settings signs and checks messages of consensus.
     pub fn sealed_by(settings: Settings, seals: Arc<dyn Seals>) -> Node {
-        let Settings { cluster, chain, peers, key, boot, builder, graffiti, .. } = settings;
+        let Settings { cluster, chain, peers, key, boot, builder, graffiti, features, .. } = settings;
         let builder_boost = match builder {
             Builder::On => u64::MAX,
             Builder::Off => 0,
@@ -165,11 +175,16 @@ impl Node {
             ),
             agreed: Agreements::default(),
             inclusion: Inclusion::new(chain.clock),
-            consensus: agreeing::begin(&cluster, &chain, (peers, key), boot, seals),
-            scheduler: Scheduler::new(chain.clock, cluster.keys().collect()),
+            consensus: agreeing::begin(&cluster, &chain, (peers, key), boot, (seals, &features)),
+            scheduler: Scheduler::new(chain.clock, cluster.keys().collect(), features.synthetic),
             partials: Partials::new(cluster.threshold()),
-            choice: Choice { builder_boost, graffiti },
-            fee_recipients: settings.fee_recipients,
+            choice: Choice {
+                builder_boost,
+                graffiti,
+                fee_recipients: settings.fee_recipients,
+                committees: features.committees,
+            },
+            features,
             registrations: settings.registrations,
             builder,
             cluster,
@@ -180,6 +195,8 @@ impl Node {
             fetches: BTreeMap::new(),
             decided: Decided::default(),
             aggregated: Aggregated::default(),
+            ahead: None,
+            compared: BTreeMap::new(),
             batches: BTreeMap::new(),
             groups: BTreeMap::new(),
             suspects: BTreeMap::new(),
@@ -231,9 +248,12 @@ impl Node {
             Event::Responded { from, bytes } => self.responded(from, &bytes),
             Event::Judged { ticket, verdicts } => self.judged(ticket, verdicts),
             Event::Computed { ticket, output } => self.computed(ticket, output),
+            Event::Registered { fee_recipients, registrations } => {
+                self.registered(fee_recipients, registrations);
+            }
             Event::ClockSet { by } => self.clock_set(by),
-            // Which beacon node it is of is not known here: nothing may be built on it.
-            Event::Chain(ChainEvent::Head { .. }) => {}
+            // Which beacon node it is of is not known here: what it says is tried, and nothing is built on it.
+            Event::Chain(ChainEvent::Head { slot, block }) => self.new_head(slot, block),
             Event::Chain(ChainEvent::Reorg { slot, depth }) => {
                 let base = slot.saturating_sub(depth);
                 self.inclusion(inclusion::Event::Reorganised { base });
@@ -335,6 +355,28 @@ impl Node {
         self.batches.len()
     }
 
+    /// What a part of the node has told.
+    #[cfg(test)]
+    pub(crate) fn told(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+
+    /// As if the group had signed the randomness of a slot.
+    #[cfg(test)]
+    pub(crate) fn keep_randao(
+        &mut self,
+        slot: u64,
+        key: Bytes48,
+        signature: coxswain_dv_eth::bytes::Bytes96,
+    ) {
+        let duty = Duty::new(slot, coxswain_dv_eth::duty::DutyType::Randao);
+        let epoch = self.chain.clock.epoch_of(slot);
+        let randao = coxswain_dv_eth::signed::SignedRandao { epoch, signature };
+        let data = coxswain_dv_eth::signed::SignedData::Randao(randao);
+        self.aggregated.keep((duty, key, 0), data);
+        self.wake(&Awaited::Aggregated((duty, key, 0)));
+    }
+
     /// As if all peers had been caught.
     #[cfg(test)]
     pub(crate) fn distrust_all(&mut self) {
@@ -346,7 +388,7 @@ impl Node {
     /// How many things are held for duties, peers and clients: none once all duties are over and nobody waits. What was
     /// submitted is sought on the chain for some epochs more and does not count.
     pub fn held(&self) -> usize {
-        let of_duties = self.fetches.len() + self.live.len() + self.consensus.duties();
+        let of_duties = self.fetches.len() + self.live.len() + self.compared.len() + self.consensus.duties();
         let of_peers = self.batches.len() + self.groups.len() + self.suspects.len() + self.priority.held();
         let of_clients = self.requests.len() + self.waiters.len() + self.woken.len();
         of_duties
@@ -355,14 +397,5 @@ impl Node {
             + self.decided.held()
             + self.partials.held()
             + self.aggregated.held()
-    }
-
-    fn preparations(&self, epoch: u64) -> Vec<Preparation> {
-        let active = self.scheduler.active(epoch).iter();
-        let of = |one: &coxswain_dv_eth::beacon::Validator| {
-            let fee_recipient = *self.fee_recipients.get(&one.validator.pubkey)?;
-            Some(Preparation { validator_index: one.index, fee_recipient })
-        };
-        active.filter_map(of).collect()
     }
 }

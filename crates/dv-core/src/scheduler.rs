@@ -8,6 +8,9 @@ use coxswain_dv_eth::bytes::Bytes48;
 use coxswain_dv_eth::duty::{Duty, DutyType};
 use coxswain_dv_eth::time::Clock;
 
+use crate::features::Synthetic;
+use crate::synthetic;
+
 /// Epochs before the current one whose definitions are kept: late duties still look them up.
 const KEPT_EPOCHS: u64 = 2;
 
@@ -16,6 +19,8 @@ const KEPT_EPOCHS: u64 = 2;
 pub(crate) enum Definition {
     Attester(AttesterDuty),
     Proposer(ProposerDuty),
+    /// A proposal that is made up.
+    Synthetic(ProposerDuty),
     Sync(SyncDuty),
 }
 
@@ -46,6 +51,7 @@ impl Epoch {
 pub(crate) struct Scheduler {
     clock: Clock,
     keys: BTreeSet<Bytes48>,
+    synthetic: Synthetic,
     epochs: BTreeMap<u64, Epoch>,
     /// What was last said of the cluster's validators.
     validators: BTreeMap<Bytes48, Validator>,
@@ -53,10 +59,11 @@ pub(crate) struct Scheduler {
 }
 
 impl Scheduler {
-    pub(crate) fn new(clock: Clock, keys: Vec<Bytes48>) -> Scheduler {
+    pub(crate) fn new(clock: Clock, keys: Vec<Bytes48>, synthetic: Synthetic) -> Scheduler {
         Scheduler {
             clock,
             keys: keys.into_iter().collect(),
+            synthetic,
             epochs: BTreeMap::new(),
             validators: BTreeMap::new(),
             by_index: BTreeMap::new(),
@@ -124,8 +131,18 @@ impl Scheduler {
             }
             Answer::ProposerDuties(duties) => {
                 let mut slots: BTreeMap<u64, Definitions> = BTreeMap::new();
+                let made_up = match self.synthetic {
+                    Synthetic::Off => Vec::new(),
+                    Synthetic::On => {
+                        let active = known.validators.as_deref().unwrap_or_default();
+                        synthetic::duties(&clock, epoch, active, &duties.duties)
+                    }
+                };
                 for duty in duties.duties.into_iter().filter(|duty| ours(&duty.pubkey, duty.slot)) {
                     slots.entry(duty.slot).or_default().insert(duty.pubkey, Definition::Proposer(duty));
+                }
+                for duty in made_up {
+                    slots.entry(duty.slot).or_default().insert(duty.pubkey, Definition::Synthetic(duty));
                 }
                 known.proposers = Some(slots);
             }
@@ -140,6 +157,7 @@ impl Scheduler {
             | Answer::Contribution(_)
             | Answer::Syncing(_)
             | Answer::Block(_)
+            | Answer::WholeBlock(_)
             | Answer::Committees(_)
             | Answer::Done => return false,
         }
@@ -179,6 +197,23 @@ impl Scheduler {
     pub(crate) fn proposes(&self, key: &Bytes48, slot: u64) -> Option<bool> {
         let known = self.epochs.get(&self.clock.epoch_of(slot))?.proposers.as_ref()?;
         Some(known.get(&slot).is_some_and(|all| all.contains_key(key)))
+    }
+
+    /// Whether a validator's proposal at a slot is one that is made up.
+    pub(crate) fn is_made_up(&self, key: &Bytes48, slot: u64) -> bool {
+        let known = self.epochs.get(&self.clock.epoch_of(slot)).and_then(|known| known.proposers.as_ref());
+        let of_slot = known.and_then(|slots| slots.get(&slot));
+        matches!(of_slot.and_then(|all| all.get(key)), Some(Definition::Synthetic(_)))
+    }
+
+    /// Made-up proposals beside those of an epoch, for validator clients.
+    pub(crate) fn made_up_beside(&self, epoch: u64, real: &[ProposerDuty]) -> Vec<ProposerDuty> {
+        if self.synthetic == Synthetic::Off {
+            return Vec::new();
+        }
+        let active: Vec<Validator> =
+            self.validators.values().filter(|one| one.is_active_at(epoch)).cloned().collect();
+        synthetic::duties(&self.clock, epoch, &active, real)
     }
 
     /// Whether a validator has a duty, or what comes before it; none where that is not known.

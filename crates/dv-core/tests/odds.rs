@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use coxswain_dv_core::{
-    Builder, Channel, Cluster, Effect, Event, Majority, Node, Note, Settings, Step, Ticket, Validator,
+    Builder, Channel, Cluster, Effect, Event, Features, Majority, Node, Note, Settings, Step, Ticket,
+    Validator,
 };
 use coxswain_dv_crypto::bls::{Polynomial, SecretKey};
 use coxswain_dv_crypto::k1::IdentityKey;
@@ -68,6 +69,7 @@ fn lab() -> Lab {
         fee_recipients: BTreeMap::new(),
         registrations: vec![],
         preferences: Preferences::of_node(Version::parse("v1.11.0").unwrap().minor(), &[]),
+        features: Features::STANDARD,
     });
     Lab { node, chain, shares, key, notes: vec![], calls: vec![] }
 }

@@ -109,6 +109,11 @@ pub enum Call {
         /// The slot.
         slot: u64,
     },
+    /// The same, all of it but what its blobs need.
+    WholeBlock {
+        /// The slot.
+        slot: u64,
+    },
     /// `GET /eth/v1/beacon/states/head/committees`: how large the committees of a slot are
     Committees {
         /// The slot.
@@ -141,7 +146,7 @@ impl Call {
             Call::SubmitRegistrations(_) => "submit_validator_registrations",
             Call::PrepareProposers(_) => "submit_proposal_preparations",
             Call::Syncing => "node_syncing",
-            Call::Block { .. } => "signed_beacon_block",
+            Call::Block { .. } | Call::WholeBlock { .. } => "signed_beacon_block",
             Call::Committees { .. } => "beacon_committees",
         }
     }
@@ -180,6 +185,8 @@ pub enum Answer {
     Syncing(Syncing),
     /// Of [`Call::Block`]; none where the slot has no block, as a node says whose head is of a later slot.
     Block(Option<SeenBlock>),
+    /// Of [`Call::WholeBlock`], without its signature; none where the slot has no block.
+    WholeBlock(Option<Box<Proposal>>),
     /// Of [`Call::Committees`]: how many members each has, by index.
     Committees(Vec<u64>),
     /// Of what was submitted.

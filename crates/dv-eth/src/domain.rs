@@ -57,7 +57,10 @@ impl Chain {
     pub fn signing_root(&self, what: &Signable) -> Root {
         let domain = match what.domain {
             BUILDER => network::domain(BUILDER, self.forks.version(Fork::Phase0).0, &[0; 32]),
-            EXIT => network::domain(EXIT, self.forks.version(Fork::Capella).0, &self.genesis_validators_root),
+            EXIT => {
+                let capella = self.forks.of_exits().unwrap_or_default();
+                network::domain(EXIT, capella.0, &self.genesis_validators_root)
+            }
             kind => network::domain(kind, self.forks.version_at(what.epoch).0, &self.genesis_validators_root),
         };
         network::signing_root(&what.root, &domain)

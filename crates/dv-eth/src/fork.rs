@@ -85,13 +85,29 @@ pub const FAR_FUTURE: u64 = u64::MAX;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forks {
     rows: [(u64, Bytes4); 7],
+    /// What exits are bound to, where it is known from elsewhere.
+    exits: Option<Bytes4>,
 }
 
 impl Forks {
     /// By the number of the fork: from which epoch on, and its version. [`FAR_FUTURE`] for one that is not planned.
     #[must_use]
     pub fn new(rows: [(u64, Bytes4); 7]) -> Forks {
-        Forks { rows }
+        Forks { rows, exits: None }
+    }
+
+    /// The same, where the version that exits are bound to (EIP-7044) is known from elsewhere.
+    #[must_use]
+    pub fn with_exits_of(self, capella: Bytes4) -> Forks {
+        Forks { exits: Some(capella), ..self }
+    }
+
+    /// The version that exits are bound to: Capella's. None where nobody knows it: a chain without Capella has zeros in
+    /// its place.
+    #[must_use]
+    pub fn of_exits(&self) -> Option<Bytes4> {
+        let planned = Some(self.version(Fork::Capella)).filter(|version| *version != Bytes4::default());
+        self.exits.or(planned)
     }
 
     /// The fork of an epoch: the latest one that has begun.

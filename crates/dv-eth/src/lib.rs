@@ -11,7 +11,7 @@
 //! unsigned     what a cluster agrees on, as it goes over the wire
 //! signed       what validators sign, as it goes over the wire
 //! selection    who aggregates
-//! validity     what nodes may agree to
+//! validity     what nodes may agree to       synthetic    blocks that are made up
 //! ```
 //!
 //! Containers are those of the mainnet preset, from phase 0 to Fulu.
@@ -42,6 +42,7 @@ pub mod selection;
 pub mod signed;
 pub mod spec;
 pub mod sync;
+pub mod synthetic;
 pub mod time;
 pub mod unsigned;
 pub mod validity;

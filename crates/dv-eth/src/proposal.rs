@@ -377,6 +377,13 @@ impl SignedProposal {
         each!(self, block => block.message.root(), contents => contents.block.message.root(), SignedProposal)
     }
 
+    /// What the proposer says.
+    #[must_use]
+    pub fn graffiti(&self) -> Bytes32 {
+        each!(self, block => block.message.body.graffiti, contents => contents.block.message.body.graffiti,
+            SignedProposal)
+    }
+
     /// The signature.
     #[must_use]
     pub fn signature(&self) -> &Bytes96 {

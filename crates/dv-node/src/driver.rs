@@ -6,9 +6,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use coxswain_dv_core::{Channel, Effect, Event, Node, Note, Ticket};
 use coxswain_dv_eth::beacon::{Answer, Call, CallError, ChainEvent};
+use coxswain_dv_eth::bytes::{Bytes20, Bytes48};
 use coxswain_dv_eth::client::{self, Problem};
 use coxswain_dv_eth::duty::Duty;
 use coxswain_dv_eth::protect::{Request, Signer, Verdict};
+use coxswain_dv_eth::signed::SignedRegistration;
 use coxswain_dv_eth::time::Time;
 use coxswain_dv_qbft::debugger::Record;
 use futures::future::BoxFuture;
@@ -80,10 +82,11 @@ pub struct Parts {
 /// What a client asks, and where its answer goes.
 type Asked = (client::Request, oneshot::Sender<Result<client::Answer, Problem>>);
 
-/// What peers and beacon nodes say.
+/// What peers, beacon nodes and the operator say.
 enum Said {
     Received(usize, Channel, Vec<u8>),
     Chain(ChainEvent),
+    Registered(BTreeMap<Bytes48, Bytes20>, Vec<SignedRegistration>),
     Requested(usize, Vec<u8>, oneshot::Sender<Option<Arc<Vec<u8>>>>),
 }
 
@@ -138,6 +141,18 @@ impl Handle {
     /// [`Stopped`].
     pub async fn chain(&self, event: ChainEvent) -> Result<(), Stopped> {
         self.said.send(Said::Chain(event)).await.map_err(|_| Stopped)
+    }
+
+    /// Takes whom blocks pay, by validator, and registrations with builders, from now on.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn registered(
+        &self,
+        fee_recipients: BTreeMap<Bytes48, Bytes20>,
+        registrations: Vec<SignedRegistration>,
+    ) -> Result<(), Stopped> {
+        self.said.send(Said::Registered(fee_recipients, registrations)).await.map_err(|_| Stopped)
     }
 
     /// Ends the node.
@@ -241,6 +256,9 @@ impl Driver {
         match said {
             Said::Received(from, channel, bytes) => self.step(Event::Received { from, channel, bytes }),
             Said::Chain(event) => self.step(Event::Chain(event)),
+            Said::Registered(fee_recipients, registrations) => {
+                self.step(Event::Registered { fee_recipients, registrations });
+            }
             Said::Requested(from, bytes, reply) => {
                 self.answers.retain(|_, reply| !reply.is_closed());
                 let ticket = self.ticket();

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use coxswain_dv_beacon::client::{self, Backends, Events, News};
 use coxswain_dv_beacon::server;
-use coxswain_dv_core::{Builder, Channel, Cluster, Fate, Majority, Node, Note, Validator};
+use coxswain_dv_core::{Builder, Channel, Cluster, Fate, Features, Majority, Node, Note, Validator};
 use coxswain_dv_crypto::bls::SecretKey;
 use coxswain_dv_crypto::k1::IdentityKey;
 use coxswain_dv_eth::beacon::{Answer, Call};
@@ -122,6 +122,7 @@ async fn world() -> World {
         fee_recipients: BTreeMap::new(),
         registrations: Vec::new(),
         preferences: Preferences::of_node(Version::parse("v1.11.0").expect("a version").minor(), &[]),
+        features: Features::STANDARD,
     });
     let (told, notes) = mpsc::unbounded_channel();
     let (handle, _) = coxswain_dv_node::start(Parts {

@@ -2,11 +2,15 @@
 //!
 //! <https://github.com/ethereum/builder-specs/blob/main/specs/bellatrix/builder.md#validatorregistrationv1>
 
+mod documents;
+
 use coxswain_dv_crypto::k1::Address;
 use serde::{Deserialize, Serialize};
 
 use crate::Root;
-use crate::network::{Network, container, signing_root};
+use crate::network::{DOMAIN_APPLICATION_BUILDER, ForkVersion, Network, container, domain, signing_root};
+
+pub use documents::{Collected, parse_collected, parse_overrides};
 
 /// Gas limit of clusters whose definition has none.
 pub const OLD_GAS_LIMIT: u64 = 30_000_000;
@@ -62,7 +66,12 @@ impl Registration {
 
     /// What is signed: of the network's first fork, for ever.
     pub fn signing_root(&self, network: &Network) -> Root {
-        signing_root(&self.root(), &network.builder_domain())
+        self.signing_root_at(network.genesis_fork_version)
+    }
+
+    /// The same, where only the first fork version of the network is known: it is all that counts.
+    pub fn signing_root_at(&self, genesis: ForkVersion) -> Root {
+        signing_root(&self.root(), &domain(DOMAIN_APPLICATION_BUILDER, genesis, &[0; 32]))
     }
 }
 
@@ -103,16 +112,25 @@ impl SignedRegistration {
     pub fn parse(text: &[u8]) -> Result<SignedRegistration, RegistrationError> {
         let document: Document =
             serde_json::from_slice(text).map_err(|e| RegistrationError::Malformed(e.to_string()))?;
-        let message = document.message;
-        Ok(SignedRegistration {
-            message: Registration {
-                fee_recipient: Address::parse(&message.fee_recipient)
-                    .map_err(|e| wrong("message.fee_recipient", e.to_string()))?,
-                gas_limit: number("message.gas_limit", &message.gas_limit)?,
-                timestamp: number("message.timestamp", &message.timestamp)?,
-                pubkey: fixed("message.pubkey", &message.pubkey)?,
-            },
-            signature: fixed("signature", &document.signature)?,
+        document.read()
+    }
+}
+
+impl Document {
+    fn read(&self) -> Result<SignedRegistration, RegistrationError> {
+        let (message, signature) = (self.message.read()?, fixed("signature", &self.signature)?);
+        Ok(SignedRegistration { message, signature })
+    }
+}
+
+impl Message {
+    fn read(&self) -> Result<Registration, RegistrationError> {
+        Ok(Registration {
+            fee_recipient: Address::parse(&self.fee_recipient)
+                .map_err(|e| wrong("message.fee_recipient", e.to_string()))?,
+            gas_limit: number("message.gas_limit", &self.gas_limit)?,
+            timestamp: number("message.timestamp", &self.timestamp)?,
+            pubkey: fixed("message.pubkey", &self.pubkey)?,
         })
     }
 }

@@ -318,6 +318,7 @@ impl Beacon {
             }
             // What becomes of submissions is looked at elsewhere: this chain keeps no blocks of others.
             Call::Block { .. } => Answer::Block(None),
+            Call::WholeBlock { .. } => Answer::WholeBlock(None),
             Call::Committees { .. } => Answer::Committees(vec![8; 3]),
             _ => return None,
         }))

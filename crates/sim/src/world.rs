@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use coxswain_dv_core::{Channel, Event, Node, Settings, Ticket};
+use coxswain_dv_core::{Channel, Event, Features, Node, Settings, Ticket};
 use coxswain_dv_eth::beacon::ChainEvent;
 use coxswain_dv_eth::bytes::{Bytes20, Bytes32};
 use coxswain_dv_eth::client::{Answer, Problem, Request};
@@ -405,6 +405,7 @@ impl World {
             fee_recipients: self.keys.validators().iter().map(pays).collect(),
             registrations: self.beacon.registrations.clone(),
             preferences: Preferences::of_node(version, &[]),
+            features: Features::STANDARD,
         };
         let one = &mut self.machines[machine];
         one.core = Some(Node::sealed_by(settings, self.keys.seals(node)));

@@ -6,9 +6,11 @@ use coxswain_dv_eth::api::{AttesterDuty, ProposerDuty, SyncDuty};
 use coxswain_dv_eth::attestation::{Attestation, AttestationData, AttestationElectra, AttestationPhase0};
 use coxswain_dv_eth::beacon::{Answer, Call, Duties, SeenBlock, Syncing, Validator};
 use coxswain_dv_eth::bytes::Bytes32;
+use coxswain_dv_eth::codec::CodecError;
 use coxswain_dv_eth::fork::Fork;
 use coxswain_dv_eth::proposal::{Form, Proposal};
 use coxswain_dv_eth::sync::SyncCommitteeContribution;
+use coxswain_dv_eth::synthetic;
 use coxswain_dv_types::causes::in_full;
 use serde::de::{DeserializeOwned, Error as _, IgnoredAny};
 use serde::{Deserialize, Deserializer};
@@ -76,6 +78,9 @@ pub(crate) fn read(call: &Call, reply: &Reply) -> Result<Answer, String> {
         }
         Call::Syncing => data::<Syncing>(reply).map(Answer::Syncing),
         Call::Block { slot } => seen_block(*slot, reply).map(|block| Answer::Block(Some(block))),
+        Call::WholeBlock { slot } => {
+            whole_block(*slot, reply).map(|block| Answer::WholeBlock(Some(Box::new(block))))
+        }
         Call::Committees { slot, .. } => committees(*slot, reply).map(Answer::Committees),
         Call::SubmitAttestationsPhase0(_)
         | Call::SubmitAttestations { .. }
@@ -153,15 +158,29 @@ fn aggregate(reply: &Reply) -> Result<Attestation, String> {
 }
 
 fn seen_block(slot: u64, reply: &Reply) -> Result<SeenBlock, String> {
-    let block = if reply.is_ssz() {
-        SeenBlock::from_ssz(fork_of(reply, None)?, &reply.body)
-    } else {
-        let envelope: Versioned<'_> = json(&reply.body)?;
-        SeenBlock::from_json(fork_of(reply, envelope.version.as_deref())?, envelope.data.get().as_bytes())
-    };
-    let block = block.map_err(|error| in_full(&error))?;
+    let block = block(reply, SeenBlock::from_ssz, SeenBlock::from_json)?;
     of_slot(slot, block.slot)?;
     Ok(block)
+}
+
+fn whole_block(slot: u64, reply: &Reply) -> Result<Proposal, String> {
+    let block = block(reply, synthetic::block_from_ssz, synthetic::block_from_json)?;
+    of_slot(slot, block.slot())?;
+    Ok(block)
+}
+
+/// How a block of a fork is read.
+type ReadBlock<B> = fn(Fork, &[u8]) -> Result<B, CodecError>;
+
+/// A signed block of the chain.
+fn block<B>(reply: &Reply, ssz: ReadBlock<B>, from_json: ReadBlock<B>) -> Result<B, String> {
+    let block = if reply.is_ssz() {
+        ssz(fork_of(reply, None)?, &reply.body)
+    } else {
+        let envelope: Versioned<'_> = json(&reply.body)?;
+        from_json(fork_of(reply, envelope.version.as_deref())?, envelope.data.get().as_bytes())
+    };
+    block.map_err(|error| in_full(&error))
 }
 
 /// A row of `/eth/v1/beacon/states/{state}/committees`.

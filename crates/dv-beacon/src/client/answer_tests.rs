@@ -38,6 +38,7 @@ fn calls() -> Vec<Call> {
         Call::Contribution { slot: 1, subcommittee: 1, block_root: Bytes([1; 32]) },
         Call::Syncing,
         Call::Block { slot: 1 },
+        Call::WholeBlock { slot: 1 },
         Call::Committees { slot: 1, epoch: 0 },
     ]
 }
@@ -61,6 +62,7 @@ fn check(call: &Call, reply: &Reply) {
         Ok(Answer::Proposal(block)) => assert_eq!(block.slot(), 1),
         Ok(Answer::Aggregate(one)) => assert_eq!(one.data().slot, 1),
         Ok(Answer::Block(Some(block))) => assert_eq!(block.slot, 1),
+        Ok(Answer::WholeBlock(Some(block))) => assert_eq!(block.slot(), 1),
         Ok(Answer::Committees(sizes)) => assert!(!sizes.is_empty()),
         Ok(Answer::Contribution(one)) => assert_eq!(one.slot, 1),
         Ok(_) => {}

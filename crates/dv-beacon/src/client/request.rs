@@ -94,6 +94,7 @@ pub(crate) fn aim(call: &Call) -> Aim {
         | Call::Contribution { .. }
         | Call::Syncing
         | Call::Block { .. }
+        | Call::WholeBlock { .. }
         | Call::Committees { .. } => Aim::Question,
     }
 }
@@ -135,7 +136,7 @@ pub(crate) fn ask(call: &Call, encoding: Encoding, before_electra: Fork) -> Ask 
             SMALL,
         ),
         Call::Syncing => v1("node/syncing".to_owned(), SMALL),
-        Call::Block { slot } => {
+        Call::Block { slot } | Call::WholeBlock { slot } => {
             Ask { accept: block_accept(encoding), ..Ask::get(format!("/eth/v2/beacon/blocks/{slot}"), BLOCK) }
         }
         Call::Committees { slot, epoch } => {

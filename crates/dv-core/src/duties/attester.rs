@@ -12,6 +12,7 @@ use coxswain_dv_eth::signed::SignedData;
 use coxswain_dv_eth::unsigned::Unsigned;
 
 use super::Kind;
+use crate::features::Committees;
 use crate::fetch::{Facts, Fetched};
 use crate::scheduler::{Definition, Scheduler};
 
@@ -31,7 +32,8 @@ impl Kind for Attester {
         let slot = facts.duty.slot;
         let fork = facts.chain.forks.at(facts.chain.clock.epoch_of(slot));
         let call = |committee| {
-            let committee = if fork.has_electra_attestations() { 0 } else { committee };
+            let is_one = fork.has_electra_attestations() && facts.choice.committees == Committees::First;
+            let committee = if is_one { 0 } else { committee };
             Call::AttestationData { slot, committee }
         };
         let mut missing: Vec<Call> = Vec::new();

@@ -12,7 +12,8 @@ use coxswain_dv_eth::unsigned::Unsigned;
 
 use super::Kind;
 use crate::fetch::{Awaited, Facts, Fetched};
-use crate::scheduler::Scheduler;
+use crate::scheduler::{Definition, Scheduler};
+use crate::synthetic;
 
 pub(crate) struct Proposer;
 
@@ -28,11 +29,15 @@ impl Kind for Proposer {
     /// The group's randomness comes first: the block has it in it.
     fn fetch(&self, facts: &Facts) -> Fetched {
         let slot = facts.duty.slot;
-        let Some(key) = facts.definitions.keys().next().copied() else { return Fetched::Nothing };
+        let Some((key, definition)) = facts.definitions.iter().next() else { return Fetched::Nothing };
+        let key = *key;
         let place = (Duty::new(slot, DutyType::Randao), key, 0);
         let Some(SignedData::Randao(randao)) = facts.aggregated(&place) else {
             return Fetched::Wait(Awaited::Aggregated(place));
         };
+        if let Definition::Synthetic(duty) = definition {
+            return synthetic::fetch(facts, duty, randao.signature);
+        }
         let call = Call::Proposal {
             slot,
             randao: randao.signature,

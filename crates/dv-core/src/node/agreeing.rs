@@ -10,10 +10,10 @@ use coxswain_dv_eth::duty::{Duty, DutyType};
 use coxswain_dv_eth::time::Time;
 use coxswain_dv_eth::unsigned::Unsigned;
 use coxswain_dv_eth::validity::{self, Standing};
-use coxswain_dv_qbft::consensus::{self, Consensus, Decision, Effect, Event, Participation};
+use coxswain_dv_qbft::consensus::{self, Consensus, Decision, Effect, Event};
 use coxswain_dv_qbft::machine::Verdict;
 use coxswain_dv_qbft::seals::Seals;
-use coxswain_dv_qbft::timer::{Profile, TimerFlags};
+use coxswain_dv_qbft::timer::Profile;
 use coxswain_dv_qbft::value::Value;
 use coxswain_dv_types::causes::in_full;
 use coxswain_dv_wire::message;
@@ -24,6 +24,7 @@ use coxswain_dv_wire::well_known::Any;
 use super::Node;
 use crate::cluster::Cluster;
 use crate::event::{self, Channel, Note, Step};
+use crate::features::Features;
 
 /// Values of a duty by validator.
 type Set = BTreeMap<Bytes48, Unsigned>;
@@ -34,16 +35,16 @@ pub(super) fn begin(
     chain: &Chain,
     (peers, key): (Vec<IdentityPublic>, IdentityKey),
     boot: Time,
-    seals: Arc<dyn Seals>,
+    (seals, features): (Arc<dyn Seals>, &Features),
 ) -> Consensus {
     let settings = consensus::Settings {
         me: cluster.me(),
         peers,
         key,
         clock: chain.clock,
-        flags: TimerFlags::STANDARD,
+        flags: features.timers,
         profile: Profile::EveryRound,
-        participation: Participation::Early,
+        participation: features.participation,
         observe_before: boot + chain.clock.slot,
     };
     Consensus::sealed_by(settings, seals)
@@ -60,6 +61,8 @@ enum ValueError {
     Payload { key: Bytes48, why: String },
     #[error(transparent)]
     Invalid(#[from] validity::Invalid),
+    #[error("{key}: a made-up block, and its proposal is none that is made up")]
+    MadeUp { key: Bytes48 },
 }
 
 impl Node {
@@ -88,7 +91,7 @@ impl Node {
         self.consensus(Event::Received { from, bytes });
     }
 
-    fn consensus(&mut self, event: Event) {
+    pub(super) fn consensus(&mut self, event: Event) {
         for effect in self.consensus.step(self.now, event) {
             self.carry_out(effect);
         }
@@ -102,14 +105,17 @@ impl Node {
             }
             Effect::Check { duty, round, leader, value } => {
                 let verdict = match self.check_value(duty, &value) {
-                    Ok(()) => Verdict::Accepted,
+                    Ok(None) => Some(Verdict::Accepted),
+                    Ok(Some(set)) => self.compare(duty, round, set),
                     Err(error) => {
                         let why = format!("{duty}, round {round}: its value: {}", in_full(&error));
                         self.note(Note::Refused { from: leader, channel: Channel::Qbft, why });
-                        Verdict::Invalid
+                        Some(Verdict::Invalid)
                     }
                 };
-                self.consensus(Event::Checked { duty, round, verdict });
+                if let Some(verdict) = verdict {
+                    self.consensus(Event::Checked { duty, round, verdict });
+                }
             }
             Effect::Decided(decision) => self.decided(&decision),
             Effect::TimedOut { duty, round, heard, .. } => {
@@ -135,9 +141,10 @@ impl Node {
         }
     }
 
-    fn check_value(&self, duty: Duty, value: &Value) -> Result<(), ValueError> {
+    /// What a value is by validator; none where it is of the cluster.
+    fn check_value(&self, duty: Duty, value: &Value) -> Result<Option<Set>, ValueError> {
         if duty.kind == DutyType::InfoSync {
-            return Ok(());
+            return Ok(None);
         }
         let set = self.read_value(duty, value.any())?;
         let standing = |key: &Bytes48| match (self.cluster.by_key(key), self.scheduler.validator(key)) {
@@ -145,7 +152,11 @@ impl Node {
             (Some(_), Some(validator)) => Standing::Validator(validator.index),
             (Some(_), None) => Standing::Member,
         };
-        Ok(validity::check(&duty, &set, &self.chain.clock, standing)?)
+        validity::check(&duty, &set, &self.chain.clock, standing)?;
+        match set.iter().find(|(key, value)| self.replaces_a_block(duty, key, value)) {
+            Some((key, _)) => Err(ValueError::MadeUp { key: *key }),
+            None => Ok(Some(set)),
+        }
     }
 
     fn read_value(&self, duty: Duty, any: &Any) -> Result<Set, ValueError> {

@@ -40,7 +40,9 @@ impl Node {
         }
         let validators = self.scheduler.definitions(duty).map_or(0, BTreeMap::len);
         self.note(Note::Scheduled { duty, validators });
-        let fetch = Fetch { asked: Vec::new(), answers: Vec::new(), patience: Patience::All };
+        let answers = self.known_ahead(duty);
+        let asked = answers.iter().map(|(call, _)| call.clone()).collect();
+        let fetch = Fetch { asked, answers, patience: Patience::All };
         self.fetches.insert(duty, fetch);
         let clock = self.chain.clock;
         self.timers.at(self.now + clock.slot / PATIENCE, Timer::Impatient(duty));
@@ -82,6 +84,7 @@ impl Node {
                         self.note_proposal(duty, *key, block);
                     }
                 }
+                self.seen(duty, &set);
                 self.propose(duty, &set);
             }
             // Impatience is the end of waiting: a duty that then has nothing to do is done.
@@ -94,7 +97,7 @@ impl Node {
     /// Builders pay themselves and then the proposer: only blocks of beacon nodes say whom they pay.
     fn note_proposal(&mut self, duty: Duty, key: Bytes48, block: &Proposal) {
         let form = if block.is_blinded() { Form::Blinded } else { Form::Full };
-        let payee = match (form, block.fee_recipient(), self.fee_recipients.get(&key)) {
+        let payee = match (form, block.fee_recipient(), self.choice.fee_recipients.get(&key)) {
             (Form::Full, Some(found), Some(wanted)) if found == *wanted => Payee::Wanted,
             (Form::Full, Some(found), Some(wanted)) => Payee::Other { wanted: *wanted, found },
             _ => Payee::Nobody,

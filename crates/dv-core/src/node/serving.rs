@@ -128,7 +128,7 @@ impl Node {
     }
 
     /// Answers a client with what a beacon node said: groups' keys become those of this node's shares.
-    pub(super) fn pass_on(&mut self, ticket: Ticket, answer: beacon::Answer) {
+    pub(super) fn pass_on(&mut self, ticket: Ticket, call: &Call, answer: beacon::Answer) {
         if self.requests.remove(&ticket).is_none() {
             return;
         }
@@ -138,6 +138,9 @@ impl Node {
                 Ok(Answer::AttesterDuties(Duties { dependent_root, duties }))
             }
             beacon::Answer::ProposerDuties(Duties { dependent_root, mut duties }) => {
+                if let Call::ProposerDuties { epoch } = call {
+                    duties.extend(self.scheduler.made_up_beside(*epoch, &duties));
+                }
                 duties.iter_mut().for_each(|duty| duty.pubkey = self.share_of(&duty.pubkey));
                 Ok(Answer::ProposerDuties(Duties { dependent_root, duties }))
             }

@@ -458,6 +458,7 @@ impl Node {
 
     fn submit(&mut self, duty: Duty, set: Vec<(Bytes48, SignedData)>) {
         let Some(kind) = duties::kind(duty.kind) else { return };
+        let set = self.without_made_up(duty, set);
         let keys: Vec<Bytes48> = set.iter().map(|(key, _)| *key).collect();
         let until = duty.deadline(&self.chain.clock).map_or(Until::Ever, Until::Time);
         let sought = self.sought(duty, &set);

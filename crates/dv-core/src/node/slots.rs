@@ -1,9 +1,9 @@
 //! Slots begin, epochs are resolved, duties begin and end.
 
-use coxswain_dv_eth::beacon::{Answer, Call, CallError};
+use coxswain_dv_eth::beacon::{Answer, CallError};
 use coxswain_dv_eth::duty::{Duty, DutyType};
 
-use super::{Builder, Node, Timer};
+use super::{Node, Timer};
 use crate::calls::{Asked, Purpose, Until};
 use crate::duties::SCHEDULED;
 use crate::event::{Effect, Note, Step};
@@ -28,7 +28,7 @@ impl Node {
         self.resolve();
         for kind in SCHEDULED {
             let duty = Duty::new(slot, kind);
-            self.timers.at(duty.start(&clock), Timer::Begin(duty));
+            self.timers.at(self.begins(duty), Timer::Begin(duty));
         }
         if is_first {
             self.prepare(clock.epoch_of(slot));
@@ -44,19 +44,6 @@ impl Node {
         for (epoch, call) in self.scheduler.wanted(slot) {
             let until = Until::Time(self.chain.clock.start_of(slot.saturating_add(1)));
             self.ask(call, Purpose::Validators { epoch }, until);
-        }
-    }
-
-    /// Tells beacon nodes whom blocks pay, and builders where that is wanted.
-    fn prepare(&mut self, epoch: u64) {
-        let clock = self.chain.clock;
-        let until = Until::Time(clock.start_of(self.current_slot()) + clock.slot);
-        let preparations = self.preparations(epoch);
-        if !preparations.is_empty() {
-            self.ask(Call::PrepareProposers(preparations), Purpose::Prepare, until);
-        }
-        if self.builder == Builder::On && !self.registrations.is_empty() {
-            self.ask(Call::SubmitRegistrations(self.registrations.clone()), Purpose::Prepare, until);
         }
     }
 
@@ -86,7 +73,8 @@ impl Node {
                 self.submitted(duty, sought);
             }
             Purpose::Inclusion { question } => self.inclusion_answered(question, answer),
-            Purpose::Client { request } => self.pass_on(request, answer),
+            Purpose::Client { request } => self.pass_on(request, &asked.call, answer),
+            Purpose::Ahead { slot } => self.answered_ahead(slot, asked.call, answer),
             Purpose::Prepare => {}
         }
     }
@@ -109,6 +97,8 @@ impl Node {
             }
             Purpose::Inclusion { question } => self.inclusion_failed(question, error),
             Purpose::Client { request } => self.fail_client(request, error),
+            // The duty asks again when it begins.
+            Purpose::Ahead { .. } => {}
             Purpose::Prepare => self.note(Note::Trouble { what: format!("preparing proposers: {error}") }),
         }
     }
@@ -132,7 +122,7 @@ impl Node {
         // What has begun while nobody knew whose duty it was.
         for kind in SCHEDULED {
             let duty = Duty::new(slot, kind);
-            if duty.start(&self.chain.clock) <= self.now {
+            if self.begins(duty) <= self.now {
                 self.begin(duty);
             }
         }
@@ -145,6 +135,7 @@ impl Node {
             let error = Some("there was no value in time".to_owned());
             self.note_step(duty, Step::Fetcher, None, error);
         }
+        self.compared.remove(&duty);
         self.decided.end(duty);
         if duty.kind == DutyType::SyncMessage {
             self.note_cohorts(duty);

@@ -10,6 +10,7 @@ mod partials;
 mod priority;
 mod reorg;
 mod serving;
+mod switched;
 
 use std::time::Duration;
 

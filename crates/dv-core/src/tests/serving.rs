@@ -17,7 +17,7 @@ use rand::rngs::StdRng;
 
 use super::{FIRST_INDEX, Keys, NODES, chain, identity};
 use crate::event::{Channel, Effect, Event, Note, Ticket};
-use crate::{Builder, Finding, Job, Node, Output, Settings, exchange};
+use crate::{Builder, Features, Finding, Job, Node, Output, Settings, exchange};
 
 const SLOT: u64 = 8;
 
@@ -25,7 +25,7 @@ const SLOT: u64 = 8;
 pub(super) struct Driven {
     node: Node,
     pub(super) now: Time,
-    keys: Keys,
+    pub(super) keys: Keys,
     rng: StdRng,
     /// What the beacon node says instead, by the name of the endpoint.
     failing: BTreeMap<&'static str, Failure>,
@@ -42,6 +42,10 @@ impl Driven {
     }
 
     fn on(chain: Chain, me: usize, now: Time) -> Driven {
+        Driven::with(chain, me, now, Features::STANDARD)
+    }
+
+    pub(super) fn with(chain: Chain, me: usize, now: Time, features: Features) -> Driven {
         let keys = Keys::new();
         let node = Node::new(Settings {
             cluster: keys.cluster(me),
@@ -54,6 +58,7 @@ impl Driven {
             fee_recipients: BTreeMap::new(),
             registrations: Vec::new(),
             preferences: Preferences::of_node(SUPPORTED[0], &[]),
+            features,
         });
         let (rng, failing) = (StdRng::seed_from_u64(2), BTreeMap::new());
         let mut driven = Driven { node, now, keys, rng, failing, breaks_off: false };
@@ -131,12 +136,42 @@ impl Driven {
         }))
     }
 
-    fn ask(&mut self, ticket: u64, request: Request) -> Vec<Effect> {
+    pub(super) fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// What comes of a part of the node, without a step of it.
+    pub(super) fn apart<T>(&mut self, part: impl FnOnce(&mut Node) -> T) -> (T, Vec<Effect>) {
+        let result = part(&mut self.node);
+        (result, self.node.told())
+    }
+
+    /// The only question of these is answered.
+    pub(super) fn answered(&mut self, asked: &[Effect], answer: beacon::Answer) -> Vec<Effect> {
+        let tickets: Vec<Ticket> = asked
+            .iter()
+            .filter_map(|effect| match effect {
+                Effect::Call { ticket, .. } => Some(*ticket),
+                _ => None,
+            })
+            .collect();
+        let [ticket] = tickets[..] else { panic!("one question in {asked:?}") };
+        self.step(Event::Answered { ticket, result: Ok(answer) })
+    }
+
+    /// A duty to propose begins, and the group's randomness is there.
+    pub(super) fn proposes_with(&mut self, slot: u64, validator: usize, randao: Bytes96) -> Vec<Effect> {
+        let key = self.keys.validators[validator].key;
+        self.node.keep_randao(slot, key, randao);
+        self.step(Event::Wake)
+    }
+
+    pub(super) fn ask(&mut self, ticket: u64, request: Request) -> Vec<Effect> {
         self.step(Event::Asked { ticket: Ticket(ticket), request })
     }
 }
 
-fn validator(index: u64, pubkey: Bytes48) -> beacon::Validator {
+pub(super) fn validator(index: u64, pubkey: Bytes48) -> beacon::Validator {
     beacon::Validator {
         index,
         balance: 32_000_000_000,
@@ -155,7 +190,7 @@ fn validator(index: u64, pubkey: Bytes48) -> beacon::Validator {
 }
 
 /// The one answer to a request.
-fn reply(effects: &[Effect], wanted: u64) -> Result<Answer, Problem> {
+pub(super) fn reply(effects: &[Effect], wanted: u64) -> Result<Answer, Problem> {
     let of = |effect: &Effect| match effect {
         Effect::Reply { ticket, answer } if ticket.0 == wanted => Some((**answer).clone()),
         _ => None,
@@ -165,7 +200,7 @@ fn reply(effects: &[Effect], wanted: u64) -> Result<Answer, Problem> {
     replies.remove(0)
 }
 
-fn calls(effects: &[Effect]) -> Vec<&Call> {
+pub(super) fn calls(effects: &[Effect]) -> Vec<&Call> {
     let mut calls = Vec::new();
     for effect in effects {
         if let Effect::Call { call, .. } = effect {

@@ -49,7 +49,7 @@ pub(super) const START_TIME: Metric =
     gauge("app_start_time_secs", &[], "When this node was started, in seconds after 1970");
 pub(super) const PEER_NAME: Metric = gauge("app_peer_name", &["peer_name"], "1, with the name of this node");
 pub(super) const FEATURE_FLAGS: Metric =
-    gauge("app_feature_flags", &["feature_flags"], "1, with the features that operators turned on or off");
+    gauge("app_feature_flags", &["feature_flags"], "1, with each feature that operators turned on by name");
 pub(super) const NETWORK: Metric = gauge("cluster_network", &["network"], "1, with the network of the chain");
 pub(super) const OPERATORS: Metric = gauge("cluster_operators", &[], "Nodes of the cluster");
 pub(super) const THRESHOLD: Metric =

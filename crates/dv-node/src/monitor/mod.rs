@@ -74,8 +74,8 @@ pub struct About {
     pub network: String,
     /// What its operator calls the node.
     pub nickname: String,
-    /// Features that operators turned on or off.
-    pub features: String,
+    /// Features that operators turned on by name.
+    pub features: Vec<String>,
     /// When it was started.
     pub started_at: Time,
 }
@@ -325,7 +325,9 @@ impl Settings {
         registry.set(&names::GIT_COMMIT, &[&about.git_hash], 1.0);
         registry.set(&names::START_TIME, &[], as_number(about.started_at.0.as_secs()));
         registry.set(&names::PEER_NAME, &[&lines::name(&self.nodes, self.me)], 1.0);
-        registry.set(&names::FEATURE_FLAGS, &[&about.features], 1.0);
+        for feature in &about.features {
+            registry.set(&names::FEATURE_FLAGS, &[feature], 1.0);
+        }
         registry.set(&names::NETWORK, &[&about.network], 1.0);
         registry.set(&names::OPERATORS, &[], as_number(self.nodes.len() as u64));
         registry.set(&names::THRESHOLD, &[], as_number(self.threshold as u64));

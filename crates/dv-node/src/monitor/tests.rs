@@ -65,7 +65,7 @@ fn settings(counts: Counts) -> Settings {
             cluster_name: "a \"cluster\"".to_owned(),
             network: "holesky".to_owned(),
             nickname: "nick".to_owned(),
-            features: String::new(),
+            features: vec!["linear".to_owned(), "quic".to_owned()],
             started_at: Time::from_secs(1_700_000_000),
         },
         clock: CLOCK,
