@@ -89,13 +89,13 @@ mod tests {
         assert!(!trust.is_distrusted(2));
         assert_eq!(trust.caught(2, 100, &CLOCK), Some(132));
         assert!(trust.is_distrusted(2) && !trust.is_distrusted(1));
-        assert_eq!(trust.begin_slot(131), []);
+        assert!(trust.begin_slot(131).is_empty());
         assert_eq!(trust.caught(2, 131, &CLOCK), None, "it goes on");
-        assert_eq!(trust.begin_slot(162), []);
+        assert!(trust.begin_slot(162).is_empty());
         assert!(trust.is_distrusted(2));
         assert_eq!(trust.begin_slot(163), [2]);
         assert!(!trust.is_distrusted(2));
-        assert_eq!(trust.begin_slot(164), [], "said once");
+        assert!(trust.begin_slot(164).is_empty(), "said once");
     }
 
     #[test]
