@@ -147,7 +147,7 @@ pub(super) struct RunCommand {
     /// The name of this service in traces
     #[arg(long, value_name = "NAME", default_value = "charon")]
     otlp_service_name: String,
-    /// Registrations with builders that are newer than the lock's; it is read again when it changes
+    /// Registrations with builders newer than the lock's; read again when it changes
     #[arg(long, value_name = "FILE", default_value = ".charon/builder_registrations_overrides.json")]
     overrides_file: PathBuf,
     /// The network between nodes.
@@ -186,7 +186,7 @@ pub(super) struct RunCommand {
     /// When keys without a history here begin to sign; import one with what signed before, or wait
     #[arg(long, value_name = "WHEN", default_value = "after-epoch")]
     slashing_start: SlashingStart,
-    /// Proposals that are made up beside the real ones, signed and never submitted: to try what happens seldom
+    /// Proposals that are made up beside real ones: signed, never submitted
     #[arg(long)]
     synthetic_block_proposals: bool,
     /// The host whose node had this key, where none runs there any more, nor will by itself
