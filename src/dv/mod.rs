@@ -6,6 +6,7 @@
 //! key file ─key→ identity
 //! key file ─claim→ held: no second node of this key runs      (dv-slashing, lease)
 //! servers ─http→ answers, bounded in time and size             (where what is: obol_api)
+//! file, API ─registrations→ whom blocks pay, while a node runs
 //! router ─serve→ a server of ours, bounded in connections and time   (relay, api)
 //! ```
 //!
@@ -23,12 +24,14 @@ pub mod deposits;
 pub mod disk;
 pub mod dkg;
 pub mod doctor;
+pub mod features;
 pub mod history;
 pub mod http;
 pub mod key;
 pub mod keymanager;
 pub mod keystores;
 pub mod obol_api;
+pub mod registrations;
 pub mod relay;
 pub mod relays;
 pub mod run;

@@ -38,6 +38,12 @@ impl ObolApi {
         self.at_root("/lock")
     }
 
+    /// Where newer registrations of a cluster are.
+    #[must_use]
+    pub fn fee_recipients(&self, lock_hash: &[u8]) -> Url {
+        self.at_root(&format!("/fee_recipient/0x{}", hex::encode(lock_hash)))
+    }
+
     /// Where definitions are sent, and begin.
     #[must_use]
     pub fn definition(&self) -> Url {
@@ -73,6 +79,10 @@ mod tests {
     fn paths_take_the_place_of_the_base_or_are_below_it() {
         let api = api("https://user:secret@example.org:8443/some/v1/?key=k");
         assert_eq!(api.lock().as_str(), "https://user:secret@example.org:8443/lock?key=k");
+        assert_eq!(
+            api.fee_recipients(&[0xab; 2]).as_str(),
+            "https://user:secret@example.org:8443/fee_recipient/0xabab?key=k"
+        );
         assert_eq!(
             api.definition().as_str(),
             "https://user:secret@example.org:8443/some/v1/definition?key=k"

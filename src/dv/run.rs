@@ -7,9 +7,9 @@
 //! Before genesis, and while no beacon node answers, it waits. Nothing is signed before the store is open, and the store
 //! is open as long as anything runs that could sign.
 
+mod machine;
 mod traces;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -17,26 +17,28 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use coxswain_dv_beacon::client::{Backends, Config, News, Waiting};
 use coxswain_dv_beacon::server;
-use coxswain_dv_core::{Builder, Cluster, ClusterError, Majority, Node, Validator};
-use coxswain_dv_crypto::bls::{BlsError, PublicKey};
+use coxswain_dv_cluster::Registrar;
+use coxswain_dv_core::{Builder, Cluster, ClusterError, Majority, Node, Synthetic};
+use coxswain_dv_crypto::bls::BlsError;
 use coxswain_dv_crypto::k1::{IdentityKey, IdentityPublic};
 use coxswain_dv_eth::Bytes;
 use coxswain_dv_eth::beacon::{Answer, Call};
-use coxswain_dv_eth::bytes::{Bytes20, Bytes32, Bytes48};
-use coxswain_dv_eth::signed::SignedRegistration;
+use coxswain_dv_eth::bytes::{Bytes32, Bytes48};
 use coxswain_dv_eth::time::Time;
 use coxswain_dv_net::{Multiaddr, PeerId, RelaySource, Resolve, peer_id};
 use coxswain_dv_node::monitor::{About, Counts, Monitor, Named, Settings as MonitorSettings, Sources, keep};
 use coxswain_dv_node::trace::{self, Exporting};
 use coxswain_dv_node::{Handle, Keeper, Parts, Wires, bring};
-use coxswain_dv_qbft::timer::TimerFlags;
 use coxswain_dv_slashing::machine::Disk;
 use coxswain_dv_slashing::store::{KeyPair, Settings as StoreSettings, Store, StoreError};
 use coxswain_dv_types::cluster::Lock;
+use coxswain_dv_types::network::ForkVersion;
 use coxswain_dv_wire::peerinfo::{DV_CLIENT, PeerInfo};
-use coxswain_dv_wire::priority_result::{Preferences, ProposalType};
 use coxswain_dv_wire::version::Version;
 use coxswain_dv_wire::well_known::Timestamp;
+
+use super::features::FeatureSet;
+use super::registrations::{self, Updates};
 
 pub use traces::Traces;
 
@@ -73,6 +75,14 @@ pub struct Run {
     pub server: server::Settings,
     /// Whether blocks of builders are taken.
     pub builder: Builder,
+    /// What operators turned on and off.
+    pub features: FeatureSet,
+    /// Whether there are proposals that are made up.
+    pub synthetic: Synthetic,
+    /// Where registrations come from that are newer than the lock's.
+    pub newer: registrations::Sources,
+    /// The version that exits are bound to, where it is not only the beacon nodes that know it.
+    pub capella: Option<ForkVersion>,
     /// What proposers say: one for all, or one for each validator.
     pub graffiti: Vec<Bytes32>,
     /// The version that is reported.
@@ -194,41 +204,6 @@ impl Running {
     }
 }
 
-/// The validators of a lock.
-fn validators(lock: &Lock) -> Result<Vec<Validator>, RunError> {
-    let key = |bytes: &[u8]| -> Result<(Bytes48, PublicKey), RunError> {
-        let point = PublicKey::from_bytes(bytes)?;
-        Ok((Bytes(point.to_bytes()), point))
-    };
-    let validator = |one: &coxswain_dv_types::cluster::DistributedValidator| {
-        let (bytes, group) = key(&one.public_key)?;
-        let shares = one.public_shares.iter().map(|share| key(share)).collect::<Result<_, _>>()?;
-        Ok(Validator { key: bytes, group, shares })
-    };
-    lock.validators.iter().map(validator).collect()
-}
-
-fn fee_recipients(lock: &Lock, keys: &[Bytes48]) -> BTreeMap<Bytes48, Bytes20> {
-    let addresses = lock.definition.validators.iter();
-    let pairs = keys.iter().zip(addresses);
-    pairs.filter_map(|(key, one)| Some((*key, one.fee_recipient.to_lowercase().parse().ok()?))).collect()
-}
-
-/// Registrations that the lock has; one that lacks something is none.
-fn registrations(lock: &Lock) -> Vec<SignedRegistration> {
-    let one = |validator: &coxswain_dv_types::cluster::DistributedValidator| {
-        let stored = &validator.registration;
-        let message = coxswain_dv_types::registration::Registration {
-            fee_recipient: coxswain_dv_crypto::k1::Address((*stored.fee_recipient).try_into().ok()?),
-            gas_limit: stored.gas_limit,
-            timestamp: stored.timestamp,
-            pubkey: (*stored.pubkey).try_into().ok()?,
-        };
-        Some(SignedRegistration { message, signature: (*stored.signature).try_into().ok()? })
-    };
-    lock.validators.iter().filter_map(one).collect()
-}
-
 /// Opens the store. Keys without a history start where nothing that was signed elsewhere is contradicted.
 fn open_store(path: &Path, config: &Config, pairs: Vec<KeyPair>, start: Start) -> Result<Store, StoreError> {
     let store = Store::open(
@@ -273,7 +248,7 @@ pub async fn start(run: Run) -> Result<Running, RunError> {
     let records = run.lock.definition.nodes().map_err(RunError::Operators)?;
     let nodes: Vec<IdentityPublic> = records.iter().map(|record| *record.public()).collect();
     let me = nodes.iter().position(|node| *node == run.key.public()).ok_or(RunError::Stranger)?;
-    let validators = validators(&run.lock)?;
+    let validators = machine::validators(&run.lock)?;
     let keys: Vec<Bytes48> = validators.iter().map(|validator| validator.key).collect();
     let threshold = usize::try_from(run.lock.definition.threshold).unwrap_or(usize::MAX);
     let cluster = Cluster::new(nodes.len(), threshold, me, validators, run.majority)?;
@@ -281,6 +256,7 @@ pub async fn start(run: Run) -> Result<Running, RunError> {
     let pairs: Vec<KeyPair> = pairs.collect();
     let config = wait_for_config(&run.backends).await;
     check_chain(&run.lock, &config)?;
+    let chain = machine::chain(&run, &config);
     // What began before is only watched: another process with this key may have spoken until it was taken.
     let boot = now();
     wait_for_chain(&run.backends, &config).await;
@@ -288,22 +264,9 @@ pub async fn start(run: Run) -> Result<Running, RunError> {
     let peers: Vec<PeerId> = nodes.iter().map(peer_id).collect();
     let (network, inbox) = coxswain_dv_net::run::start(network(&run, &peers))?;
     let clock = config.chain.clock;
-    let ways: &[ProposalType] = match run.builder {
-        Builder::On => &[ProposalType::Builder],
-        Builder::Off => &[],
-    };
-    let node = Node::new(coxswain_dv_core::Settings {
-        cluster,
-        chain: config.chain.clone(),
-        peers: nodes,
-        key: run.key.clone(),
-        boot,
-        builder: run.builder,
-        graffiti: graffiti(&run.graffiti, &keys),
-        fee_recipients: fee_recipients(&run.lock, &keys),
-        registrations: registrations(&run.lock),
-        preferences: Preferences::of_node(run.version.minor(), ways),
-    });
+    let updates = updates(&run).await?;
+    let parts = machine::Parts { cluster, chain, peers: nodes, boot };
+    let node = Node::new(machine::settings(&run, parts, updates.registered()));
     let monitor = watch(&run, &config, (&peers, me), boot);
     let (watch, exporting) = traces::watched(&run, me, clock, &monitor)?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -320,6 +283,7 @@ pub async fn start(run: Run) -> Result<Running, RunError> {
         tokio::spawn(bring(inbox, peers, handle.clone())),
         tokio::spawn(listen_to_chain(run.backends.clone(), handle.clone(), monitor.clone())),
         tokio::spawn(keep(monitor.clone(), run.backends.clone())),
+        tokio::spawn(registrations::keep(updates, handle.clone())),
     ];
     let backends = run.backends.clone();
     let server = match server::start(run.server, Arc::new(handle.clone()), run.backends).await {
@@ -336,6 +300,16 @@ pub async fn start(run: Run) -> Result<Running, RunError> {
     Ok(Running { handle, server, network, monitor, exporting, tasks, driver })
 }
 
+/// Newer registrations, as they are at the start: signatures are checked, which takes a processor.
+async fn updates(run: &Run) -> Result<Updates, RunError> {
+    let mut updates = Updates::new(Registrar::of(&run.lock)?, run.newer.clone());
+    let read = tokio::task::spawn_blocking(move || {
+        updates.look();
+        updates
+    });
+    read.await.map_err(|error| RunError::Thread(std::io::Error::other(error)))
+}
+
 /// Who watches the node.
 fn watch(run: &Run, config: &Config, (peers, me): (&[PeerId], usize), boot: Time) -> Monitor {
     let clock = config.chain.clock;
@@ -350,11 +324,11 @@ fn watch(run: &Run, config: &Config, (peers, me): (&[PeerId], usize), boot: Time
             cluster_name: run.lock.definition.name.clone(),
             network: run.network_name.clone(),
             nickname: run.nickname.clone(),
-            features: String::new(),
+            features: run.features.named.clone(),
             started_at: boot,
         },
         clock,
-        timers: TimerFlags::STANDARD,
+        timers: run.features.of_machine(run.synthetic).timers,
         nodes: peers.iter().enumerate().map(named).collect(),
         me,
         threshold: usize::try_from(run.lock.definition.threshold).unwrap_or(usize::MAX),
@@ -431,14 +405,6 @@ fn check_chain(lock: &Lock, config: &Config) -> Result<(), RunError> {
     let expected = hex::encode(&*lock.definition.fork_version);
     let found = hex::encode(config.chain.forks.version(coxswain_dv_eth::fork::Fork::Phase0).0);
     if expected == found { Ok(()) } else { Err(RunError::Chain { found, expected }) }
-}
-
-fn graffiti(given: &[Bytes32], keys: &[Bytes48]) -> BTreeMap<Bytes48, Bytes32> {
-    match given {
-        [] => BTreeMap::new(),
-        [one] => keys.iter().map(|key| (*key, *one)).collect(),
-        each => keys.iter().copied().zip(each.iter().copied()).collect(),
-    }
 }
 
 fn network(run: &Run, peers: &[PeerId]) -> coxswain_dv_net::run::Settings {

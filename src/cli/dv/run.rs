@@ -1,45 +1,34 @@
 //! `run`: a node of a distributed validator.
 
+mod checks;
 mod labels;
 mod serve;
+mod start;
 mod traces;
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
-use coxswain_dv_beacon::client::{Backends, Settings as BeaconSettings};
-use coxswain_dv_beacon::server;
-use coxswain_dv_core::{Builder, Majority};
-use coxswain_dv_crypto::k1::IdentityKey;
-use coxswain_dv_eth::Bytes;
-use coxswain_dv_eth::bytes::Bytes32;
 use coxswain_dv_node::monitor::Counts;
-use coxswain_dv_node::trace::Tls;
 use coxswain_dv_slashing::lease::{Applicant, Lease};
 use coxswain_dv_slashing::machine::{Disk, Machine};
 use coxswain_dv_types::causes::in_full;
 use coxswain_dv_types::cluster::Lock;
 use coxswain_dv_types::network::Networks;
-use coxswain_dv_wire::version::Version;
 use tracing::level_filters::LevelFilter;
 
 use super::super::error::CliError;
 use super::super::{Cx, Exit, Run as Command};
-use super::beacon;
 use super::logging::{LogArgs, LokiArgs, Others};
 use super::network::TestnetArgs;
-use super::p2p::{self, P2pArgs, multiaddr, quic_multiaddr};
+use super::p2p::{self, P2pArgs};
+use super::servers;
 use super::serving::stop_signal;
-use super::slashing::store_beside;
-use super::{servers, settings};
+use super::settings::networks;
 use crate::dv::combine::read_lock;
 use crate::dv::key;
-use crate::dv::relays::Resolver;
-use crate::dv::run::{Run, Start, Traces};
 use serve::{Looked, refused_key, serve, wait_of};
+use start::Known;
 
 /// What we report.
 const VERSION: &str = "v1.11.0";
@@ -104,13 +93,13 @@ pub(super) struct RunCommand {
     /// Which features are on: alpha, beta or stable
     #[arg(long, value_name = "SET", default_value = "stable")]
     feature_set: String,
-    /// Features that are off
+    /// Features that are off, by charon's names
     #[arg(long, value_name = "NAME")]
     feature_set_disable: Vec<String>,
-    /// Features that are on
+    /// Features that are on, by charon's names
     #[arg(long, value_name = "NAME")]
     feature_set_enable: Vec<String>,
-    /// Fetch newer fee recipients from the API
+    /// Fetch newer registrations with builders from the API, too
     #[arg(long)]
     fetch_feerecipient_updates: bool,
     /// What blocks say: one text for all validators, or one for each
@@ -158,7 +147,7 @@ pub(super) struct RunCommand {
     /// The name of this service in traces
     #[arg(long, value_name = "NAME", default_value = "charon")]
     otlp_service_name: String,
-    /// Newer registrations with builders
+    /// Registrations with builders newer than the lock's; read again when it changes
     #[arg(long, value_name = "FILE", default_value = ".charon/builder_registrations_overrides.json")]
     overrides_file: PathBuf,
     /// The network between nodes.
@@ -197,7 +186,7 @@ pub(super) struct RunCommand {
     /// When keys without a history here begin to sign; import one with what signed before, or wait
     #[arg(long, value_name = "WHEN", default_value = "after-epoch")]
     slashing_start: SlashingStart,
-    /// Blocks that are never submitted, to try builders
+    /// Proposals that are made up beside real ones: signed, never submitted
     #[arg(long)]
     synthetic_block_proposals: bool,
     /// The host whose node had this key, where none runs there any more, nor will by itself
@@ -206,7 +195,7 @@ pub(super) struct RunCommand {
     /// A network of one's own.
     #[command(flatten)]
     testnet: TestnetArgs,
-    /// Capella fork version of a network of your own, 4 bytes in hex
+    /// Capella fork version of a network of your own, 4 bytes in hex: what exits are bound to
     #[arg(long, value_name = "HEX", default_value = "", hide_default_value = true)]
     testnet_capella_hard_fork: String,
     /// Where the validator client asks, as IP:PORT
@@ -228,8 +217,9 @@ impl Command for RunCommand {
         let counts = Counts::default();
         let others = Others { loki: Some(&loki), counts: Some(counts.clone()) };
         self.log.start_with(cx, LevelFilter::WARN, others)?;
-        self.warn_of_what_is_passed_over();
-        let networks = self.networks()?;
+        let features = self.features()?;
+        self.warn_of_what_is_passed_over(&features);
+        let networks = networks(&self.testnet)?;
         let lock = self.lock(cx, &networks)?;
         let path = cx.root.join(&self.private_key_file);
         let key = key::load(&path)?;
@@ -241,7 +231,8 @@ impl Command for RunCommand {
             let lease = self.lease(&path, &lock).await?;
             let looked =
                 Looked { monitoring: self.monitoring_address.clone(), debug: self.debug_address.clone() };
-            let run = self.settings(&path, (lock, &networks), key, watched).await?;
+            let known = Known { lock, networks: &networks, key, features, root: cx.root.clone() };
+            let run = self.settings(&path, known, watched).await?;
             serve(run, looked, lease, stopped).await
         })?;
         Ok(Exit::Done)
@@ -249,78 +240,6 @@ impl Command for RunCommand {
 }
 
 impl RunCommand {
-    fn check_flags(&self) -> Result<(), CliError> {
-        if self.simnet_beacon_mock || self.simnet_beacon_mock_fuzz {
-            return Err(settings::not_yet(
-                "simnet-beacon-mock",
-                "run `coxswain simnet chain` and name it as the beacon node",
-            ));
-        }
-        if self.simnet_validator_mock {
-            return Err(settings::not_yet(
-                "simnet-validator-mock",
-                "run `coxswain simnet validator` beside this node",
-            ));
-        }
-        if self.synthetic_block_proposals {
-            return Err(settings::not_yet("synthetic-block-proposals", "leave it away"));
-        }
-        if self.fetch_feerecipient_updates {
-            return Err(settings::not_yet("fetch-feerecipient-updates", "leave it away"));
-        }
-        if !matches!(self.consensus_protocol.as_str(), "" | "qbft") {
-            let why = format!("`{}` is not known", self.consensus_protocol);
-            return Err(CliError::other("reading --consensus-protocol", why, "leave it away: there is qbft"));
-        }
-        if self.nickname.len() > MAX_NICKNAME {
-            let why = format!("it has {} bytes, and may have {MAX_NICKNAME}", self.nickname.len());
-            return Err(CliError::other("reading --nickname", why, "give a shorter one"));
-        }
-        if self.vc_tls_cert_file.is_empty() != self.vc_tls_key_file.is_empty() {
-            let why = "TLS needs the certificate and its key";
-            return Err(CliError::other("reading --vc-tls-cert-file", why, "give both files or none"));
-        }
-        Ok(())
-    }
-
-    /// Flags of charon that change nothing here: who gives one should know.
-    fn warn_of_what_is_passed_over(&self) {
-        let is_quic = |name: &String| cfg!(feature = "quic") && name == QUIC;
-        let enabled: Vec<String> =
-            self.feature_set_enable.iter().filter(|name| !is_quic(name)).cloned().collect();
-        let lists = [&enabled, &self.feature_set_disable];
-        let is_given = |list: &[String]| list.iter().any(|text| !text.is_empty());
-        let given = [
-            ("feature-set", self.feature_set != "stable"),
-            ("feature-set-enable or -disable", lists.iter().any(|list| is_given(list))),
-            ("otlp-headers", self.otlp_address.is_empty() && is_given(&self.otlp_headers)),
-            ("jaeger-address", !self.jaeger_address.is_empty()),
-            ("proc-directory", !self.proc_directory.is_empty()),
-            ("testnet-capella-hard-fork", !self.testnet_capella_hard_fork.is_empty()),
-            (
-                "p2p-udp-address",
-                !self.speaks_quic() && self.p2p.p2p_udp_address.iter().any(|text| !text.is_empty()),
-            ),
-        ];
-        for (flag, _) in given.iter().filter(|(_, is_given)| *is_given) {
-            tracing::warn!(flag, "this flag changes nothing in this version");
-        }
-        if self.overrides_file.exists() {
-            let file = self.overrides_file.display();
-            tracing::warn!(%file, "newer registrations are not read in this version: those of the lock count");
-        }
-    }
-
-    /// Whether it was asked for, and this program can.
-    fn speaks_quic(&self) -> bool {
-        cfg!(feature = "quic") && self.feature_set_enable.iter().any(|name| name == QUIC)
-    }
-
-    fn networks(&self) -> Result<Networks, CliError> {
-        // The Capella version comes from the beacon node's schedule, as all others.
-        settings::networks(&self.testnet)
-    }
-
     fn lock(&self, cx: &Cx, networks: &Networks) -> Result<Lock, CliError> {
         let path = cx.root.join(&self.lock_file);
         let what = || format!("checking the cluster lock {}", path.display());
@@ -376,118 +295,7 @@ impl RunCommand {
             }
         }
     }
-
-    async fn settings(
-        &self,
-        path: &Path,
-        (lock, networks): (Lock, &Networks),
-        key: IdentityKey,
-        (counts, lost_lines): (Counts, Arc<AtomicU64>),
-    ) -> Result<Run, CliError> {
-        let tcp = self.p2p.tcp().await?;
-        let udp = if self.speaks_quic() { self.p2p.udp().await? } else { Vec::new() };
-        let hash = hex::encode(&*lock.lock_hash);
-        let resolve = Arc::new(Resolver::new(&hash, &lock.definition.uuid));
-        let tls = if self.otlp_insecure { Tls::Off } else { Tls::On };
-        Ok(Run {
-            key,
-            store: store_beside(path),
-            start: match self.slashing_start {
-                SlashingStart::AfterEpoch => Start::AfterAnEpoch,
-                SlashingStart::Now => Start::Now,
-            },
-            majority: if self.allow_low_threshold { Majority::Waived } else { Majority::Required },
-            backends: self.backends()?,
-            server: self.server().await?,
-            builder: if self.builder_api { Builder::On } else { Builder::Off },
-            graffiti: self.graffiti(lock.validators.len())?,
-            version: Version::parse(VERSION)
-                .map_err(|error| CliError::other("reading our version", error, "report this"))?,
-            nickname: self.nickname.clone(),
-            network_name: lock.definition.network(networks).map_or(String::new(), |one| one.name.to_string()),
-            counts,
-            lost_lines,
-            traces: traces::collector(&self.otlp_address, &self.otlp_headers, tls)?
-                .map(|collector| Traces { collector, service: self.otlp_service_name.clone() }),
-            relays: self.p2p.relays()?,
-            resolve,
-            listen: tcp.iter().map(multiaddr).chain(udp.iter().map(quic_multiaddr)).collect(),
-            external: self.p2p.external(&tcp, &udp)?,
-            lock,
-        })
-    }
-
-    fn backends(&self) -> Result<Backends, CliError> {
-        let flag = "beacon-node-endpoints";
-        let mut settings = BeaconSettings::new(beacon::addresses(flag, &self.beacon_node_endpoints)?);
-        settings.fallbacks =
-            beacon::addresses("fallback-beacon-node-endpoints", &self.fallback_beacon_node_endpoints)?;
-        settings.query_timeout = self.beacon_node_timeout;
-        settings.submit_timeout = self.beacon_node_submit_timeout;
-        settings.headers = beacon::headers(&self.beacon_node_headers)?;
-        beacon::open(flag, &settings)
-    }
-
-    async fn server(&self) -> Result<server::Settings, CliError> {
-        let address: SocketAddr = p2p::socket("validator-api-address", &self.validator_api_address).await?;
-        let version = format!(
-            "coxswain/v{}-charon/{VERSION}/{}-{}",
-            env!("CARGO_PKG_VERSION"),
-            std::env::consts::ARCH,
-            std::env::consts::OS
-        );
-        let mut server = server::Settings::new(address, version);
-        if !self.vc_tls_cert_file.is_empty() {
-            let read = |path: &str| {
-                std::fs::read(path).map_err(|error| {
-                    CliError::other(
-                        format!("reading {path}"),
-                        error,
-                        "check the file, its owner and its mode",
-                    )
-                })
-            };
-            server.tls = Some(server::Tls {
-                certificates: read(&self.vc_tls_cert_file)?,
-                key: zeroize::Zeroizing::new(read(&self.vc_tls_key_file)?),
-            });
-        }
-        Ok(server)
-    }
-
-    fn graffiti(&self, validators: usize) -> Result<Vec<Bytes32>, CliError> {
-        let suffix = if self.graffiti_disable_client_append { "" } else { " CX" };
-        let given: Vec<&String> = self.graffiti.iter().filter(|text| !text.is_empty()).collect();
-        if given.is_empty() {
-            return Ok(vec![padded(&format!("coxswain/v{}", env!("CARGO_PKG_VERSION")))]);
-        }
-        if given.len() != 1 && given.len() != validators {
-            let why = format!("there are {} texts and {validators} validators", given.len());
-            return Err(CliError::other(
-                "reading --graffiti",
-                why,
-                "give one text, or one for each validator",
-            ));
-        }
-        let one = |text: &&String| {
-            let most = GRAFFITI - suffix.len();
-            if text.len() > most {
-                let why = format!("`{text}` has {} bytes, and may have {most}", text.len());
-                return Err(CliError::other("reading --graffiti", why, "give a shorter one"));
-            }
-            Ok(padded(&format!("{text}{suffix}")))
-        };
-        given.iter().map(one).collect()
-    }
 }
 
 /// Longest time that a key is waited for: a node that was just stopped counts for five seconds.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(6);
-
-fn padded(text: &str) -> Bytes32 {
-    let mut bytes = [0; GRAFFITI];
-    for (to, from) in bytes.iter_mut().zip(text.bytes()) {
-        *to = from;
-    }
-    Bytes(bytes)
-}
