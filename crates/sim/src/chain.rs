@@ -4,6 +4,7 @@ mod blocks;
 mod submitted;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::time::Duration;
 
 use coxswain_dv_eth::api::{AttesterDuty, ProposerDuty, SyncDuty};
@@ -20,7 +21,7 @@ use coxswain_dv_eth::time::{Clock, Time};
 use ssz_types::{BitList, BitVector};
 
 use crate::dice::mixed;
-use crate::setting::{FIRST_EPOCH, SLOTS_PER_EPOCH};
+use crate::setting::{ACT, FIRST_EPOCH, SLOTS_PER_EPOCH, Setting};
 pub(crate) use submitted::Submitted;
 
 /// The index of the first validator.
@@ -70,6 +71,8 @@ pub(crate) struct Beacon {
     pub(crate) reorgs: Vec<Reorg>,
     /// The first epoch without duties.
     pub(crate) end: u64,
+    /// Epochs in which each validator is active.
+    active: Vec<Range<u64>>,
     seed: u64,
 }
 
@@ -96,9 +99,18 @@ fn domain(electra: u64) -> Chain {
 }
 
 impl Beacon {
-    pub(crate) fn new(keys: Vec<Bytes48>, seed: u64, electra: u64, end: u64) -> Beacon {
+    pub(crate) fn new(keys: Vec<Bytes48>, seed: u64, setting: &Setting) -> Beacon {
+        let end = FIRST_EPOCH + setting.acts * ACT;
+        let mut active = vec![FIRST_EPOCH..end; keys.len()];
+        if let Some(last) = active.last_mut() {
+            last.start += setting.joins;
+        }
+        if let (Some(leaves), [.., leaver, _]) = (setting.leaves, &mut active[..]) {
+            leaver.end = FIRST_EPOCH + leaves;
+        }
         Beacon {
-            chain: domain(electra),
+            active,
+            chain: domain(setting.electra),
             keys,
             submitted: Submitted::default(),
             registrations: Vec::new(),
@@ -141,8 +153,8 @@ impl Beacon {
 
     // ----------------------------------------------------------------------------------------------- the schedule
 
-    pub(crate) fn is_active(&self, epoch: u64) -> bool {
-        (FIRST_EPOCH..self.end).contains(&epoch)
+    fn is_active(&self, validator: usize, epoch: u64) -> bool {
+        self.active.get(validator).is_some_and(|epochs| epochs.contains(&epoch))
     }
 
     pub(crate) fn index_of(validator: usize) -> u64 {
@@ -156,7 +168,7 @@ impl Beacon {
 
     /// Attesters hang on the last block of the epoch before the last one.
     fn attesters(&self, view: View, epoch: u64) -> Vec<AttesterDuty> {
-        if !self.is_active(epoch) {
+        if !(FIRST_EPOCH..self.end).contains(&epoch) {
             return Vec::new();
         }
         let first = self.clock().first_of(epoch);
@@ -173,31 +185,34 @@ impl Beacon {
                 slot: first + number % SLOTS_PER_EPOCH,
             }
         };
-        self.keys.iter().enumerate().map(duty).collect()
+        let all = self.keys.iter().enumerate();
+        all.filter(|(validator, _)| self.is_active(*validator, epoch)).map(duty).collect()
     }
 
     pub(crate) fn attesters_at(&self, view: View, slot: u64) -> Vec<(usize, AttesterDuty)> {
-        let all = self.attesters(view, self.clock().epoch_of(slot));
-        all.into_iter().enumerate().filter(|(_, duty)| duty.slot == slot).collect()
+        let all = self.attesters(view, self.clock().epoch_of(slot)).into_iter();
+        all.filter(|duty| duty.slot == slot)
+            .filter_map(|duty| Some((self.validator_of(duty.validator_index)?, duty)))
+            .collect()
     }
 
     /// The validator that proposes at a slot: that hangs on the last block of the epoch before.
     pub(crate) fn proposer(&self, view: View, slot: u64) -> Option<usize> {
         let epoch = self.clock().epoch_of(slot);
-        if !self.is_active(epoch) {
+        if !(FIRST_EPOCH..self.end).contains(&epoch) {
             return None;
         }
         let shuffling = self.branch(view, self.clock().first_of(epoch) - 1);
         let number = mixed(&[self.seed, 12, slot, shuffling]);
         let validator = usize::try_from(number / 4).unwrap_or(usize::MAX) % self.keys.len();
-        number.is_multiple_of(4).then_some(validator)
+        (number.is_multiple_of(4) && self.is_active(validator, epoch)).then_some(validator)
     }
 
     /// Members of the sync committee: in every other epoch one validator, in two subcommittees.
     pub(crate) fn member(&self, slot: u64) -> Option<(usize, [u64; 2])> {
         let epoch = self.clock().epoch_of(slot);
         let validator = usize::try_from(epoch / 2).unwrap_or(0) % self.keys.len();
-        (self.is_active(epoch) && epoch.is_multiple_of(2)).then_some((validator, [0, 1]))
+        (self.is_active(validator, epoch) && epoch.is_multiple_of(2)).then_some((validator, [0, 1]))
     }
 
     fn proposers(&self, view: View, epoch: u64) -> Vec<ProposerDuty> {
@@ -264,8 +279,8 @@ impl Beacon {
                 effective_balance: 32_000_000_000,
                 slashed: false,
                 activation_eligibility_epoch: 0,
-                activation_epoch: FIRST_EPOCH,
-                exit_epoch: self.end,
+                activation_epoch: self.active[validator].start,
+                exit_epoch: self.active[validator].end,
                 withdrawable_epoch: u64::MAX,
             },
         };

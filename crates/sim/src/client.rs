@@ -8,6 +8,7 @@ use coxswain_dv_eth::bytes::{Bytes32, Bytes96};
 use coxswain_dv_eth::client::{Answer, Request};
 use coxswain_dv_eth::fork::Fork;
 use coxswain_dv_eth::operations::{Signed, VoluntaryExit};
+use coxswain_dv_eth::proposal::Proposal;
 use coxswain_dv_eth::selection;
 use coxswain_dv_eth::signed::{SignedAggregate, SignedAttestation, SignedData, SignedRandao};
 use coxswain_dv_eth::sync::{
@@ -33,7 +34,7 @@ pub(crate) enum Alarm {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Manner {
     Careful,
-    /// Beside each vote another one that contradicts it.
+    /// Beside each vote and each block another one that contradicts it, and votes of sync committees that it did not sign.
     Reckless(First),
 }
 
@@ -166,7 +167,9 @@ impl Client {
             let mut vote = SyncCommitteeMessage { slot, beacon_block_root: head, validator_index, signature };
             let mut data = SignedData::SyncMessage(vote.clone());
             vote.signature = self.sign(hands, validator, &mut data);
-            requests.push(Request::SubmitSyncMessages(vec![vote]));
+            let mut wrong = vote.clone();
+            wrong.signature.0[0] ^= 1;
+            requests.extend(self.in_manner(vote, wrong, |vote| Request::SubmitSyncMessages(vec![vote])));
         }
         requests
     }
@@ -176,19 +179,20 @@ impl Client {
         match (request, answer) {
             (Request::AttestationData { slot, committee }, Answer::AttestationData(data)) => {
                 self.attested.insert((*slot, *committee), data);
-                let mut other = data;
-                other.beacon_block_root = Bytes32::from([0xee; 32]);
-                let place = (*slot, *committee);
+                let (other, place) = (contradiction(data), (*slot, *committee));
                 let mut requests = self.in_manner(data, other, |data| self.attest(hands, place, data));
                 requests.extend(self.follow_up(hands, *slot));
                 requests
             }
             (Request::Proposal { slot, .. }, Answer::Proposal(block)) => {
                 let Some(validator) = hands.beacon.proposer(hands.view, *slot) else { return Vec::new() };
-                let mut data = SignedData::Proposer(Box::new(block.signed(Bytes96::default())));
-                self.sign(hands, validator, &mut data);
-                let SignedData::Proposer(block) = data else { return Vec::new() };
-                vec![Request::SubmitProposal(block)]
+                let other = other_block(&block);
+                self.in_manner(*block, other, |block| {
+                    let unsigned = block.clone().signed(Bytes96::default());
+                    let mut unsigned = SignedData::Proposer(Box::new(unsigned));
+                    let signature = self.sign(hands, validator, &mut unsigned);
+                    Request::SubmitProposal(Box::new(block.signed(signature)))
+                })
             }
             (Request::Selections(_), Answer::Selections(all)) => {
                 let slots: BTreeSet<u64> = all.iter().map(|one| one.slot).collect();
@@ -325,4 +329,33 @@ impl Client {
 /// The committee whose data a client asks for: from Electra on they are the same for all.
 fn asked_for(hands: &Hands, slot: u64, committee: u64) -> u64 {
     if hands.beacon.fork_at(slot).has_electra_attestations() { 0 } else { committee }
+}
+
+/// What contradicts a vote: another head; one that surrounds earlier votes; one that surrounds those of now, too; one of
+/// the future.
+fn contradiction(mut data: AttestationData) -> AttestationData {
+    let epoch = data.target.epoch;
+    let (source, target) = match data.slot % 4 {
+        0 => (data.source.epoch, epoch),
+        1 => (epoch.saturating_sub(4), epoch),
+        2 => (epoch.saturating_sub(4), epoch + 1),
+        _ => (data.source.epoch, epoch + 3),
+    };
+    data.beacon_block_root = Bytes32::from([0xee; 32]);
+    (data.source.epoch, data.target.epoch) = (source, target);
+    data
+}
+
+/// What contradicts a block: one on another state.
+fn other_block(block: &Proposal) -> Proposal {
+    let mut other = block.clone();
+    let root = match &mut other {
+        Proposal::Bellatrix(block) => &mut block.state_root,
+        Proposal::BlindedBellatrix(block) => &mut block.state_root,
+        Proposal::Fulu(contents) => &mut contents.block.state_root,
+        Proposal::BlindedFulu(block) => &mut block.state_root,
+        _ => return other,
+    };
+    *root = Bytes32::from([0xee; 32]);
+    other
 }

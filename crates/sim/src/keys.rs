@@ -160,6 +160,18 @@ impl Keys {
         self.verify(&[Check { key, root, signature }]) == [true]
     }
 
+    /// Whether a share has signed.
+    pub(crate) fn is_of_share(
+        &mut self,
+        validator: usize,
+        node: usize,
+        root: Root,
+        signature: Bytes96,
+    ) -> bool {
+        let (_, key) = self.dealt.validators[validator].shares[node];
+        self.verify(&[Check { key, root, signature }]) == [true]
+    }
+
     /// Does a job.
     pub(crate) fn run(&mut self, job: &Job) -> Output {
         match job {

@@ -17,17 +17,24 @@
 //! # What a seed draws
 //!
 //! - 3, 4, 5, 6, 7 or 10 nodes, up to a third of them liars, one honest one with a validator client that signs anything.
-//! - Clocks wrong by up to 500 ms, too fast or too slow, and set by up to a minute and back again.
-//! - Messages late, out of order, twice or not at all; partitions; crashes and restarts.
+//! - Clocks wrong by up to 500 ms, too fast or too slow, and set by up to a minute, some by epochs, and back again.
+//! - Messages late, out of order, twice or not at all; partitions; crashes and restarts. Votes of a first round that one
+//!   node alone hears, so that what it decided must come again.
 //! - Disks that fail, with and without the write on them; crashes in the middle of a write.
 //! - Beacon nodes that are slow, down, late with the head, of two minds about what is justified; reorgs deep enough to
 //!   change duties, seen by each node at another time.
+//! - Validators that become active, or cease to be, in the middle.
 //! - All types of duties; exits; registrations; blocks of builders for all, some or no nodes; Bellatrix before Electra, or
 //!   Electra and Fulu from the beginning; one node of an older version.
 //!
 //! A liar is two nodes with one key: they see different chains, one of them a chain that cannot be; each talks to half of
-//! the cluster; both sign whatever their client says. Beside that it sends damaged and random bytes, old messages, those
-//! of others, votes out of turn, in others' names or of other slots, and partial signatures that contradict its own.
+//! the cluster, or one of them to all; both sign whatever their client says. Beside that it sends damaged and random bytes,
+//! old messages, those of others, votes out of turn, in others' names or of other slots; it proposes what cannot be, says
+//! that other values are decided or prepared, or proposes them with nothing to show for it; and it sends partial
+//! signatures that contradict its own, of other slots and validators, or that are none.
+//!
+//! The client that signs anything signs beside each vote one that contradicts it (another head, around earlier votes,
+//! around votes of now, of the future), beside each block another one, and votes of sync committees that it did not sign.
 //!
 //! # What must hold
 //!
@@ -50,8 +57,12 @@
 //! | one vote less decides | two decisions for one block |
 //! | what is over is not forgotten | things held when all is over |
 //!
-//! Not shown yet, because a short run ended without a finding: validity of values passed over, slot binding passed over,
-//! signatures unchecked, a store that forgets, surrounding votes allowed, prepared values forgotten or not justified.
+//! | surrounding votes are allowed | two votes of a share of which one surrounds the other |
+//! | the client's own signatures are not checked | a share that did not sign what leaves |
+//! | the disk of the shares forgets (a test of its own) | two votes of a share with one target |
+//!
+//! `MUTATIONS.md` lists more, rule by rule, and which of them were run. Not shown yet: validity of values passed over, slot
+//! binding passed over, signatures of votes unchecked, prepared values forgotten or not justified.
 //!
 //! # What it does not do
 //!

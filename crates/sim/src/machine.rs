@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use coxswain_dv_core::{Node, Ticket};
 use coxswain_dv_eth::client::Request;
+use coxswain_dv_eth::duty::Duty;
 use coxswain_dv_eth::time::{Clock, Time};
 
 use crate::chain::{EYES_OF_LIARS, View};
@@ -46,6 +47,8 @@ pub(crate) struct Machine {
     pub(crate) next_wake: Option<Time>,
     /// What its shares have signed, by validator: over all its lives.
     pub(crate) signed: BTreeMap<usize, Signed>,
+    /// Duties for which it said anything in consensus: in which life, and how often its clock had been set.
+    pub(crate) spoken: BTreeMap<Duty, (u32, u32)>,
     /// What was looked at last: one message goes to all peers.
     pub(crate) checked: Option<Arc<Vec<u8>>>,
 }

@@ -71,6 +71,8 @@ pub enum Shares {
     Judged,
     /// It allows all, so that only the store of groups stands against two votes. For tests.
     Blind,
+    /// Its disk loses what stands against anything that is asked for. For tests: that must not go unseen.
+    Forgetful,
 }
 
 /// What goes wrong in the trouble of an act. Chances are of a hundred.
@@ -98,6 +100,8 @@ pub struct Trouble {
     pub delay_ms: u64,
     /// Of epochs, those in which some see an older justified checkpoint, whose votes surround earlier ones.
     pub disputed: u64,
+    /// Of instances of consensus, those whose first round all but one node decide without: it alone hears the votes.
+    pub starved: u64,
 }
 
 /// A world.
@@ -125,6 +129,10 @@ pub struct Setting {
     pub absent: bool,
     /// Whether one node is of an older version, so that the cluster agrees on what that one can do.
     pub old: bool,
+    /// The epoch in which the last validator becomes active, counted from the first epoch with duties.
+    pub joins: u64,
+    /// The epoch from which on the last but one is none any more, counted likewise; none where it stays.
+    pub leaves: Option<u64>,
     /// What goes wrong.
     pub trouble: Trouble,
     /// What the store of shares does.
@@ -145,6 +153,7 @@ impl Trouble {
         slow: 0,
         delay_ms: 50,
         disputed: 0,
+        starved: 0,
     };
 
     fn draw(dice: &mut Dice) -> Trouble {
@@ -164,6 +173,7 @@ impl Trouble {
             slow: some(80, 25),
             delay_ms: 20 + some(90, 1_500),
             disputed: some(40, 80),
+            starved: some(40, 60),
         }
     }
 }
@@ -184,6 +194,8 @@ impl Setting {
             reckless: None,
             absent: false,
             old: false,
+            joins: 0,
+            leaves: None,
             trouble: Trouble::NONE,
             shares: Shares::Judged,
         }
@@ -211,6 +223,8 @@ impl Setting {
             reckless: dice.happens(30).then_some((0, first)),
             absent: dice.happens(40),
             old: dice.happens(10),
+            joins: if dice.happens(30) { dice.below(ACT * acts) } else { 0 },
+            leaves: if dice.happens(30) { Some(dice.below(ACT * acts)) } else { None },
             trouble: if dice.happens(5) { Trouble::NONE } else { Trouble::draw(&mut dice) },
             shares: Shares::Judged,
         }

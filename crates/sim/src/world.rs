@@ -3,19 +3,20 @@
 mod checks;
 mod demands;
 mod effects;
+mod entry;
 mod liars;
 mod network;
 mod plan;
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use coxswain_dv_core::{Channel, Event, Features, Node, Settings, Ticket};
 use coxswain_dv_eth::beacon::ChainEvent;
-use coxswain_dv_eth::bytes::{Bytes20, Bytes32};
+use coxswain_dv_eth::bytes::{Bytes20, Bytes32, Bytes48};
 use coxswain_dv_eth::client::{Answer, Problem, Request};
+use coxswain_dv_eth::duty::Duty;
 use coxswain_dv_eth::protect::{self, Signer, Wall};
 use coxswain_dv_eth::time::Time;
 use coxswain_dv_wire::priority_result::{Agreed, Preferences};
@@ -28,6 +29,7 @@ use crate::keys::{Keys, Vault};
 use crate::machine::{Asked, Machine};
 use crate::report::{Broken, Counts};
 use crate::setting::{ACT, FIRST_EPOCH, SLOTS_PER_EPOCH, Setting, TROUBLE};
+use entry::Entry;
 
 /// How long a validator client waits for an answer, and tries again.
 const PATIENCE: Duration = Duration::from_secs(14);
@@ -130,33 +132,6 @@ enum Todo {
     },
 }
 
-struct Entry {
-    at: Time,
-    number: u64,
-    todo: Todo,
-}
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Entry) -> bool {
-        self.number == other.number
-    }
-}
-
-impl Eq for Entry {}
-
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Entry) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-/// The earliest is the greatest: heaps give the greatest first.
-impl Ord for Entry {
-    fn cmp(&self, other: &Entry) -> Ordering {
-        (other.at, other.number).cmp(&(self.at, self.number))
-    }
-}
-
 /// A time in which nodes of one side do not hear those of the other; sides by bits.
 #[derive(Debug, Clone, Copy)]
 struct Partition {
@@ -167,6 +142,9 @@ struct Partition {
 
 /// What honest nodes said was decided: what was asked for, and what came.
 type Decisions = BTreeMap<(u8, u64, u64, Bytes32), Bytes32>;
+
+/// Partial signatures that liars sent to a machine for a duty, by validator and share: whether any of them was of the duty.
+type Came = BTreeMap<(usize, Duty, Bytes48, u32), bool>;
 
 /// A cluster and all that surrounds it.
 pub struct World {
@@ -192,6 +170,7 @@ pub struct World {
     registered: BTreeSet<(usize, u64)>,
     /// What liars heard, to be said again.
     heard: VecDeque<(Channel, Arc<Vec<u8>>)>,
+    came: Came,
     counts: Counts,
     broken: Option<Broken>,
     trace: Option<Vec<String>>,
@@ -204,7 +183,7 @@ impl World {
         let keys = vault.keys(setting.nodes, setting.signatures);
         let end = FIRST_EPOCH + setting.acts * ACT;
         let groups = keys.validators().iter().map(|one| one.key).collect();
-        let beacon = Beacon::new(groups, seed, setting.electra, end);
+        let beacon = Beacon::new(groups, seed, &setting);
         let clock = beacon.clock();
         let mut world = World {
             seed,
@@ -226,6 +205,7 @@ impl World {
             prepared: BTreeSet::new(),
             registered: BTreeSet::new(),
             heard: VecDeque::new(),
+            came: BTreeMap::new(),
             counts: Counts::default(),
             broken: None,
             trace: (tracing == Tracing::On).then(Vec::new),
@@ -251,6 +231,11 @@ impl World {
         }
         self.counts.add("slots", self.setting.acts * ACT * SLOTS_PER_EPOCH);
         self.counts.add("worlds", 1);
+        self.counts.add("worlds with liars", u64::from(self.setting.liars > 0));
+        self.counts
+            .add("worlds with a client that signs anything", u64::from(self.setting.reckless.is_some()));
+        let moving = u64::from(self.setting.joins > 0) + u64::from(self.setting.leaves.is_some());
+        self.counts.add("validators that join or leave", moving);
         self.counts.add("blocks of builders", self.beacon.submitted.blinded);
         for (kind, ..) in &self.beacon.submitted.done {
             self.counts.add(kind.name(), 1);
@@ -348,6 +333,7 @@ impl World {
 
     fn step(&mut self, machine: usize, event: Event) {
         let shown = self.machines[machine].clock.shows(self.now);
+        self.note_came(machine, &event);
         let Some(core) = self.machines[machine].core.as_mut() else { return };
         if let Some(trace) = &mut self.trace {
             let now = self.now.since(self.beacon.chain.clock.genesis).as_secs_f64();

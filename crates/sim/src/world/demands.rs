@@ -33,7 +33,7 @@ const CLOSE_MS: u64 = 50;
 impl World {
     /// Every duty that is demanded was done.
     pub(super) fn check_demands(&mut self) {
-        if !self.setting.has_quorum() || self.setting.shares == Shares::Blind {
+        if !self.setting.has_quorum() || self.setting.shares != Shares::Judged {
             return;
         }
         for act in 0..self.setting.acts {

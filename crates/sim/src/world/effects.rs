@@ -42,7 +42,7 @@ impl World {
                 self.later(most, machine, Event::Computed { ticket, output });
             }
             Effect::Note(note) => self.note(machine, note),
-            Effect::Record(_) => {}
+            Effect::Record(record) => self.check_record(machine, &record),
         }
     }
 
@@ -113,6 +113,7 @@ impl World {
             self.later(30, machine, Event::Judged { ticket, verdicts });
             return;
         }
+        self.check_wall(machine, wall);
         let fate = match self.happens(self.setting.trouble.unwritten) {
             true if self.dice.happens(50) => Fate::FailedAndKept,
             true => Fate::Failed,
@@ -140,12 +141,14 @@ impl World {
             self.counts.add("writes cut off by a crash", 1);
             if self.dice.happens(50) { Fate::FailedAndKept } else { Fate::Failed }
         };
+        let is_forgetful = signer == Signer::Share && self.setting.shares == Shares::Forgetful;
         let one = &mut self.machines[machine];
         let ledger = match signer {
             Signer::Share => &mut one.shares,
             Signer::Group => &mut one.groups,
         };
         let verdicts = match fate {
+            Fate::Kept if is_forgetful => Ok(ledger.judge_without_memory(&requests, wall)),
             Fate::Kept => Ok(ledger.judge(&requests, wall)),
             Fate::FailedAndKept => {
                 ledger.judge(&requests, wall);

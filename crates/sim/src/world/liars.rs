@@ -1,11 +1,13 @@
 //! What liars say beside what their two halves say: garbage, what was said before and by others, and messages that they
 //! make up and sign with their own keys.
 
+mod values;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use coxswain_dv_core::Channel;
-use coxswain_dv_eth::bytes::Bytes32;
+use coxswain_dv_eth::bytes::{Bytes32, Bytes96};
 use coxswain_dv_eth::duty::DutyType;
 use coxswain_dv_eth::signed::SignedData;
 use coxswain_dv_wire::message;
@@ -79,7 +81,7 @@ impl World {
             return Vec::new();
         };
         let Some(mut vote) = whole.msg.take() else { return Vec::new() };
-        match self.dice.below(5) {
+        match self.dice.below(8) {
             0 => vote.r#type = i64::try_from(self.dice.below(6)).unwrap_or(0),
             1 => vote.round = i64::try_from(self.dice.below(4)).unwrap_or(0),
             2 => vote.peer_idx = i64::try_from(self.dice.index(self.setting.nodes)).unwrap_or(0),
@@ -88,6 +90,7 @@ impl World {
                     duty.slot = duty.slot.wrapping_add(self.dice.below(3)).wrapping_sub(1);
                 }
             }
+            4 | 5 => return self.unjustified(from, &vote, &whole),
             _ => {
                 // A commit to a value that nobody prepared, or a proposal out of turn.
                 vote.r#type = if self.dice.happens(50) { 1 } else { 3 };
@@ -100,14 +103,14 @@ impl World {
         vec![(Channel::Qbft, message::encode(&whole))]
     }
 
-    /// Partial signatures for another slot, under another share, or over something else.
+    /// Partial signatures for another slot or validator, under another share, over something else, or none at all.
     fn forged_partial(&mut self, from: usize, to: usize, bytes: &[u8]) -> Vec<(Channel, Vec<u8>)> {
         let Ok(mut whole) = message::decode::<ParSigExMsg>(bytes, PARSIGEX.max_bytes) else {
             return Vec::new();
         };
         let Some(duty) = whole.duty.as_mut() else { return Vec::new() };
         let kind = DutyType::of(duty.r#type);
-        let choice = self.dice.below(4);
+        let choice = self.dice.below(6);
         if choice == 0 {
             duty.slot = duty.slot.wrapping_add(self.dice.below(3)).wrapping_sub(1);
         }
@@ -117,6 +120,13 @@ impl World {
             match (choice, kind) {
                 (1, _) => one.share_idx = i32::try_from(to).unwrap_or(0) + 1,
                 (2, _) => one.share_idx = i32::try_from(self.dice.index(self.setting.nodes + 2)).unwrap_or(0),
+                (4, Some(kind)) => {
+                    if let Ok(mut other) = SignedData::decode(kind, &one.data) {
+                        other.set_signature(Bytes96::from([0xc5; 96]));
+                        one.signature = other.signature().0.to_vec();
+                        one.data = other.encode();
+                    }
+                }
                 (3, Some(kind)) => {
                     if let Some(other) = self.contradiction(from, kind, &key, &one.data) {
                         one.signature = other.signature().0.to_vec();
@@ -125,6 +135,7 @@ impl World {
                 }
                 _ => {}
             }
+            let key = if choice == 5 { self.other_key(&key) } else { key };
             forged.insert(key, one);
         }
         whole.data_set = Some(forged.into());

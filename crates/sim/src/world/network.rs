@@ -3,8 +3,13 @@
 use std::sync::Arc;
 
 use coxswain_dv_core::{Channel, Event, Ticket};
+use coxswain_dv_qbft::message::Kind;
+use coxswain_dv_wire::message;
+use coxswain_dv_wire::protocol::QBFT;
+use coxswain_dv_wire::qbft::QbftConsensusMsg;
 
 use super::World;
+use crate::dice::mixed;
 
 /// Milliseconds that a message takes at most when all is well.
 const CALM_DELAY_MS: u64 = 60;
@@ -15,15 +20,44 @@ impl World {
         !self.partitions.iter().any(|cut| (cut.from..cut.until).contains(&self.now) && splits(cut.side))
     }
 
+    /// Whether this half of a liar is the one that speaks, to all; none in epochs in which both do.
+    fn speaks_alone(&self, node: usize, half: usize) -> Option<bool> {
+        let clock = self.beacon.clock();
+        let epoch = clock.epoch_of(clock.slot_at(self.now).unwrap_or(0));
+        let drawn = usize::try_from(mixed(&[self.seed, 17, node as u64, epoch]) % 4).unwrap_or(0);
+        (drawn < 2).then_some(drawn == half)
+    }
+
+    /// Whether a message of consensus is lost so that one node alone decides in the first round, and nobody learns it from
+    /// that one: what was decided must come again in later rounds.
+    fn is_starved(&self, from: usize, to: usize, bytes: &[u8]) -> bool {
+        if self.is_calm() || self.setting.trouble.starved == 0 {
+            return false;
+        }
+        let Ok(whole) = message::decode::<QbftConsensusMsg>(bytes, QBFT.max_bytes) else { return false };
+        let vote = whole.msg.unwrap_or_default();
+        let duty = vote.duty.unwrap_or_default();
+        let number = mixed(&[self.seed, 18, duty.slot, u64::from(duty.r#type.unsigned_abs())]);
+        let chosen = usize::try_from(number / 128).unwrap_or(0) % self.setting.nodes;
+        let is_lost = match Kind::of(vote.r#type) {
+            Some(Kind::Commit) => vote.round == 1 && to != chosen,
+            Some(Kind::Decided) => from == chosen,
+            Some(Kind::PrePrepare | Kind::Prepare | Kind::RoundChange) | None => false,
+        };
+        is_lost && number % 100 < self.setting.trouble.starved
+    }
+
     /// Machines that hear what one says to a node: each half of a liar talks to half of the nodes, and now and then to
-    /// the others; and now and then it says nothing.
+    /// the others, or one half talks to all; and now and then it says nothing.
     fn receivers(&mut self, from: usize, to: usize) -> Vec<usize> {
         let (node, half) = (self.machines[from].node, self.machines[from].half);
         if !self.is_connected(node, to) {
             return Vec::new();
         }
-        if half.is_some_and(|half| to % 2 != half) && self.dice.happens(70) {
-            return Vec::new();
+        match half.map(|half| (half, self.speaks_alone(node, half))) {
+            Some((_, Some(false))) => return Vec::new(),
+            Some((half, None)) if to % 2 != half && self.dice.happens(70) => return Vec::new(),
+            Some(_) | None => {}
         }
         if half.is_some() && self.dice.happens(8) {
             return Vec::new();
@@ -34,6 +68,12 @@ impl World {
 
     pub(super) fn send(&mut self, from: usize, to: usize, channel: Channel, bytes: &Arc<Vec<u8>>) {
         let (node, is_honest) = (self.machines[from].node, self.machines[from].is_honest());
+        let untrue = (!is_honest && channel == Channel::Qbft).then(|| self.untrue(from, bytes)).flatten();
+        let bytes = untrue.as_ref().unwrap_or(bytes);
+        if channel == Channel::Qbft && self.is_starved(node, to, bytes) {
+            self.counts.add("votes that one node alone heard", 1);
+            return;
+        }
         for receiver in self.receivers(from, to) {
             if !is_honest {
                 for (channel, bytes) in self.mischief(from, to, channel, bytes) {

@@ -18,7 +18,7 @@ use crate::machine::Machine;
 use crate::setting::{ACT, FIRST_EPOCH, First, QUIET, SLOTS_PER_EPOCH, TROUBLE};
 use crate::store::Ledger;
 
-/// Milliseconds by which clocks are set: beyond what counts as a correction, up to some slots.
+/// Milliseconds by which most clocks are set: beyond what counts as a correction, up to some slots; others by epochs.
 const CLOCK_SET_MS: std::ops::Range<u64> = 600..60_000;
 /// Slots that the deepest reorg gives up: more than an epoch, so that duties change.
 const DEEPEST: u64 = 12;
@@ -53,6 +53,7 @@ impl World {
                     asked: BTreeMap::new(),
                     next_wake: None,
                     signed: BTreeMap::new(),
+                    spoken: BTreeMap::new(),
                     checked: None,
                 });
             }
@@ -125,9 +126,13 @@ impl World {
         for _ in 0..self.setting.trouble.clocks_set {
             let machine = self.dice.index(self.machines.len());
             let right = self.machines[machine].clock.ahead_us;
-            let ms = i64::try_from(self.dice.within(CLOCK_SET_MS)).unwrap_or(0);
-            let wrong = if self.dice.happens(50) { ms * 1_000 } else { ms * -1_000 };
             let (from, until) = self.stretch(begin, bad);
+            // A clock that was ahead leaves nothing behind but duties that are watched: none of good epochs.
+            let furthest = (calm + clock.epoch()).since(until + clock.slot);
+            let furthest = u64::try_from(furthest.as_millis()).unwrap_or(0);
+            let end = if self.dice.happens(40) { furthest } else { CLOCK_SET_MS.end.min(furthest) };
+            let ms = i64::try_from(self.dice.within(CLOCK_SET_MS.start..end)).unwrap_or(0);
+            let wrong = if self.dice.happens(50) { ms * 1_000 } else { ms * -1_000 };
             self.at(from, Todo::SetClock { machine, ahead_us: right + wrong });
             self.at(until, Todo::SetClock { machine, ahead_us: right });
         }
