@@ -13,7 +13,7 @@ mod cluster;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use cluster::{COUNTED, Cluster, EPOCH, Plan, get, number, wait_until};
+use cluster::{COUNTED, Cluster, EPOCH, Plan, Program, get, number, wait_until};
 use serde_json::{Value as Json, json};
 
 /// Every duty of the next two slots is done in time.
@@ -54,8 +54,14 @@ fn check_recovers(cluster: &Cluster) {
 
 /// The value of a metric, summed over its series.
 fn metric(cluster: &Cluster, node: usize, name: &str) -> f64 {
+    series(cluster, node, name, "")
+}
+
+/// The value of a metric, summed over those of its series with a label.
+fn series(cluster: &Cluster, node: usize, name: &str, label: &str) -> f64 {
     let (_, text) = get(cluster.ports[node].1, "/metrics").unwrap();
-    let of_name = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
+    let is_name = |line: &str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
+    let of_name = |line: &&str| is_name(line) && line.contains(label);
     let values = text.lines().filter(of_name).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
     values.sum()
 }
@@ -254,25 +260,52 @@ fn the_network_breaks_and_heals() {
 /// A chain that goes from Deneb to Electra and Fulu, with a builder; in the end a validator leaves.
 #[test]
 fn forks_builders_and_an_exit() {
+    let first = EPOCH;
+    what_happens_seldom(Plan::ours(), |_| first);
+}
+
+/// The same with nodes of charon, which start after genesis. The third share of an exit that a node needs is of the other
+/// program: where nodes of both have submitted it, each takes what the other one signed.
+#[test]
+fn forks_builders_and_an_exit_beside_charon() {
+    let Some(path) = std::env::var_os("CHARON_BIN") else {
+        println!("skipped: CHARON_BIN names no charon");
+        return;
+    };
+    let charon = || Program::Other(PathBuf::from(&path));
+    let plan = Plan::of(vec![Program::Ours, Program::Ours, charon(), charon()]);
+    // What begins late has its duties from the second slot on, and needs an epoch until all agree on versions.
+    let cluster = what_happens_seldom(plan, |begun| begun + EPOCH + 1);
+    for node in 0..4 {
+        let submitted = series(&cluster, node, "core_bcast_broadcast_total", "duty=\"exit\"");
+        assert!(submitted >= 1.0, "node {node} submitted {submitted} exits\n{}", cluster.said());
+    }
+}
+
+/// Runs this plan over both forks, with builders, until a validator has left. Every duty counts from the slot on that `counts`
+/// makes of the one in which all was started.
+#[track_caller]
+fn what_happens_seldom(plan: Plan, counts: impl Fn(u64) -> u64) -> Cluster {
     const EXIT: u64 = 4;
     let cluster = Cluster::start(Plan {
         validators: 4,
         chain: vec!["--builder".to_owned(), "--fork-epochs=electra=2,fulu=3".to_owned()],
         node: vec!["--builder-api".to_owned()],
         client: vec!["--builder".to_owned(), format!("--exit={{share}}={EXIT}")],
-        ..Plan::ours()
+        ..plan
     });
+    let first = counts(cluster.slot());
     // It does nothing; each request that it meets is counted.
     const MANY: u64 = 10_000;
     let blinded = "/eth/v2/beacon/blinded_blocks";
     cluster.fault(&json!({"kind": "endpoint", "path": blinded, "times": MANY}));
     let last = EXIT * EPOCH - 1;
     cluster.wait_for_slot(last + 1);
-    cluster.check_in_time(EPOCH, last);
+    cluster.check_in_time(first, last);
     let (_, faults) = get(cluster.chains[0], "/simnet/fault").unwrap();
     let faults: Json = serde_json::from_str(&faults).unwrap();
     let left = faults[0]["times"].as_u64().or_else(|| faults["data"][0]["times"].as_u64()).unwrap();
-    assert!(MANY - left > last - EPOCH, "{} blinded blocks were sent of {last} slots", MANY - left);
+    assert!(MANY - left > last - first, "{} blinded blocks were sent of {last} slots", MANY - left);
     let so_far = cluster.report(0, last);
     assert!(so_far["duties"]["registration"]["received"].as_u64() >= Some(4), "{so_far}");
     assert_eq!(so_far["duties"]["exit"]["received"].as_u64().unwrap_or(0), 0, "{so_far}");
@@ -282,11 +315,12 @@ fn forks_builders_and_an_exit() {
     let left = cluster.slot();
     check_next(&cluster);
     assert_eq!(exits(&cluster), [0]);
-    let whole = cluster.report(EPOCH, left);
+    let whole = cluster.report(first, left);
     assert_eq!(whole["duties"]["exit"]["received"].as_u64(), Some(1), "{whole}");
     assert_eq!(whole["n_fatal"].as_u64(), Some(0), "{}", whole["findings"]);
     let status = whole["validators"][0]["status"].as_str().unwrap();
     assert_ne!(status, "active_ongoing", "{}", whole["validators"][0]);
+    cluster
 }
 
 /// Who leaves, by the blocks of the chain.

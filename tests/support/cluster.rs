@@ -66,6 +66,13 @@ impl Process {
         let kilobytes: u64 = memory.split_whitespace().next().unwrap().parse().unwrap();
         (Duration::from_millis(ticks * 10), kilobytes)
     }
+
+    /// The most memory that it has had, in KiB.
+    pub(crate) fn peak(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.split_whitespace().next().unwrap().parse().unwrap()
+    }
 }
 
 pub(crate) fn free_port() -> u16 {
@@ -95,7 +102,8 @@ pub(crate) struct Plan {
     pub(crate) has_lines: bool,
     /// More arguments of the chain.
     pub(crate) chain: Vec<String>,
-    /// More arguments of every node.
+    /// More arguments of every node. `{beacon0}` stands for the URL of a beacon node, `{line0}` for one at the line to it,
+    /// `{p2p}` and `{debug}` for ports of the node.
     pub(crate) node: Vec<String>,
     /// More arguments of every validator client.
     pub(crate) client: Vec<String>,
@@ -150,6 +158,8 @@ pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Option<Process>>,
     /// Of the validator API, and of monitoring.
     pub(crate) ports: Vec<(u16, u16)>,
+    /// For peers, and for debugging, where the plan gives them to nodes.
+    pub(crate) more_ports: Vec<(u16, u16)>,
 }
 
 fn ask(port: u16, head: &str, body: &str) -> std::io::Result<(u16, String)> {
@@ -191,11 +201,13 @@ impl Cluster {
     pub(crate) fn start(plan: Plan) -> Cluster {
         let dir = tempfile::tempdir().unwrap();
         make(&plan, dir.path());
-        let ports = plan.programs.iter().map(|_| (free_port(), free_port())).collect();
+        let [ports, more_ports] =
+            [(); 2].map(|()| plan.programs.iter().map(|_| (free_port(), free_port())).collect());
         let chains: Vec<u16> = (0..plan.beacons).map(|_| free_port()).collect();
         let to_beacons = chains.iter().map(|port| Line::to(*port)).collect();
         let (others, relays, lines, nodes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut cluster = Cluster { dir, plan, others, relays, lines, chains, to_beacons, nodes, ports };
+        let mut cluster =
+            Cluster { dir, plan, others, relays, lines, chains, to_beacons, nodes, ports, more_ports };
         (0..cluster.plan.relays).for_each(|number| cluster.start_relay(number));
         if cluster.plan.has_lines {
             let to_relays = || cluster.relays.iter().map(|relay| Line::to(relay.p2p)).collect();
@@ -303,14 +315,16 @@ impl Cluster {
         if !self.plan.node.iter().any(|arg| arg.starts_with("--beacon-node-endpoints")) {
             command.arg(format!("--beacon-node-endpoints=http://127.0.0.1:{}", self.chains[0]));
         }
-        command.args(self.plan.node.iter().map(|arg| self.filled_with_beacons(arg)));
+        command.args(self.plan.node.iter().map(|arg| self.filled_for(node, arg)));
         Process::start(self.dir.path(), &format!("node{node}"), &mut command, &self.plan.variables[node])
     }
 
-    /// An argument in which `{beacon0}` stands for the URL of a beacon node, and `{line0}` for one at the line to it.
-    fn filled_with_beacons(&self, arg: &str) -> String {
+    /// An argument of [`Plan::node`] as this node gets it.
+    fn filled_for(&self, node: usize, arg: &str) -> String {
+        let (p2p, debug) = self.more_ports[node];
+        let arg = arg.replace("{p2p}", &p2p.to_string()).replace("{debug}", &debug.to_string());
         let pairs = self.chains.iter().zip(&self.to_beacons).enumerate();
-        pairs.fold(arg.to_owned(), |arg, (number, (port, line))| {
+        pairs.fold(arg, |arg, (number, (port, line))| {
             let by_line =
                 arg.replace(&format!("{{line{number}}}"), &format!("http://127.0.0.1:{}", line.port));
             by_line.replace(&format!("{{beacon{number}}}"), &format!("http://127.0.0.1:{port}"))
