@@ -17,6 +17,13 @@ const THRESHOLD: u64 = 3;
 const LOCK_TIME: u64 = 1_742_213_400;
 const ADDRESS: &str = "0x388C818CA8B9251b393131C08a736A67ccB19297";
 
+/// What the API says of how many have signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Quorum {
+    Reached,
+    Missing,
+}
+
 struct Cluster {
     lock: Lock,
     secrets: Vec<SecretKey>,
@@ -86,13 +93,7 @@ impl Cluster {
     }
 
     /// A registration as the API has it, with partial signatures of these nodes, from 1; `odd` has signed something else.
-    fn collected(
-        &self,
-        message: &Registration,
-        nodes: &[u64],
-        odd: Option<u64>,
-        is_complete: bool,
-    ) -> String {
+    fn collected(&self, message: &Registration, nodes: &[u64], odd: Option<u64>, quorum: Quorum) -> String {
         let root = message.signing_root(self.network);
         let validator = self.secrets.iter().position(|one| one.public().to_bytes() == message.pubkey);
         let partial = |node: &u64| {
@@ -105,8 +106,9 @@ impl Cluster {
         let text = SignedRegistration { message: message.clone(), signature: [0; 96] }.to_json();
         let message = &text["{\"message\":".len()..text.find(",\"signature\"").expect("a signature")];
         format!(
-            "{{\"builder_registrations\":[{{\"message\":{message},\"partial_signatures\":[{}],\"quorum\":{is_complete}}}]}}",
-            partials.join(",")
+            "{{\"builder_registrations\":[{{\"message\":{message},\"partial_signatures\":[{}],\"quorum\":{}}}]}}",
+            partials.join(","),
+            quorum == Quorum::Reached
         )
     }
 
@@ -155,8 +157,8 @@ fn the_newest_counts_wherever_it_is_from() {
     let expected = vec![(LOCK_TIME, ADDRESS.to_owned()), (LOCK_TIME + 9, payee(2))];
     assert_eq!(cluster.holds(&file, &none), expected);
     let api = cluster.answer(&[
-        cluster.collected(&cluster.message(0, LOCK_TIME + 1, 4), &[1, 2, 3], None, true),
-        cluster.collected(&cluster.message(1, LOCK_TIME + 9, 5), &[2, 3, 4], None, true),
+        cluster.collected(&cluster.message(0, LOCK_TIME + 1, 4), &[1, 2, 3], None, Quorum::Reached),
+        cluster.collected(&cluster.message(1, LOCK_TIME + 9, 5), &[2, 3, 4], None, Quorum::Reached),
     ]);
     assert_eq!((api.overrides.len(), api.incomplete, &api.odd[..]), (2, 0, &[][..]));
     // Of the same time the file's.
@@ -190,25 +192,25 @@ fn what_the_key_has_not_signed_is_named_and_passed_over() {
 fn what_the_api_has_too_little_of_does_not_count() {
     let cluster = cluster();
     let message = cluster.message(0, LOCK_TIME + 1, 1);
-    let check = |nodes: &[u64], odd, is_complete, expected: (usize, usize, usize)| {
-        let found = cluster.answer(&[cluster.collected(&message, nodes, odd, is_complete)]);
+    let check = |nodes: &[u64], odd, quorum, expected: (usize, usize, usize)| {
+        let found = cluster.answer(&[cluster.collected(&message, nodes, odd, quorum)]);
         let counts = (found.overrides.len(), found.incomplete, found.odd.len());
-        assert_eq!(counts, expected, "{nodes:?}, {odd:?}, {is_complete}");
+        assert_eq!(counts, expected, "{nodes:?}, {odd:?}, {quorum:?}");
         for signed in found.overrides.values() {
             let signature = bls::Signature::from_bytes(&signed.signature).expect("a point");
             let root = message.signing_root(cluster.network);
             assert!(bls::verify(&cluster.secrets[0].public(), &root, &signature));
         }
     };
-    check(&[1, 2, 3], None, true, (1, 0, 0));
-    check(&[1, 2, 3, 4], None, true, (1, 0, 0));
+    check(&[1, 2, 3], None, Quorum::Reached, (1, 0, 0));
+    check(&[1, 2, 3, 4], None, Quorum::Reached, (1, 0, 0));
     // One of four is bad, and the other three are enough.
-    check(&[1, 2, 3, 4], Some(2), true, (1, 0, 0));
-    check(&[1, 2, 3], Some(2), true, (0, 0, 1));
+    check(&[1, 2, 3, 4], Some(2), Quorum::Reached, (1, 0, 0));
+    check(&[1, 2, 3], Some(2), Quorum::Reached, (0, 0, 1));
     // A share twice is one share.
-    check(&[1, 2, 2], None, true, (0, 0, 1));
-    check(&[1, 2], None, true, (0, 0, 1));
-    check(&[1, 2, 3], None, false, (0, 1, 0));
+    check(&[1, 2, 2], None, Quorum::Reached, (0, 0, 1));
+    check(&[1, 2], None, Quorum::Reached, (0, 0, 1));
+    check(&[1, 2, 3], None, Quorum::Missing, (0, 1, 0));
 }
 
 #[test]
@@ -216,7 +218,7 @@ fn shares_that_nobody_has_do_not_count() {
     let cluster = cluster();
     let message = cluster.message(0, LOCK_TIME + 1, 1);
     for index in ["0", "5", "18446744073709551615"] {
-        let text = cluster.collected(&message, &[1, 2, 3], None, true);
+        let text = cluster.collected(&message, &[1, 2, 3], None, Quorum::Reached);
         let text = text.replacen("\"share_index\":3", &format!("\"share_index\":{index}"), 1);
         let found = cluster.answer(&[text]);
         assert_eq!((found.overrides.len(), found.odd.len()), (0, 1), "{index}");
