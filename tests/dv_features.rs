@@ -93,7 +93,13 @@ fn a_newer_registration_changes_whom_blocks_pay() {
     wait_until("nodes say what is wrong", || said("has not signed it") && said("cannot be read"));
     let slot = cluster.slot();
     cluster.wait_for_slot(slot + 2);
-    cluster.check_done(slot, slot + 1);
+    let report = cluster.report(slot, slot + 1);
+    for duty in ["proposer", "attester"] {
+        let counts = &report["duties"][duty];
+        assert!(counts["expected"].as_u64() > Some(0), "{duty}: {counts}");
+        assert_eq!(counts["on_time"], counts["expected"], "{duty}: {counts}\n{}", cluster.said());
+    }
+    assert_eq!(report["n_fatal"].as_u64(), Some(0), "{}", report["findings"]);
 }
 
 #[test]
@@ -104,7 +110,7 @@ fn made_up_proposals_are_signed_and_never_submitted() {
     let node = vec!["--synthetic-block-proposals".to_owned()];
     let cluster = Cluster::start(Plan { chain, node, ..Plan::ours() });
     let broadcast = |node: usize| {
-        let (_, metrics) = get(cluster.ports[node].1, "/metrics").unwrap();
+        let Ok((_, metrics)) = get(cluster.ports[node].1, "/metrics") else { return 0.0 };
         let of_blocks = |line: &&str| {
             line.starts_with("core_bcast_broadcast_total{") && line.contains("duty=\"proposer\"")
         };

@@ -18,7 +18,7 @@ use std::time::Duration;
 use coxswain_dv_crypto::k1::{IdentityKey, IdentityPublic};
 use futures::channel::oneshot;
 use libp2p::swarm::StreamProtocol;
-use libp2p::{Multiaddr, PeerId, Stream};
+use libp2p::{Multiaddr, PeerId};
 use tokio::sync::{mpsc, watch};
 use zeroize::Zeroizing;
 
@@ -32,7 +32,7 @@ use crate::frame::{self, FrameError};
 use crate::names;
 use crate::protocol::Protocol;
 use crate::report::Report;
-use crate::streams::OpenError;
+use crate::streams::{OpenError, Stream};
 
 /// Commands that wait for the swarm.
 const COMMANDS: usize = 1024;

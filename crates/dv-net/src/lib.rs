@@ -42,7 +42,7 @@ pub use host::{
     Settings, StartError, Status, peer_id, relay_addresses, start,
 };
 pub use latency::{Latency, PING_BUCKETS};
-pub use libp2p::{Multiaddr, PeerId, Stream};
+pub use libp2p::{Multiaddr, PeerId};
 pub use protocol::{Kind, Protocol};
 pub use report::{Connections, Pings, RelayConnections, Report};
-pub use streams::OpenError;
+pub use streams::{OpenError, Stream};

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use futures::{AsyncRead, AsyncWrite};
 use libp2p::PeerId;
-use libp2p::swarm::Stream;
 use prost::Message as _;
 
 use crate::frame::{self, FrameError};
+use crate::streams::Stream;
 
 /// Asks a relay for a reservation or a circuit.
 pub(crate) const HOP: &str = "/libp2p/circuit/relay/0.2.0/hop";

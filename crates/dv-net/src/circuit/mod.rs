@@ -21,10 +21,11 @@ use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _};
 use libp2p::core::multiaddr::Protocol;
 use libp2p::core::transport::{DialOpts, ListenerId, TransportError, TransportEvent};
-use libp2p::swarm::Stream;
 use libp2p::{Multiaddr, PeerId};
 
 use message::CircuitError;
+
+use crate::streams::Stream;
 
 /// A connection that is to be made through a relay.
 pub(crate) struct Dial {

@@ -299,7 +299,7 @@ impl Driver {
         &mut self,
         peer: PeerId,
         protocol: &'static str,
-    ) -> impl Future<Output = Result<libp2p::Stream, OpenError>> + use<> {
+    ) -> impl Future<Output = Result<streams::Stream, OpenError>> + use<> {
         let (reply, answer) = futures::channel::oneshot::channel();
         let open = Open { protocols: vec![StreamProtocol::new(protocol)], reply };
         self.swarm.behaviour_mut().streams.open(peer, open);

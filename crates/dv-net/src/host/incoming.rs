@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::channel::oneshot;
-use libp2p::{PeerId, Stream};
+use libp2p::PeerId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, mpsc};
 use zeroize::Zeroizing;
 
 use crate::circuit::{self, message as relay};
 use crate::frame;
 use crate::protocol::{Kind, Protocol};
-use crate::streams::Inbound;
+use crate::streams::{Inbound, Stream};
 
 /// Messages of one peer that are read at the same time: what it can make us keep in memory.
 pub(super) const AT_ONCE: usize = 256;

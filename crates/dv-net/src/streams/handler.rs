@@ -12,11 +12,11 @@ use libp2p::swarm::handler::{
     ConnectionEvent, DialUpgradeError, FullyNegotiatedInbound, FullyNegotiatedOutbound,
 };
 use libp2p::swarm::{
-    ConnectionHandler, ConnectionHandlerEvent, Stream, StreamProtocol, StreamUpgradeError, SubstreamProtocol,
+    ConnectionHandler, ConnectionHandlerEvent, StreamProtocol, StreamUpgradeError, SubstreamProtocol,
 };
 use libp2p::{Multiaddr, PeerId};
 
-use super::{Inbound, Open, OpenError};
+use super::{Inbound, Open, OpenError, Stream};
 
 /// How long two sides may take to agree on a protocol, as go-libp2p has it.
 const NEGOTIATION: Duration = Duration::from_secs(10);
@@ -33,23 +33,23 @@ impl UpgradeInfo for AnyOf {
     }
 }
 
-impl InboundUpgrade<Stream> for AnyOf {
+impl InboundUpgrade<libp2p::Stream> for AnyOf {
     type Output = (StreamProtocol, Stream);
     type Error = Infallible;
     type Future = Ready<Result<Self::Output, Infallible>>;
 
-    fn upgrade_inbound(self, stream: Stream, protocol: StreamProtocol) -> Self::Future {
-        ready(Ok((protocol, stream)))
+    fn upgrade_inbound(self, stream: libp2p::Stream, protocol: StreamProtocol) -> Self::Future {
+        ready(Ok((protocol, stream.into())))
     }
 }
 
-impl OutboundUpgrade<Stream> for AnyOf {
+impl OutboundUpgrade<libp2p::Stream> for AnyOf {
     type Output = Stream;
     type Error = Infallible;
     type Future = Ready<Result<Self::Output, Infallible>>;
 
-    fn upgrade_outbound(self, stream: Stream, _: StreamProtocol) -> Self::Future {
-        ready(Ok(stream))
+    fn upgrade_outbound(self, stream: libp2p::Stream, _: StreamProtocol) -> Self::Future {
+        ready(Ok(stream.into()))
     }
 }
 

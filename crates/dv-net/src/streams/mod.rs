@@ -9,6 +9,7 @@
 //! at random. A reset stream ends the ceremony of a charon peer, so none is dropped here.
 
 mod handler;
+mod stream;
 
 use std::collections::{HashMap, VecDeque};
 use std::task::{Context, Poll};
@@ -17,12 +18,13 @@ use futures::channel::{mpsc, oneshot};
 use libp2p::core::Endpoint;
 use libp2p::core::transport::PortUse;
 use libp2p::swarm::{
-    ConnectionClosed, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, NotifyHandler, Stream,
+    ConnectionClosed, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, NotifyHandler,
     StreamProtocol, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
 };
 use libp2p::{Multiaddr, PeerId};
 
 use handler::Handler;
+pub use stream::Stream;
 
 /// Why a stream was not opened.
 #[derive(Debug, thiserror::Error)]
