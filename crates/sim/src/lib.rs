@@ -56,7 +56,6 @@
 //! | a share is counted twice | shares put together that are too few |
 //! | one vote less decides | two decisions for one block |
 //! | what is over is not forgotten | things held when all is over |
-//!
 //! | surrounding votes are allowed | two votes of a share of which one surrounds the other |
 //! | the client's own signatures are not checked | a share that did not sign what leaves |
 //! | the disk of the shares forgets (a test of its own) | two votes of a share with one target |
