@@ -22,6 +22,7 @@ use coxswain_dv_wire::protocol::PRIORITY_LEGACY;
 use futures::{AsyncRead, AsyncWrite};
 use libp2p::core::muxing::{StreamMuxer, StreamMuxerEvent};
 use libp2p::swarm::StreamProtocol;
+use zeroize::Zeroizing;
 
 /// The id outside begins with this letter, and its name inside with a slash instead.
 const FIRST: u8 = b'c';
@@ -31,6 +32,10 @@ const INSIDE: &str = "/haron/priority/2.0.0";
 const HEADER: &[u8] = b"/multistream/1.0.0\n";
 /// The line that refuses an id.
 const REFUSAL: &[u8] = b"na\n";
+/// The same with its length.
+const REFUSED: &[u8] = b"\x03na\n";
+/// Most bytes that are held back until they are flushed: a message of consensus and the lines before it.
+const MAX_HELD: usize = 4096;
 /// Bits of a length that one byte holds, and most bytes of one: lines are short.
 const LENGTH_BITS: u32 = 7;
 const MAX_LENGTH_SHIFT: u32 = 14;
@@ -190,7 +195,7 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Result<Self::Substream, Self::Error>> {
         let stream = ready!(Pin::new(&mut self.0).poll_inbound(cx))?;
-        Poll::Ready(Ok(Substream { stream, negotiation: Some(Negotiation::new(Side::Listener)) }))
+        Poll::Ready(Ok(Substream::new(stream, Side::Listener)))
     }
 
     fn poll_outbound(
@@ -198,7 +203,7 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Result<Self::Substream, Self::Error>> {
         let stream = ready!(Pin::new(&mut self.0).poll_outbound(cx))?;
-        Poll::Ready(Ok(Substream { stream, negotiation: Some(Negotiation::new(Side::Dialer)) }))
+        Poll::Ready(Ok(Substream::new(stream, Side::Dialer)))
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
@@ -210,18 +215,78 @@ where
     }
 }
 
-/// A stream of such a muxer.
+/// A stream of such a muxer. What is written goes out in one piece when it is flushed: the lines of a negotiation and the
+/// message behind them would each be a packet of their own otherwise, sealed twice where a relay is between.
 pub(crate) struct Substream<S> {
     stream: S,
     /// Until a protocol is agreed on.
     negotiation: Option<Negotiation>,
+    side: Side,
+    /// What is written and has not gone out.
+    held: Zeroizing<Vec<u8>>,
+    /// Whether something was written that somebody waits for: a refusal, or what is behind the negotiation.
+    has_spoken: bool,
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Substream<S> {
+impl<S> Substream<S> {
+    fn new(stream: S, side: Side) -> Self {
+        let (negotiation, held) = (Some(Negotiation::new(side)), Zeroizing::default());
+        Self { stream, negotiation, side, held, has_spoken: false }
+    }
+
+    /// Whether nobody waits for what is held as long as there is something to read: whoever opened the stream has written its
+    /// message behind its offer, and looks at the answer to that when it looks for the end of the stream.
+    fn may_wait(&self) -> bool {
+        self.side == Side::Listener && !self.has_spoken
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Substream<S> {
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.held.is_empty() {
+            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.held))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.held.drain(..written);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_drain(cx))?;
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    /// Bytes that go: changed where they are lines of a negotiation.
+    fn say(&mut self, from: usize) {
+        match &mut self.negotiation {
+            Some(negotiation) => {
+                self.has_spoken |= self.held.ends_with(REFUSED);
+                if negotiation.writes(self.held.get_mut(from..).unwrap_or_default()) {
+                    self.negotiation = None;
+                }
+            }
+            None => self.has_spoken = true,
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Substream<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        if self.negotiation.as_mut().is_some_and(|lines| lines.reads(&mut buf[..read])) {
-            self.negotiation = None;
+        let this = &mut *self;
+        let Poll::Ready(read) = Pin::new(&mut this.stream).poll_read(cx, buf) else {
+            if this.may_wait() && !this.held.is_empty() {
+                // Now the peer may be who waits. What does not go out yet goes when there is room.
+                if let Poll::Ready(Err(error)) = this.poll_out(cx) {
+                    return Poll::Ready(Err(error));
+                }
+            }
+            return Poll::Pending;
+        };
+        let read = read?;
+        if this.negotiation.as_mut().is_some_and(|lines| lines.reads(&mut buf[..read])) {
+            this.negotiation = None;
         }
         Poll::Ready(Ok(read))
     }
@@ -229,30 +294,37 @@ impl<S: AsyncRead + Unpin> AsyncRead for Substream<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Substream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let Some(mut negotiation) = self.negotiation else {
-            return Pin::new(&mut self.stream).poll_write(cx, buf);
-        };
-        let mut changed = buf.to_vec();
-        negotiation.writes(&mut changed);
-        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &changed))?;
-        // Only what was taken counts; the rest comes again.
-        if self.negotiation.as_mut().is_some_and(|lines| lines.writes(&mut changed[..written])) {
-            self.negotiation = None;
+        let this = &mut *self;
+        if buf.is_empty() || this.held.len() + buf.len() > MAX_HELD {
+            ready!(this.poll_drain(cx))?;
         }
-        Poll::Ready(Ok(written))
+        let is_message = this.negotiation.is_none_or(|lines| lines.offers == Offers::All);
+        if buf.is_empty() || (is_message && buf.len() > MAX_HELD) {
+            this.has_spoken |= !buf.is_empty();
+            return Pin::new(&mut this.stream).poll_write(cx, buf);
+        }
+        // Room is taken once: what is left behind by growing would not be wiped.
+        let (from, taken) = (this.held.len(), buf.len().min(MAX_HELD));
+        this.held.reserve_exact(MAX_HELD.saturating_sub(from));
+        this.held.extend_from_slice(buf.get(..taken).unwrap_or_default());
+        this.say(from);
+        Poll::Ready(Ok(taken))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        if self.may_wait() { Poll::Ready(Ok(())) } else { self.poll_out(cx) }
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_drain(cx))?;
         Pin::new(&mut self.stream).poll_close(cx)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::future::Future as _;
+
     use futures::executor::block_on;
     use futures::io::Cursor;
     use futures::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -272,7 +344,8 @@ mod tests {
 
     /// What comes out of a stream in pieces of so many bytes.
     fn read(negotiation: &mut Option<Negotiation>, bytes: &[u8], piece: usize) -> Vec<u8> {
-        let mut stream = Substream { stream: Cursor::new(bytes.to_vec()), negotiation: *negotiation };
+        let mut stream =
+            Substream { negotiation: *negotiation, ..substream(Source(Cursor::new(bytes.to_vec()))) };
         let mut all = Vec::new();
         let mut buf = vec![0; piece];
         loop {
@@ -285,13 +358,54 @@ mod tests {
         }
     }
 
-    /// Takes at most so many bytes at once.
-    struct Narrow(Vec<u8>, usize);
+    fn substream<S>(stream: S) -> Substream<S> {
+        Substream::new(stream, Side::Dialer)
+    }
 
-    impl AsyncWrite for Narrow {
+    /// Bytes that come.
+    struct Source(Cursor<Vec<u8>>);
+
+    impl AsyncRead for Source {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &mut [u8],
+        ) -> Poll<io::Result<usize>> {
+            Pin::new(&mut self.0).poll_read(cx, buf)
+        }
+    }
+
+    impl AsyncWrite for Source {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            unreachable!("nothing is written")
+        }
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            unreachable!("nothing is written")
+        }
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            unreachable!("nothing is written")
+        }
+    }
+
+    /// What goes, in the pieces that were taken; of each at most so many bytes.
+    #[derive(Default)]
+    struct Pieces {
+        all: Vec<Vec<u8>>,
+        most: usize,
+        /// Nothing comes, and nobody ends.
+        is_silent: bool,
+    }
+
+    impl AsyncRead for Pieces {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut [u8]) -> Poll<io::Result<usize>> {
+            if self.is_silent { Poll::Pending } else { Poll::Ready(Ok(0)) }
+        }
+    }
+
+    impl AsyncWrite for Pieces {
         fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-            let count = buf.len().min(self.1);
-            self.0.extend_from_slice(&buf[..count]);
+            let count = buf.len().min(self.most);
+            self.all.push(buf[..count].to_vec());
             Poll::Ready(Ok(count))
         }
         fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -302,11 +416,68 @@ mod tests {
         }
     }
 
+    /// What goes out, in pieces of so many bytes.
     fn write(negotiation: &mut Option<Negotiation>, bytes: &[u8], piece: usize) -> Vec<u8> {
-        let mut stream = Substream { stream: Narrow(Vec::new(), piece), negotiation: *negotiation };
+        let pieces = Pieces { most: piece, ..Pieces::default() };
+        let mut stream = Substream { negotiation: *negotiation, ..substream(pieces) };
         block_on(stream.write_all(bytes)).unwrap();
+        block_on(stream.close()).unwrap();
         *negotiation = stream.negotiation;
-        stream.stream.0
+        stream.stream.all.concat()
+    }
+
+    #[test]
+    fn an_offer_and_its_message_go_out_together() {
+        let mut stream = substream(Pieces { most: 1 << 20, ..Pieces::default() });
+        let offer = lines(&[HEAD, "/charon/consensus/qbft/2.0.0"]);
+        block_on(stream.write_all(&offer)).unwrap();
+        block_on(stream.write_all(b"message")).unwrap();
+        assert!(stream.stream.all.is_empty());
+        block_on(stream.flush()).unwrap();
+        assert_eq!(stream.stream.all, [[&offer[..], b"message"].concat()]);
+        // What is large goes out as it is.
+        let large = vec![7; MAX_HELD + 1];
+        block_on(stream.write_all(&large)).unwrap();
+        assert_eq!(stream.stream.all.len(), 2);
+        assert_eq!(stream.stream.all[1], large);
+    }
+
+    #[test]
+    fn an_answer_waits_until_there_is_nothing_to_read() {
+        let answer = lines(&[HEAD, "/charon/consensus/qbft/2.0.0"]);
+        let answered = |is_silent| {
+            let pieces = Pieces { most: 1 << 20, is_silent, ..Pieces::default() };
+            let mut stream = Substream::new(pieces, Side::Listener);
+            block_on(stream.write_all(&answer)).unwrap();
+            block_on(stream.flush()).unwrap();
+            assert!(stream.stream.all.is_empty());
+            stream
+        };
+        // A message was there, and the stream ends.
+        let mut stream = answered(false);
+        assert_eq!(block_on(stream.read(&mut [0; 8])).unwrap(), 0);
+        assert!(stream.stream.all.is_empty());
+        block_on(stream.close()).unwrap();
+        assert_eq!(stream.stream.all.concat(), answer);
+        // Nothing is there: the peer waits for the answer.
+        let mut stream = answered(true);
+        let mut buf = [0; 8];
+        let mut reading = Box::pin(stream.read(&mut buf));
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        assert!(reading.as_mut().poll(&mut cx).is_pending());
+        drop(reading);
+        assert_eq!(stream.stream.all.concat(), answer);
+        // A refusal is waited for, whatever there is to read.
+        let refusal = lines(&[HEAD, "na"]);
+        let mut stream = Substream::new(Pieces { most: 1 << 20, ..Pieces::default() }, Side::Listener);
+        block_on(stream.write_all(&refusal)).unwrap();
+        block_on(stream.flush()).unwrap();
+        assert_eq!(stream.stream.all, [refusal]);
+        // What is said behind it goes out when it is flushed.
+        let mut stream = answered(true);
+        block_on(stream.write_all(b"message")).unwrap();
+        block_on(stream.flush()).unwrap();
+        assert_eq!(stream.stream.all, [[&answer[..], b"message"].concat()]);
     }
 
     const OUT: &str = "charon/priority/2.0.0";
