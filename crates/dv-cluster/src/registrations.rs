@@ -83,7 +83,7 @@ impl Registrar {
     /// Of a lock that was verified. A registration of it that lacks something is none.
     ///
     /// # Errors
-    /// A key of the lock is none, or its fork version is not of 4 bytes.
+    /// A key of the lock is none.
     pub fn of(lock: &Lock) -> Result<Registrar, BlsError> {
         let addresses = lock.definition.validators.iter().map(|one| Address::parse(&one.fee_recipient).ok());
         let addresses = addresses.chain(std::iter::repeat(None));

@@ -226,7 +226,7 @@ impl Network {
             frame::write(&mut stream, message).await?;
             Ok(frame::acknowledged(stream).await?)
         };
-        within(protocol.send, sending).await
+        within(protocol, sending).await
     }
 
     /// Like [`Network::send`], and once more where the stream broke.
@@ -261,7 +261,7 @@ impl Network {
             frame::write(&mut stream, message).await?;
             Ok(frame::ended(stream).await?)
         };
-        within(protocol.send, sending).await
+        within(protocol, sending).await
     }
 
     /// Sends a message and reads the answer.
@@ -293,7 +293,7 @@ impl Network {
             frame::finish(stream).await;
             Ok(answer)
         };
-        within(protocol.send, asking).await
+        within(protocol, asking).await
     }
 
     /// What the host has seen; nothing where it has ended.
@@ -314,9 +314,17 @@ impl Network {
     }
 }
 
+/// What is done on a stream of a protocol, within its time. A refusal of the id comes only when the stream is read; it is told
+/// as one that came at once.
 async fn within<T>(
-    limit: Duration,
+    protocol: &Protocol,
     work: impl Future<Output = Result<T, SendError>>,
 ) -> Result<T, SendError> {
-    tokio::time::timeout(limit, work).await.unwrap_or(Err(SendError::Slow(limit)))
+    let limit = protocol.send;
+    match tokio::time::timeout(limit, work).await.unwrap_or(Err(SendError::Slow(limit))) {
+        Err(SendError::Frame(FrameError::Unsupported)) => {
+            Err(SendError::Open(OpenError::Unsupported(protocol.id.into())))
+        }
+        other => other,
+    }
 }

@@ -344,8 +344,7 @@ mod tests {
 
     /// What comes out of a stream in pieces of so many bytes.
     fn read(negotiation: &mut Option<Negotiation>, bytes: &[u8], piece: usize) -> Vec<u8> {
-        let mut stream =
-            Substream { negotiation: *negotiation, ..substream(Source(Cursor::new(bytes.to_vec()))) };
+        let mut stream = Substream { negotiation: *negotiation, ..substream(Cursor::new(bytes.to_vec())) };
         let mut all = Vec::new();
         let mut buf = vec![0; piece];
         loop {
@@ -360,31 +359,6 @@ mod tests {
 
     fn substream<S>(stream: S) -> Substream<S> {
         Substream::new(stream, Side::Dialer)
-    }
-
-    /// Bytes that come.
-    struct Source(Cursor<Vec<u8>>);
-
-    impl AsyncRead for Source {
-        fn poll_read(
-            mut self: Pin<&mut Self>,
-            cx: &mut Context<'_>,
-            buf: &mut [u8],
-        ) -> Poll<io::Result<usize>> {
-            Pin::new(&mut self.0).poll_read(cx, buf)
-        }
-    }
-
-    impl AsyncWrite for Source {
-        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
-            unreachable!("nothing is written")
-        }
-        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            unreachable!("nothing is written")
-        }
-        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            unreachable!("nothing is written")
-        }
     }
 
     /// What goes, in the pieces that were taken; of each at most so many bytes.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use coxswain_dv_crypto::k1::IdentityKey;
 use coxswain_dv_net::run::{self, Inbox, Lane, Letter, MAX_FLYING, MAX_MESSAGES, MAX_WAITING, Node, Support};
 use coxswain_dv_net::{
-    FrameError, Incoming, Kind, Network, PeerId, Protocol, RelaySource, SendError, Settings, peer_id, start,
+    Incoming, Kind, Network, OpenError, PeerId, Protocol, RelaySource, SendError, Settings, peer_id, start,
 };
 use coxswain_dv_wire::peerinfo::{DV_CLIENT, PeerInfo};
 use coxswain_dv_wire::protocol::{PARSIGEX, PRIORITY, PRIORITY_LEGACY, PROTOCOLS, QBFT};
@@ -378,7 +378,7 @@ async fn garbage_and_promises_are_read_as_nothing() {
     assert_eq!(a.waiting(), 0);
     let none =
         bad.request(to, &Protocol { id: "/charon/dkg/sync/1.0.0/", ..of_run(QBFT.id) }, b"hello").await;
-    assert!(matches!(none, Err(SendError::Frame(FrameError::Unsupported))), "{none:?}");
+    assert!(matches!(none, Err(SendError::Open(OpenError::Unsupported(_)))), "{none:?}");
     stop(&[a.network(), &bad], relay).await;
 }
 
