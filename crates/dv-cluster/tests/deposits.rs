@@ -1,6 +1,8 @@
 //! Deposits that nodes sign one by one: any enough of them give the deposit that the whole key signs, whatever the order;
 //! what does not verify never counts; and what is sent is what charon sends.
 
+#[path = "support/made.rs"]
+mod made;
 #[path = "../../../tests/support/mutate.rs"]
 mod mutate;
 #[path = "../../dv-types/tests/support/vectors.rs"]
@@ -9,68 +11,20 @@ mod support;
 use std::fs;
 
 use coxswain_dv_cluster::{
-    FetchedDeposits, Missing, NewDeposit, OwnShares, Partial, Seal, ShareError, SignError, Whole, WholeError,
-    deal, deposit_files, own_shares, seal, sign_deposits, submission, whole_deposits,
+    FetchedDeposits, Missing, NewDeposit, OwnShares, Partial, ShareError, SignError, Whole, WholeError,
+    deposit_files, own_shares, sign_deposits, submission, whole_deposits,
 };
 use coxswain_dv_crypto::bls::{self, PublicKey, SecretKey, Signature};
-use coxswain_dv_crypto::k1::IdentityKey;
-use coxswain_dv_types::cluster::{
-    Creator, Definition, Lock, LowThreshold, NewDefinition, Operator, ValidatorAddresses, Version,
-};
-use coxswain_dv_types::deposit::{self, Credentials, DepositData, FileError, GWEI, Rewards};
+use coxswain_dv_types::cluster::Lock;
+use coxswain_dv_types::deposit::{self, Credentials, DepositData, FileError, GWEI};
 use coxswain_dv_types::json::Json;
-use coxswain_dv_types::network::{NETWORKS, Network};
+use coxswain_dv_types::network::NETWORKS;
 use coxswain_dv_types::text;
+use made::{ADDRESS, Cluster, THRESHOLD, cluster};
 use mutate::mutate;
 use proptest::prelude::*;
-use rand::SeedableRng as _;
-use rand::rngs::StdRng;
 
-const NODES: u64 = 4;
-const THRESHOLD: u64 = 3;
-const ADDRESS: &str = "0x388C818CA8B9251b393131C08a736A67ccB19297";
 const TO: Credentials = Credentials::Execution([0x11; 20]);
-
-struct Cluster {
-    lock: Lock,
-    secrets: Vec<SecretKey>,
-    shares: Vec<Vec<SecretKey>>,
-    network: &'static Network,
-}
-
-fn cluster() -> Cluster {
-    let mut rng = StdRng::seed_from_u64(17);
-    let addresses = ValidatorAddresses { fee_recipient: ADDRESS.into(), withdrawal: ADDRESS.into() };
-    let from = NewDefinition {
-        name: "deposits".into(),
-        uuid: "0194FDC2-FA2F-4CC0-81D3-FF12045B73C8".into(),
-        timestamp: "2026-11-27T07:00:00Z".into(),
-        version: Version::newest(),
-        creator: Creator::default(),
-        operators: vec![Operator::default(); NODES as usize],
-        threshold: Some(THRESHOLD),
-        validators: vec![addresses; 2],
-        dkg_algorithm: "default".into(),
-        deposit_amounts: Vec::new(),
-        consensus_protocol: String::new(),
-        target_gas_limit: 60_000_000,
-        rewards: Rewards::PaidOut,
-    };
-    let network = &NETWORKS[5];
-    let definition = Definition::new(from, network, LowThreshold::Refuse).expect("a definition");
-    let nodes: Vec<IdentityKey> = (0..NODES).map(|_| IdentityKey::generate(&mut rng)).collect();
-    let secrets: Vec<SecretKey> = (0..2).map(|_| SecretKey::generate(&mut rng)).collect();
-    let shares = deal(&secrets, NODES, THRESHOLD, &mut rng).expect("shares");
-    let parts = Seal {
-        definition,
-        network,
-        secrets: &secrets,
-        shares: &shares,
-        nodes: &nodes,
-        registered_at: 1_742_213_400,
-    };
-    Cluster { lock: seal(parts).expect("a cluster").lock, secrets, shares, network }
-}
 
 impl Cluster {
     fn own(&self, node: u64) -> OwnShares {
@@ -135,7 +89,7 @@ fn answer(fetched: &FetchedDeposits) -> String {
 
 #[test]
 fn any_enough_nodes_in_any_order_sign_as_the_whole_key() {
-    let cluster = cluster();
+    let cluster = cluster(17, "deposits", 1_742_213_400);
     for nodes in [[1, 2, 3], [3, 2, 1], [4, 2, 1], [4, 3, 1], [2, 4, 3]] {
         let fetched = cluster.fetched(&[(32 * GWEI, &nodes), (GWEI, &nodes)]);
         let read = FetchedDeposits::parse(answer(&fetched).as_bytes()).expect("the API's form");
@@ -158,7 +112,7 @@ fn any_enough_nodes_in_any_order_sign_as_the_whole_key() {
 
 #[test]
 fn what_does_not_verify_is_passed_over_and_named() {
-    let cluster = cluster();
+    let cluster = cluster(17, "deposits", 1_742_213_400);
     let all: &[u64] = &[1, 2, 3, 4];
     let mut fetched = cluster.fetched(&[(GWEI, all), (32 * GWEI, &[4])]);
     let right = cluster.whole(&fetched).expect("enough").deposits;
@@ -191,7 +145,7 @@ fn what_does_not_verify_is_passed_over_and_named() {
 
 #[test]
 fn what_gives_no_deposit_is_refused() {
-    let cluster = cluster();
+    let cluster = cluster(17, "deposits", 1_742_213_400);
     let enough: &[u64] = &[1, 2, 3];
     let right = cluster.fetched(&[(GWEI, enough)]);
     let changed = |change: &dyn Fn(&mut FetchedDeposits)| {
@@ -253,7 +207,7 @@ fn answers_that_are_none_are_refused() {
 
 #[test]
 fn nodes_sign_with_their_own_shares_alone() {
-    let cluster = cluster();
+    let cluster = cluster(17, "deposits", 1_742_213_400);
     let lock = &cluster.lock;
     let keys = &cluster.shares[1];
     let own = own_shares(lock, 2, keys, Missing::Refuse).expect("its shares");
@@ -316,7 +270,7 @@ fn address(text: &str) -> [u8; 20] {
 /// Whatever the API says: a deposit that is given out has the signature of the validator's key.
 #[test]
 fn damaged_answers() {
-    let cluster = cluster();
+    let cluster = cluster(17, "deposits", 1_742_213_400);
     let text = answer(&cluster.fetched(&[(GWEI, &[1, 2, 4]), (32 * GWEI, &[4, 3])]));
     let public = PublicKey::from_bytes(&cluster.lock.validators[0].public_key).expect("a key");
     let words =
@@ -343,7 +297,7 @@ proptest! {
     /// Enough right signatures among any number of wrong ones give the deposit; fewer never do.
     #[test]
     fn only_right_signatures_count(wrong in proptest::collection::vec(any::<bool>(), 4), order in Just([1, 2, 3, 4]).prop_shuffle()) {
-        let cluster = cluster();
+        let cluster = cluster(17, "deposits", 1_742_213_400);
         let mut fetched = cluster.fetched(&[(GWEI, &order)]);
         for (partial, is_wrong) in fetched.amounts[0].1.iter_mut().zip(&wrong) {
             if *is_wrong {

@@ -1,68 +1,24 @@
 //! Registrations of a running cluster: the newest that the validator's key has signed counts, whatever else is there.
 
-use coxswain_dv_cluster::{Found, Overrides, Registrar, Seal, deal, seal};
+#[path = "support/made.rs"]
+mod made;
+
+use coxswain_dv_cluster::{Found, Overrides, Registrar};
 use coxswain_dv_crypto::bls::{self, SecretKey};
-use coxswain_dv_crypto::k1::{Address, IdentityKey};
-use coxswain_dv_types::cluster::{
-    Creator, Definition, Lock, LowThreshold, NewDefinition, Operator, ValidatorAddresses, Version,
-};
-use coxswain_dv_types::deposit::Rewards;
-use coxswain_dv_types::network::{NETWORKS, Network};
+use coxswain_dv_crypto::k1::Address;
+use coxswain_dv_types::network::NETWORKS;
 use coxswain_dv_types::registration::{Registration, SignedRegistration};
+use made::{ADDRESS, Cluster, cluster};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
-const NODES: u64 = 4;
-const THRESHOLD: u64 = 3;
 const LOCK_TIME: u64 = 1_742_213_400;
-const ADDRESS: &str = "0x388C818CA8B9251b393131C08a736A67ccB19297";
 
 /// What the API says of how many have signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Quorum {
     Reached,
     Missing,
-}
-
-struct Cluster {
-    lock: Lock,
-    secrets: Vec<SecretKey>,
-    shares: Vec<Vec<SecretKey>>,
-    network: &'static Network,
-}
-
-fn cluster() -> Cluster {
-    let mut rng = StdRng::seed_from_u64(23);
-    let addresses = ValidatorAddresses { fee_recipient: ADDRESS.into(), withdrawal: ADDRESS.into() };
-    let from = NewDefinition {
-        name: "registrations".into(),
-        uuid: "0194FDC2-FA2F-4CC0-81D3-FF12045B73C8".into(),
-        timestamp: "2026-11-27T07:00:00Z".into(),
-        version: Version::newest(),
-        creator: Creator::default(),
-        operators: vec![Operator::default(); NODES as usize],
-        threshold: Some(THRESHOLD),
-        validators: vec![addresses; 2],
-        dkg_algorithm: "default".into(),
-        deposit_amounts: Vec::new(),
-        consensus_protocol: String::new(),
-        target_gas_limit: 60_000_000,
-        rewards: Rewards::PaidOut,
-    };
-    let network = &NETWORKS[5];
-    let definition = Definition::new(from, network, LowThreshold::Refuse).expect("a definition");
-    let nodes: Vec<IdentityKey> = (0..NODES).map(|_| IdentityKey::generate(&mut rng)).collect();
-    let secrets: Vec<SecretKey> = (0..2).map(|_| SecretKey::generate(&mut rng)).collect();
-    let shares = deal(&secrets, NODES, THRESHOLD, &mut rng).expect("shares");
-    let parts = Seal {
-        definition,
-        network,
-        secrets: &secrets,
-        shares: &shares,
-        nodes: &nodes,
-        registered_at: LOCK_TIME,
-    };
-    Cluster { lock: seal(parts).expect("a cluster").lock, secrets, shares, network }
 }
 
 impl Cluster {
@@ -133,7 +89,7 @@ fn payee(byte: u8) -> String {
 
 #[test]
 fn without_anything_newer_the_lock_counts() {
-    let cluster = cluster();
+    let cluster = cluster(23, "registrations", LOCK_TIME);
     let none = Overrides::new();
     let of_lock = vec![(LOCK_TIME, ADDRESS.to_owned()); 2];
     assert_eq!(cluster.holds(&none, &none), of_lock);
@@ -145,7 +101,7 @@ fn without_anything_newer_the_lock_counts() {
 
 #[test]
 fn the_newest_counts_wherever_it_is_from() {
-    let cluster = cluster();
+    let cluster = cluster(23, "registrations", LOCK_TIME);
     let none = Overrides::new();
     let file = cluster
         .file(&[
@@ -170,7 +126,7 @@ fn the_newest_counts_wherever_it_is_from() {
 
 #[test]
 fn what_the_key_has_not_signed_is_named_and_passed_over() {
-    let cluster = cluster();
+    let cluster = cluster(23, "registrations", LOCK_TIME);
     let mut changed = cluster.signed(0, LOCK_TIME + 1, 1);
     changed.message.fee_recipient = Address([2; 20]);
     let message = cluster.message(0, LOCK_TIME + 2, 1);
@@ -190,7 +146,7 @@ fn what_the_key_has_not_signed_is_named_and_passed_over() {
 
 #[test]
 fn what_the_api_has_too_little_of_does_not_count() {
-    let cluster = cluster();
+    let cluster = cluster(23, "registrations", LOCK_TIME);
     let message = cluster.message(0, LOCK_TIME + 1, 1);
     let check = |nodes: &[u64], odd, quorum, expected: (usize, usize, usize)| {
         let found = cluster.answer(&[cluster.collected(&message, nodes, odd, quorum)]);
@@ -215,7 +171,7 @@ fn what_the_api_has_too_little_of_does_not_count() {
 
 #[test]
 fn shares_that_nobody_has_do_not_count() {
-    let cluster = cluster();
+    let cluster = cluster(23, "registrations", LOCK_TIME);
     let message = cluster.message(0, LOCK_TIME + 1, 1);
     for index in ["0", "5", "18446744073709551615"] {
         let text = cluster.collected(&message, &[1, 2, 3], None, Quorum::Reached);
