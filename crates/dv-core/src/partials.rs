@@ -3,6 +3,9 @@
 //! Those of peers are kept unchecked: when there are enough, their sum is checked, which costs as much as one of them. Only
 //! where it is wrong each is checked, and what is bad goes ([`Partials::settle`]). A peer can only spoil its own share so.
 //!
+//! What comes when there were enough already goes into no sum, and is checked only where its sender is distrusted, then or
+//! before the duty is over. So those who watch who takes part learn of late shares that they came, not that they are good.
+//!
 //! One share gives one signature for a place: the same again is nothing new, another one is refused. That is what keeps
 //! a node that equivocates from having two groups count its share twice.
 

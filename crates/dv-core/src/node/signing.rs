@@ -28,23 +28,16 @@ use crate::exchange::{self, Item};
 use crate::fetch::Awaited;
 use crate::partials::{Added, Checked};
 
+mod origin;
 mod suspects;
 
+use origin::Origin;
 pub(super) use suspects::Suspect;
 
 /// Batches of peers that wait for their check; the rest of what a peer sends meanwhile is dropped.
 const BATCHES_PER_PEER: usize = 64;
 /// Bytes of their messages: several blocks with blobs, of those who may propose now.
 const BYTES_PER_PEER: usize = 64 << 20;
-
-/// Where partial signatures come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Origin {
-    /// A validator client, which waits for an answer.
-    Client(Ticket),
-    /// A peer, from 0.
-    Peer(usize),
-}
 
 /// Partial signatures on their way.
 #[derive(Debug)]
@@ -154,7 +147,7 @@ impl Node {
         let ticket = self.ticket();
         let urgency = match batch.origin {
             Origin::Client(_) => Urgency::Own,
-            Origin::Peer(_) => Urgency::Peers,
+            Origin::Peer(_) | Origin::Kept(_) => Urgency::Peers,
         };
         self.batches.insert(ticket, batch);
         self.effects.push(Effect::Compute { ticket, urgency, job: Job::Verify(checks) });
@@ -192,7 +185,7 @@ impl Node {
         batch.items = kept;
         match batch.origin {
             Origin::Client(_) => self.judge_shares(batch),
-            Origin::Peer(_) => self.finish(batch, Checked::Yes),
+            Origin::Peer(_) | Origin::Kept(_) => self.finish(batch, Checked::Yes),
         }
     }
 
@@ -289,7 +282,6 @@ impl Node {
         let mut ready = Vec::new();
         let mut out: BTreeMap<Duty, Vec<(Bytes48, ParSigned)>> = BTreeMap::new();
         let is_own = matches!(batch.origin, Origin::Client(_));
-        let step = if is_own { Step::ParSigDbLocal } else { Step::ParSigDbExternal };
         for (position, item) in std::mem::take(&mut batch.items) {
             let Item { duty, key, partial, .. } = item;
             if !self.touch(duty) {
@@ -298,7 +290,7 @@ impl Node {
             }
             let place = (duty, key, partial.data.subcommittee());
             let added = self.partials.add(place, partial.clone(), checked);
-            self.note_added(step, &place, partial.share_index, &added);
+            self.note_added(batch.origin, &place, partial.share_index, &added);
             match added {
                 Added::Conflict => {
                     let why = format!("{key}: the share has signed something else for {duty}");
@@ -320,15 +312,6 @@ impl Node {
         if let Origin::Client(request) = batch.origin {
             self.partials_taken(request, batch.failures);
         }
-    }
-
-    fn note_added(&mut self, step: Step, place: &Place, share: u32, added: &Added) {
-        let (duty, key, _) = *place;
-        if *added != Added::Conflict && self.scheduler.has(&key, duty) == Some(false) {
-            self.note(Note::Unexpected { duty, key, share });
-        }
-        let error = (*added == Added::Conflict).then(|| "another signature of the share is known".to_owned());
-        self.note(Note::Duty { duty, step, key: Some(key), share: Some(share), error });
     }
 
     fn send_partials(&mut self, duty: Duty, items: &[(Bytes48, ParSigned)]) {

@@ -11,6 +11,7 @@ mod priority;
 mod reorg;
 mod serving;
 mod switched;
+mod taken_out;
 
 use std::time::Duration;
 

@@ -7,7 +7,7 @@
 //! The span of the duty is there while the duty is under way, and goes out when nothing has happened for a slot; what
 //! comes later makes a second one in the same trace, as calls of peers do at charon.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use coxswain_dv_core::{Note, Step};
 use coxswain_dv_eth::bytes::Bytes48;
@@ -55,9 +55,8 @@ pub(super) struct Span {
 /// What is known of one validator's part.
 #[derive(Debug, Default)]
 struct Part {
-    shares: BTreeSet<u32>,
-    /// When there were enough shares.
-    enough_at: Option<Time>,
+    /// When each share came first.
+    shares: BTreeMap<u32, Time>,
     /// When the group's signature was kept.
     whole_at: Option<Time>,
 }
@@ -90,6 +89,8 @@ pub(super) struct Spans {
     open: BTreeMap<Duty, Open>,
     /// Steps of this moment, with the validators that took them.
     calls: (Time, BTreeMap<Call, Vec<Bytes48>>),
+    /// Shares of which this moment has shown that they are bad.
+    withdrawn: Vec<(Duty, Bytes48, u32)>,
 }
 
 /// Charon's name of a step.
@@ -112,7 +113,7 @@ fn name(step: Step) -> &'static str {
 impl Spans {
     pub(super) fn new(clock: Clock, threshold: usize, ids: Ids) -> Spans {
         let calls = (Time::default(), BTreeMap::new());
-        Spans { clock, threshold, ids, open: BTreeMap::new(), calls }
+        Spans { clock, threshold, ids, open: BTreeMap::new(), calls, withdrawn: Vec::new() }
     }
 
     /// Takes a note; says what has ended.
@@ -145,6 +146,8 @@ impl Spans {
             let status = Status::Failed(cut(why));
             let attributes = vec![("pubkey", text(key))];
             self.add(*duty, "core/slashing.Judge", (now, now), (status, attributes), &mut ended);
+        } else if let Note::Withdrawn { duty, key, share } = note {
+            self.withdrawn.push((*duty, *key, *share));
         } else if let Note::Slot { .. } = note {
             let quiet = |open: &Open| now.since(open.to) >= self.clock.slot;
             let duties: Vec<Duty> =
@@ -168,6 +171,12 @@ impl Spans {
         for (call, keys) in std::mem::take(&mut self.calls.1) {
             self.end_call(at, call, &keys, ended);
         }
+        // What came in this moment came before it was looked at.
+        for (duty, key, share) in std::mem::take(&mut self.withdrawn) {
+            if let Some(part) = self.open.get_mut(&duty).and_then(|open| open.parts.get_mut(&key)) {
+                part.shares.remove(&share);
+            }
+        }
     }
 
     fn end_call(&mut self, at: Time, call: Call, keys: &[Bytes48], ended: &mut Vec<Span>) {
@@ -185,7 +194,7 @@ impl Spans {
         if is_good && let Some(open) = self.open.get_mut(&duty) {
             for key in keys {
                 let part = open.parts.entry(*key).or_default();
-                part.take(at, step, share, self.threshold);
+                part.take(at, step, share);
             }
         }
     }
@@ -199,7 +208,7 @@ impl Spans {
         let began = match step {
             Step::Fetcher | Step::Consensus => Some(duty.start(&self.clock)),
             // Those that came last are what it waited for.
-            Step::SigAgg => parts().filter_map(|part| part.enough_at).max(),
+            Step::SigAgg => parts().filter_map(|part| part.enough_at(self.threshold)).max(),
             Step::Bcast => parts().filter_map(|part| part.whole_at).max(),
             Step::DutyDb
             | Step::ValidatorApi
@@ -279,12 +288,11 @@ impl Spans {
 }
 
 impl Part {
-    fn take(&mut self, at: Time, step: Step, share: Option<u32>, threshold: usize) {
+    fn take(&mut self, at: Time, step: Step, share: Option<u32>) {
         match step {
             Step::ParSigDbLocal | Step::ParSigDbExternal => {
-                self.shares.extend(share);
-                if self.shares.len() >= threshold && self.enough_at.is_none() {
-                    self.enough_at = Some(at);
+                if let Some(share) = share {
+                    self.shares.entry(share).or_insert(at);
                 }
             }
             Step::AggSigDb => self.whole_at = Some(at),
@@ -297,6 +305,13 @@ impl Part {
             | Step::Bcast
             | Step::ChainInclusion => {}
         }
+    }
+
+    /// When there were enough shares, of those that are not known to be bad.
+    fn enough_at(&self, threshold: usize) -> Option<Time> {
+        let mut times: Vec<Time> = self.shares.values().copied().collect();
+        times.sort_unstable();
+        times.get(threshold.checked_sub(1)?).copied()
     }
 }
 

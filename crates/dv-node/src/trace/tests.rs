@@ -124,6 +124,33 @@ fn a_duty_is_a_trace_and_its_steps_are_spans_of_it() {
     assert_eq!(ids.len(), all.len(), "every span has an id of its own");
 }
 
+/// Shares are put together from when there are enough good ones: one that turned out bad is none of them, whether the others
+/// were enough already or not.
+#[test]
+fn bad_shares_are_none_of_those_that_are_enough() {
+    let began = |bad: u32| {
+        let mut spans = spans();
+        let share = |at: u64, share: u32| (millis(at), partial(Step::ParSigDbExternal, ONE, share));
+        let withdrawn = Note::Withdrawn { duty: ATTESTER, key: ONE, share: bad };
+        let notes = [
+            share(124_200, 1),
+            share(124_210, 2),
+            share(124_220, 3),
+            share(124_240, 4),
+            (millis(124_250), withdrawn),
+            (millis(124_260), step(Step::SigAgg, ONE)),
+        ];
+        let mut all = tell(&mut spans, &notes);
+        all.extend(spans.end());
+        let found = times(&all).into_iter().find(|span| span.0 == "core/sigagg.Aggregate");
+        let (_, from, _) = found.expect("it is put together");
+        from
+    };
+    assert_eq!(began(2), 124_240, "the fourth was needed");
+    assert_eq!(began(4), 124_220, "three were enough before");
+    assert_eq!(began(9), 124_220, "it is none of them");
+}
+
 #[test]
 fn a_step_of_one_validator_names_it_and_a_failure_says_why() {
     let mut spans = spans();

@@ -8,7 +8,6 @@ use coxswain_dv_eth::duty::Duty;
 use coxswain_dv_eth::signed::ParSigned;
 
 use super::{Group, Node, Origin};
-use crate::aggregated::Place;
 use crate::combine::{Check, Finding, Job};
 use crate::event::{Channel, Effect, Note, Step, Urgency};
 use crate::exchange::{self, Item};
@@ -26,7 +25,7 @@ impl Node {
     /// A signature that is not known to be good is not kept; gives why. Nobody is distrusted for a check that broke off.
     pub(super) fn not_good(&mut self, origin: Origin, item: &Item, found: Finding) -> String {
         let (duty, key, share) = (item.duty, item.key, item.partial.share_index);
-        if let Origin::Peer(from) = origin {
+        if let Origin::Peer(from) | Origin::Kept(from) = origin {
             // What it says of others' shares changes nothing of what they have sent.
             if usize::try_from(share) == Ok(from + 1) {
                 self.withdraw(duty, key, share);
@@ -43,9 +42,12 @@ impl Node {
         why
     }
 
-    /// A share is not kept any more. For another subcommittee of the duty it may be.
+    /// A share is not kept any more. For another subcommittee of the duty it may be, or wait to be kept again.
     fn withdraw(&mut self, duty: Duty, key: Bytes48, share: u32) {
-        if !self.partials.has(duty, &key, share) {
+        let is_this =
+            |(_, item): &(usize, Item)| (item.duty, item.key, item.partial.share_index) == (duty, key, share);
+        let mut taken_out = self.batches.values().filter(|batch| matches!(batch.origin, Origin::Kept(_)));
+        if !self.partials.has(duty, &key, share) && !taken_out.any(|batch| batch.items.iter().any(is_this)) {
             self.note(Note::Withdrawn { duty, key, share });
         }
     }
@@ -63,14 +65,15 @@ impl Node {
     /// Checks all that a peer has sent for its share and nobody has looked at: each bad one would spoil a sum.
     fn check_what_waits(&mut self, from: usize) {
         let Ok(share) = u32::try_from(from.saturating_add(1)) else { return };
-        let taken = self.partials.take_unchecked(share);
-        let item = |((duty, key, _), partial): (Place, ParSigned)| {
-            let check = exchange::check(&self.cluster, &self.chain, &key, &partial)?;
-            Some(Item { duty, key, partial, checks: vec![check] })
-        };
-        let items: Vec<(usize, Item)> = taken.into_iter().filter_map(item).enumerate().collect();
-        if !items.is_empty() {
-            self.verify(self.batch(Origin::Peer(from), 0, items, Vec::new()));
+        // A bad one is not withdrawn while another one of the same duty waits: so one of each to a batch.
+        let mut by_subcommittee: BTreeMap<u64, Vec<(usize, Item)>> = BTreeMap::new();
+        for ((duty, key, subcommittee), partial) in self.partials.take_unchecked(share) {
+            let Some(check) = exchange::check(&self.cluster, &self.chain, &key, &partial) else { continue };
+            let items = by_subcommittee.entry(subcommittee).or_default();
+            items.push((items.len(), Item { duty, key, partial, checks: vec![check] }));
+        }
+        for items in by_subcommittee.into_values() {
+            self.verify(self.batch(Origin::Kept(from), 0, items, Vec::new()));
         }
     }
 

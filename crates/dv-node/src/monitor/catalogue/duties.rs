@@ -96,12 +96,18 @@ pub(in crate::monitor) const INCONSISTENT: Metric = counter(
 pub(in crate::monitor) const PARTICIPATION: Metric = gauge(
     "core_tracker_participation",
     &["duty", "peer"],
-    "1 where the peer signed for the last duty, else 0",
+    "1 where the peer signed for the last duty, else 0; what comes when there are enough others need not be checked",
 );
-pub(in crate::monitor) const PARTICIPATIONS: Metric =
-    counter("core_tracker_participation_total", &["duty", "peer"], "Partial signatures of the peer");
-pub(in crate::monitor) const PARTICIPATIONS_DONE: Metric =
-    counter("core_tracker_participation_success_total", &["duty", "peer"], "Partial signatures of the peer");
+pub(in crate::monitor) const PARTICIPATIONS: Metric = counter(
+    "core_tracker_participation_total",
+    &["duty", "peer"],
+    "Partial signatures of the peer; those that came when there were enough others need not have been checked",
+);
+pub(in crate::monitor) const PARTICIPATIONS_DONE: Metric = counter(
+    "core_tracker_participation_success_total",
+    &["duty", "peer"],
+    "The same as core_tracker_participation_total",
+);
 pub(in crate::monitor) const PARTICIPATIONS_MISSED: Metric = counter(
     "core_tracker_participation_missed_total",
     &["duty", "peer"],
