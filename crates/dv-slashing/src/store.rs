@@ -98,7 +98,8 @@ pub struct Store {
     groups: BTreeMap<Bytes48, u32>,
     /// Where the history goes on, once it was handed over.
     handed_over: OnceLock<String>,
-    counter: Counter,
+    /// None where the store is only looked at: without it nothing is written.
+    counter: Option<Counter>,
     /// After the database: it is closed first.
     _hold: files::Hold,
 }
@@ -123,7 +124,7 @@ impl Store {
             database.close().map_err(|error| failed("making", path)(error.into()))?;
             files::reveal(&part, path, &dir)?;
         }
-        let mut store = Store::enter(path, Some(settings.genesis_validators_root), hold, counter)?;
+        let mut store = Store::enter(path, Some(settings.genesis_validators_root), hold, Some(counter))?;
         store.groups = store.register(&settings.keys)?;
         store.refuse_handed_over()?;
         Ok(store)
@@ -140,13 +141,14 @@ impl Store {
         files::prepare(path, settings.disk)?;
         let hold = files::hold(path)?;
         let chain = Some(settings.genesis_validators_root);
-        let mut store = Store::enter(path, chain, hold, Counter::open(path)?)?;
+        let mut store = Store::enter(path, chain, hold, Some(Counter::open(path)?))?;
         store.groups = store.register(&settings.keys)?;
         Ok(store)
     }
 
     /// Opens a store that is there, of whatever chain and cluster it is, also one that was handed over. Its groups are
-    /// all that it has, and none is added. No file is made: who looks may be another user than the node's.
+    /// all that it has, and none is added. No file is made: who looks may be another user than the node's. Nothing is
+    /// written either, whatever is called.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -156,7 +158,7 @@ impl Store {
         }
         files::prepared(path, disk)?;
         let hold = files::hold_as_it_is(path)?;
-        let mut store = Store::enter(path, None, hold, Counter::look(path)?)?;
+        let mut store = Store::enter(path, None, hold, None)?;
         store.groups = store.all_groups().map_err(failed("reading", path))?;
         Ok(store)
     }
@@ -166,7 +168,7 @@ impl Store {
         path: &Path,
         chain: Option<Root>,
         hold: files::Hold,
-        counter: Counter,
+        counter: Option<Counter>,
     ) -> Result<Store, StoreError> {
         let database = files::open(path)?;
         let handed_over = OnceLock::new();
@@ -174,11 +176,13 @@ impl Store {
         if let Some(to) = found.handed_over {
             let _ = handed_over.set(to);
         }
-        if found.commits < counter.count() {
-            let (commits, known) = (found.commits, counter.count());
-            return Err(StoreError::Older { path: path.to_owned(), commits, known });
+        let known = counter.as_ref().map_or_else(|| counter::known(path), |counter| Ok(counter.count()))?;
+        if found.commits < known {
+            return Err(StoreError::Older { path: path.to_owned(), commits: found.commits, known });
         }
-        counter.set(found.commits)?;
+        if let Some(counter) = &counter {
+            counter.set(found.commits)?;
+        }
         Ok(Store {
             path: path.to_owned(),
             database,
@@ -215,8 +219,14 @@ impl Store {
         }
     }
 
-    /// A transaction that writes; where the history was handed over meanwhile, none.
+    /// What counts commits; none where the store is only looked at.
+    fn counter(&self) -> Result<&Counter, StoreError> {
+        self.counter.as_ref().ok_or_else(|| StoreError::LookedAt { path: self.path.clone() })
+    }
+
+    /// A transaction that writes; where the history was handed over meanwhile, or is only looked at, none.
     fn writing(&self, doing: &'static str) -> Result<WriteTransaction, StoreError> {
+        self.counter()?;
         let transaction = write(&self.database).map_err(failed(doing, &self.path))?;
         self.refuse_handed_over()?;
         Ok(transaction)
@@ -224,10 +234,10 @@ impl Store {
 
     /// Ends a transaction: what it wrote is on the disk then.
     fn commit(&self, doing: &'static str, transaction: WriteTransaction) -> Result<(), StoreError> {
-        self.counter.make()?;
+        let counter = self.counter()?;
         let count = counter::increase(&transaction).map_err(self.failed(doing))?;
         transaction.commit().map_err(|error| self.failed(doing)(error.into()))?;
-        self.counter.set(count)
+        counter.set(count)
     }
 
     fn failed(&self, doing: &'static str) -> impl Fn(redb::Error) -> StoreError {

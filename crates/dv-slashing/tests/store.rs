@@ -327,11 +327,11 @@ fn a_history_is_handed_over_once() {
     assert!(matches!(store.start_at(1, 1), Err(StoreError::HandedOver { .. })));
     drop(store);
     refused(Store::open(&file(&dir), &settings([1])), "was handed over to");
-    let old = Store::inspect(&file(&dir), &settings([1])).expect("to read");
-    assert_eq!(old.handed_over_to(), Some(to.display().to_string().as_str()));
-    drop(old);
     let old = Store::look(&file(&dir), Disk::Local).expect("to read");
     assert_eq!((old.chain(), old.groups().len()), (CHAIN, 1));
+    drop(old);
+    let old = Store::inspect(&file(&dir), &settings([1])).expect("to read");
+    assert_eq!(old.handed_over_to(), Some(to.display().to_string().as_str()));
     assert!(matches!(old.prune(WALL), Err(StoreError::HandedOver { .. })));
     assert_eq!(old.summary().expect("read")[0].ledgers[0].blocks, 1);
     assert!(matches!(
@@ -476,7 +476,6 @@ fn a_store_that_is_gone_is_not_begun_anew() {
 fn looking_makes_no_file() {
     let (dir, store) = fresh();
     ask(&store, block(1, 7, 1));
-    ask(&store, block(1, WALL.slot, 1));
     drop(store);
     let listed = || {
         let entries = fs::read_dir(file(&dir).parent().expect("a directory")).expect("listed");
@@ -495,17 +494,50 @@ fn looking_makes_no_file() {
     refused(look(), "is open in");
     refused(Store::open(&file(&dir), &settings([1])), "is open in");
     drop(looked);
-    fs::remove_file(file(&dir).with_file_name("slashing.redb.holder")).expect("of the one that was refused");
-    fs::remove_file(file(&dir).with_file_name("slashing.redb.commits")).expect("of the one that was refused");
     // What writes makes them again, and counts on from what was there.
-    let pruned = look().expect("to prune");
-    assert_eq!(pruned.prune(WALL).expect("pruned").blocks, 1);
-    drop(pruned);
-    let count = fs::read_to_string(file(&dir).with_file_name("slashing.redb.commits")).expect("counted");
-    assert!(count.parse::<u64>().expect("a number") > 1, "{count}");
     let store = Store::open(&file(&dir), &settings([1])).expect("a store");
-    assert_eq!(ask(&store, block(1, WALL.slot, 1)), Verdict::Again);
+    assert_eq!(ask(&store, block(1, 7, 1)), Verdict::Again);
+    assert_eq!(ask(&store, block(1, 8, 1)), Verdict::Recorded);
+    let count = fs::read_to_string(file(&dir).with_file_name("slashing.redb.commits")).expect("counted");
+    assert!(count.parse::<u64>().expect("a number") > 2, "{count}");
     assert_eq!(listed(), all);
+}
+
+/// A store that is looked at is not changed by any call, nor is what counts its commits.
+#[test]
+fn looking_writes_nothing() {
+    let (dir, store) = fresh();
+    ask(&store, block(1, 7, 1));
+    ask(&store, attestation(1, 3, 4, 1));
+    let before = store.export_for(&store.groups()).expect("exported");
+    drop(store);
+    let commits = file(&dir).with_file_name("slashing.redb.commits");
+    // As after a crash between a commit and its count.
+    fs::write(&commits, "00000000000000000001").expect("written");
+    let looked = Store::look(&file(&dir), Disk::Local).expect("to read");
+    let to = dir.path().join("new/slashing.redb");
+    let refusals = [
+        looked.prune(WALL).map(drop),
+        looked.check_and_record(Signer::Share, &[block(1, 8, 1)], WALL).map(drop),
+        // What was signed before is in the store, and nobody may say so without the right to write.
+        looked.check_and_record(Signer::Share, &[block(1, 7, 1)], WALL).map(drop),
+        looked.start_at(9, 9).map(drop),
+        looked.raise(&[group(1)], Floor::at(9, 9)),
+        looked.hand_over(&to, &settings([1]), Floor::OPEN),
+    ];
+    for (call, refusal) in refusals.into_iter().enumerate() {
+        assert!(matches!(refusal, Err(StoreError::LookedAt { .. })), "{call}: {refusal:?}");
+    }
+    let more = history(share(1), &[(9, None)], &[]);
+    let imported = looked.import(&more, Strangers::Refuse, WALL).expect_err("it is only looked at");
+    assert!(imported.to_string().contains("to be looked at, and not to be written"), "{imported}");
+    assert_eq!(looked.export_for(&looked.groups()).expect("exported"), before);
+    drop(looked);
+    assert!(!to.exists());
+    assert_eq!(fs::read_to_string(&commits).expect("read"), "00000000000000000001");
+    let older = format!("{:020}", u64::MAX);
+    fs::write(&commits, &older).expect("written");
+    refused(Store::look(&file(&dir), Disk::Local), "commits, and had");
 }
 
 /// Files that the superuser's commands make belong to whom the store belongs.

@@ -6,7 +6,7 @@ use std::time::Instant;
 use coxswain_dv_eth::bytes::{Bytes32, Bytes48};
 use coxswain_dv_slashing::lease::{LeaseError, Locked, Lockless};
 use coxswain_dv_slashing::machine::Disk;
-use coxswain_dv_slashing::store::{FILE, KeyPair, Store, StoreError};
+use coxswain_dv_slashing::store::{FILE, KeyPair, Settings, Store, StoreError};
 use coxswain_dv_types::causes::in_full;
 use coxswain_dv_types::cluster::Lock;
 use coxswain_dv_types::network::Networks;
@@ -98,7 +98,17 @@ impl Owner {
         }
     }
 
-    /// The store as it is.
+    /// The store, to write to it; made where it is not there. The node must have [`Self::stopped`].
+    pub(super) fn open(&self, what: &str, chain: &Chain) -> Result<Store, CliError> {
+        let settings = Settings {
+            genesis_validators_root: chain.genesis_validators_root,
+            keys: self.pairs.clone(),
+            disk: Disk::Local,
+        };
+        Store::open(&self.store, &settings).map_err(|error| refused(what, &error))
+    }
+
+    /// The store as it is, to read.
     pub(super) fn look(&self) -> Result<Store, CliError> {
         Store::look(&self.store, Disk::Local).map_err(|error| match error {
             StoreError::Gone { path } => CliError::other(

@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use coxswain_dv_eth::protect::Signer;
 use coxswain_dv_slashing::interchange::{Interchange, MAX_BYTES};
-use coxswain_dv_slashing::machine::Disk;
-use coxswain_dv_slashing::store::{ImportError, Imported, Settings, Store, Strangers, Taken};
+use coxswain_dv_slashing::store::{ImportError, Imported, Strangers, Taken};
 use coxswain_dv_types::causes::in_full;
 use serde_json::{Value as Json, json};
 
@@ -14,7 +13,7 @@ use super::super::render::{clean, json, plural};
 use super::super::{Cx, Exit, Format, Run};
 use super::beacon::BeaconArgs;
 use super::settings;
-use super::slashing::{self, Owner, StoreArgs, or_none, short, table};
+use super::slashing::{Owner, StoreArgs, or_none, short, table};
 
 /// Take up what another program has signed with these keys (EIP-3076)
 #[derive(Debug, clap::Parser)]
@@ -54,13 +53,8 @@ impl Run for SlashingImport {
         let _stopped = owner.stopped()?;
         let chain = owner.chain(cx, &self.beacon)?;
         let what = format!("importing {}", path.display());
-        let settings = Settings {
-            genesis_validators_root: chain.genesis_validators_root,
-            keys: owner.pairs.clone(),
-            disk: Disk::Local,
-        };
         let strangers = if self.skip_unknown_keys { Strangers::Skip } else { Strangers::Refuse };
-        let store = Store::open(&owner.store, &settings).map_err(|error| slashing::refused(&what, &error))?;
+        let store = owner.open(&what, &chain)?;
         let imported = store.import(&history, strangers, chain.wall()).map_err(|error| {
             let next = next(&error);
             CliError::other(what, in_full(&error), next)

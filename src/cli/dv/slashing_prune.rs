@@ -35,13 +35,14 @@ impl Run for SlashingPrune {
     fn run(self, cx: &Cx) -> Result<Exit, CliError> {
         let owner = self.store.owner(cx)?;
         let _stopped = owner.stopped()?;
+        // One that is not there is not made.
         owner.look().map(drop)?;
         let chain = owner.chain(cx, &self.beacon)?;
-        let store = owner.look()?;
+        let what = "pruning what was signed";
+        let store = owner.open(what, &chain)?;
         let epoch = chain.wall().epoch.saturating_sub(self.keep_epochs);
         let before = Wall { slot: chain.clock.first_of(epoch), epoch };
-        let pruned =
-            store.prune(before).map_err(|error| slashing::refused("pruning what was signed", &error))?;
+        let pruned = store.prune(before).map_err(|error| slashing::refused(what, &error))?;
         cx.terminal.out(&match cx.format {
             Format::Json => json::pretty(&json!({
                 "document": "coxswain.dv_slashing_prune", "format": 1, "path": store.path(),

@@ -105,6 +105,12 @@ pub enum StoreError {
         /// Where its history goes on.
         to: String,
     },
+    /// It was opened by who only looks.
+    #[error("the slashing store {} was opened to be looked at, and not to be written", path.display())]
+    LookedAt {
+        /// The store.
+        path: PathBuf,
+    },
     /// There is a file of this name.
     #[error("{} exists already", path.display())]
     Exists {
@@ -174,6 +180,9 @@ impl StoreError {
             StoreError::OtherGroup { .. } => "check that the store and the cluster lock are of one cluster",
             StoreError::HandedOver { .. } => {
                 "use the directory that has its history now; the old one never signs again"
+            }
+            StoreError::LookedAt { .. } => {
+                "nothing was changed; this is an error of this program, please report it"
             }
             StoreError::Exists { .. } => "nothing was changed; choose another directory",
             StoreError::TooMany { .. } => "send fewer at once",

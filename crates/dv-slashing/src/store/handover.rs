@@ -26,6 +26,7 @@ impl Store {
     /// [`Self::inspect`].
     pub fn hand_over(&self, to: &Path, settings: &Settings, floor: Floor) -> Result<(), StoreError> {
         let doing = "handing over";
+        self.counter()?;
         let name = to.display().to_string();
         if self.handed_over_to().is_some_and(|before| before != name) {
             return self.refuse_handed_over();
