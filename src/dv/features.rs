@@ -36,7 +36,7 @@ const FEATURES: [(&str, Status, Effect); 16] = [
     ("fetch_att_on_block", Status::Alpha, Effect::Real),
     ("fetch_att_on_block_with_delay", Status::Alpha, Effect::Real),
     ("fetch_only_commidx_0", Status::Stable, Effect::Real),
-    ("gnosis_block_hotfix", Status::Alpha, Effect::None),
+    (GNOSIS, Status::Alpha, Effect::None),
     ("json_requests", Status::Alpha, Effect::Real),
     ("linear", Status::Alpha, Effect::Real),
     ("mock_alpha", Status::Alpha, Effect::Real),
@@ -44,6 +44,9 @@ const FEATURES: [(&str, Status, Effect); 16] = [
     ("quic", Status::Alpha, if cfg!(feature = "quic") { Effect::Real } else { Effect::None }),
     ("sse_reorg_duties", Status::Alpha, Effect::AlwaysOn),
 ];
+
+/// The feature that is on by itself on Gnosis and its test network.
+const GNOSIS: &str = "gnosis_block_hotfix";
 
 /// A set that there is none of.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -57,6 +60,8 @@ pub struct UnknownSet {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeatureSet {
     on: BTreeSet<&'static str>,
+    /// Turned off by name.
+    off: BTreeSet<&'static str>,
     /// Turned on by name, in the order of names.
     pub named: Vec<String>,
     /// Turned on or off by name, and nothing comes of it.
@@ -75,13 +80,21 @@ impl FeatureSet {
         let lowest = sets.iter().find(|(name, _)| name.eq_ignore_ascii_case(set));
         let (_, lowest) = lowest.ok_or_else(|| UnknownSet { name: set.to_owned() })?;
         let is_in = |list: &[String], name: &str| list.iter().any(|one| one.eq_ignore_ascii_case(name));
-        let mut found =
-            FeatureSet { on: BTreeSet::new(), named: Vec::new(), idle: Vec::new(), unknown: Vec::new() };
+        let mut found = FeatureSet {
+            on: BTreeSet::new(),
+            off: BTreeSet::new(),
+            named: Vec::new(),
+            idle: Vec::new(),
+            unknown: Vec::new(),
+        };
         for (name, status, effect) in FEATURES {
             let (enabled, disabled) = (is_in(enable, name), is_in(disable, name));
             let is_on = (enabled || status >= *lowest) && !disabled;
             if is_on {
                 found.on.insert(name);
+            }
+            if disabled {
+                found.off.insert(name);
             }
             if enabled && !disabled {
                 found.named.push(name.to_owned());
@@ -99,6 +112,19 @@ impl FeatureSet {
         let given = enable.iter().chain(disable).filter(|name| !name.is_empty());
         found.unknown = given.filter(|name| !is_known(name)).cloned().collect();
         Ok(found)
+    }
+
+    /// The same on a network: where blocks are of other sizes, charon counts a feature for it as turned on by name, unless it
+    /// is turned off. Here there is nothing to it, and dashboards compare nodes by it.
+    #[must_use]
+    pub fn on_network(mut self, name: &str) -> FeatureSet {
+        let is_named = self.named.iter().any(|one| one == GNOSIS);
+        if ["gnosis", "chiado"].contains(&name) && !self.off.contains(GNOSIS) && !is_named {
+            self.on.insert(GNOSIS);
+            self.named.push(GNOSIS.to_owned());
+            self.named.sort_unstable();
+        }
+        self
     }
 
     /// Whether a feature is on.
@@ -159,6 +185,26 @@ mod tests {
         let found = set("alpha", &["linear"], &["linear"]);
         assert!(!found.has("linear") && found.has("mock_alpha") && found.named.is_empty());
         assert!(!set("beta", &[], &[]).has("mock_alpha"));
+    }
+
+    #[test]
+    fn on_gnosis_its_feature_is_named_unless_it_is_off() {
+        for network in ["gnosis", "chiado"] {
+            let found = set("stable", &["mock_alpha", "aggsigdb_v2"], &[]).on_network(network);
+            assert_eq!(found.named, ["aggsigdb_v2", "gnosis_block_hotfix", "mock_alpha"], "{network}");
+            assert!(found.has("gnosis_block_hotfix"), "{network}");
+            assert_eq!(found.idle, ["aggsigdb_v2"], "nobody has given it");
+            assert_eq!(found.of_machine(Synthetic::Off), Features::STANDARD);
+            let found = set("stable", &["GNOSIS_block_hotfix"], &[]).on_network(network);
+            assert_eq!(found.named, ["gnosis_block_hotfix"], "once");
+            for enabled in [&[][..], &["gnosis_block_hotfix"]] {
+                let found = set("stable", enabled, &["Gnosis_Block_Hotfix"]).on_network(network);
+                assert!(found.named.is_empty() && !found.has("gnosis_block_hotfix"), "{network}");
+            }
+        }
+        for network in ["mainnet", "hoodi", ""] {
+            assert!(set("stable", &[], &[]).on_network(network).named.is_empty(), "{network}");
+        }
     }
 
     #[test]

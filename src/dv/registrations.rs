@@ -7,7 +7,8 @@
 //! API ─hour or day──────┘
 //! ```
 //!
-//! What is wrong with either is said, and passed over: the node goes on with what it knew.
+//! What is wrong with either is said, and passed over: the node goes on with what it knew. The file is the operator's, and
+//! says what it says now; the API is somebody else's, and cannot take back what validators have signed while the node runs.
 //!
 //! # What must never happen
 //!
@@ -20,7 +21,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use coxswain_dv_cluster::{Found, Overrides, Registered, Registrar};
+use coxswain_dv_cluster::{Found, Overrides, Registered, Registrar, take_newer};
 use coxswain_dv_eth::Bytes;
 use coxswain_dv_eth::bytes::{Bytes20, Bytes48};
 use coxswain_dv_node::Handle;
@@ -120,6 +121,7 @@ pub struct Updates {
     sources: Sources,
     seen: Seen,
     file: Overrides,
+    /// The newest that the API has told since the start.
     api: Overrides,
 }
 
@@ -183,7 +185,7 @@ impl Updates {
                 tell_odd(&found, "the API");
                 let (registrations, incomplete) = (found.overrides.len(), found.incomplete);
                 tracing::info!(registrations, incomplete, "the API was asked for newer registrations");
-                self.api = found.overrides;
+                take_newer(&mut self.api, found.overrides);
                 if incomplete > 0 { Asked::Incomplete } else { Asked::Complete }
             }
             Err(error) => {

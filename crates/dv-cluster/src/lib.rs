@@ -29,6 +29,6 @@ pub use deposits::{
     sign_deposits, submission, whole_deposits,
 };
 pub use keystores::{KeystoreFiles, keystore};
-pub use registrations::{Found, Oddity, Overrides, Registered, Registrar};
+pub use registrations::{Found, Oddity, Overrides, Registered, Registrar, take_newer};
 pub use seal::{DepositFile, Piece, Seal, SealError, Sealed, deal, seal, seal_with, targets};
 pub use shares::{Missing, OwnShares, ShareError, own_shares};

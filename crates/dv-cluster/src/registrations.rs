@@ -8,10 +8,12 @@
 //! ```
 //!
 //! A later time counts more (builder specifications); between a file and the API the file, where the time is the same.
+//! What the API has told once counts even where it tells less later: who answers could otherwise choose the time again.
 //!
 //! # What must never happen
 //!
 //! - A registration counts that the validator's own key has not signed for this network.
+//! - An answer of the API that lacks a registration, or has an older one, takes back a newer one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,6 +30,16 @@ type Key = [u8; 48];
 
 /// Registrations that are newer than the lock's or not, by validator: verified, and the newest of its source.
 pub type Overrides = BTreeMap<Key, SignedRegistration>;
+
+/// Takes what a source says now beside what it said before: of each validator the newest.
+pub fn take_newer(known: &mut Overrides, said: Overrides) {
+    for (key, signed) in said {
+        let newest = known.get(&key);
+        if newest.is_none_or(|newest| newest.message.timestamp < signed.message.timestamp) {
+            known.insert(key, signed);
+        }
+    }
+}
 
 /// Something that is not as it should be, and is passed over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -172,10 +184,7 @@ impl Registrar {
         if !self.verifies(&known.group, &signed.message, &signed.signature) {
             return Err(format!("0x{}: the validator's key has not signed it", hex::encode(known.key)));
         }
-        let newest = found.overrides.get(&known.key);
-        if newest.is_none_or(|newest| newest.message.timestamp < signed.message.timestamp) {
-            found.overrides.insert(known.key, signed);
-        }
+        take_newer(&mut found.overrides, Overrides::from([(known.key, signed)]));
         Ok(())
     }
 

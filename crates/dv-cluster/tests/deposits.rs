@@ -20,7 +20,7 @@ use coxswain_dv_types::deposit::{self, Credentials, DepositData, FileError, GWEI
 use coxswain_dv_types::json::Json;
 use coxswain_dv_types::network::NETWORKS;
 use coxswain_dv_types::text;
-use made::{ADDRESS, Cluster, THRESHOLD, cluster};
+use made::{ADDRESS, Cluster, NETWORK, THRESHOLD, cluster};
 use mutate::mutate;
 use proptest::prelude::*;
 
@@ -34,7 +34,7 @@ impl Cluster {
     /// What a node signs for the first validator.
     fn signed(&self, node: u64, amounts: &[u64]) -> Vec<DepositData> {
         let wanted = [NewDeposit { position: 0, credentials: TO, amounts: amounts.to_vec() }];
-        sign_deposits(&self.lock, &self.own(node), &wanted, self.network).expect("signed")
+        sign_deposits(&self.lock, &self.own(node), &wanted, NETWORK).expect("signed")
     }
 
     fn partial(&self, node: u64, amount: u64) -> Partial {
@@ -57,7 +57,7 @@ impl Cluster {
     }
 
     fn whole(&self, fetched: &FetchedDeposits) -> Result<Whole, WholeError> {
-        whole_deposits(&self.lock.validators[0], THRESHOLD, self.network, fetched)
+        whole_deposits(&self.lock.validators[0], THRESHOLD, NETWORK, fetched)
     }
 
     #[track_caller]
@@ -99,15 +99,15 @@ fn any_enough_nodes_in_any_order_sign_as_the_whole_key() {
         let amounts: Vec<u64> = whole.deposits.iter().map(|data| data.message.amount).collect();
         assert_eq!(amounts, [GWEI, 32 * GWEI]);
         for data in &whole.deposits {
-            let root = data.message.signing_root(cluster.network);
+            let root = data.message.signing_root(NETWORK);
             assert_eq!(data.signature, cluster.secrets[0].sign(&root).to_bytes(), "{nodes:?}");
         }
-        let files = deposit_files(&whole.deposits, cluster.network).expect("two amounts");
+        let files = deposit_files(&whole.deposits, NETWORK).expect("two amounts");
         let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
         assert_eq!(names, ["deposit-data-1eth.json", "deposit-data.json"]);
         assert_eq!(deposit::parse(files[1].text.as_bytes()).expect("a file")[0].data, whole.deposits[1]);
     }
-    assert_eq!(deposit_files(&[], cluster.network), Err(FileError::Empty));
+    assert_eq!(deposit_files(&[], NETWORK), Err(FileError::Empty));
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn what_gives_no_deposit_is_refused() {
     // A lock that was not verified: shares in the wrong order verify one by one, and give nothing.
     let mut validator = cluster.lock.validators[0].clone();
     validator.public_shares.swap(0, 1);
-    let wrong = whole_deposits(&validator, THRESHOLD, cluster.network, &right);
+    let wrong = whole_deposits(&validator, THRESHOLD, NETWORK, &right);
     assert_eq!(wrong, Err(WholeError::Wrong { amount: GWEI }));
 }
 
@@ -224,7 +224,7 @@ fn nodes_sign_with_their_own_shares_alone() {
     assert_eq!(own_shares(lock, 2, one, Missing::Refuse), Err(ShareError::Missing { position: 0 }));
     let some = own_shares(lock, 2, one, Missing::Allow).expect("some");
     let wanted = |position, amount| [NewDeposit { position, credentials: TO, amounts: vec![amount] }];
-    let sign = |position, amount| sign_deposits(lock, &some, &wanted(position, amount), cluster.network);
+    let sign = |position, amount| sign_deposits(lock, &some, &wanted(position, amount), NETWORK);
     assert_eq!(sign(1, GWEI).expect("it has this share").len(), 1);
     let key = format!("0x{}", hex::encode(&*lock.validators[0].public_key));
     assert_eq!(sign(0, GWEI), Err(SignError::NoShare { key }));
@@ -275,15 +275,14 @@ fn damaged_answers() {
     let public = PublicKey::from_bytes(&cluster.lock.validators[0].public_key).expect("a key");
     let words =
         ["null", "[]", "{}", "\"0x\"", "\"1000000000\"", "32000000000", ",", "0x01", "0x02", "\"amount\""];
-    let network = cluster.network;
     let validator = &cluster.lock.validators[0];
     bolero::check!().with_max_len(64).for_each(|script: &[u8]| {
         let Ok(fetched) = FetchedDeposits::parse(&mutate(text.as_bytes(), script, &words)) else { return };
-        match whole_deposits(validator, THRESHOLD, network, &fetched) {
+        match whole_deposits(validator, THRESHOLD, NETWORK, &fetched) {
             Ok(whole) => {
                 for data in whole.deposits {
                     let signature = Signature::from_bytes(&data.signature).expect("a signature");
-                    assert!(bls::verify(&public, &data.message.signing_root(network), &signature));
+                    assert!(bls::verify(&public, &data.message.signing_root(NETWORK), &signature));
                 }
             }
             Err(error) => assert!(!error.to_string().is_empty()),

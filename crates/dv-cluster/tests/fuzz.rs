@@ -4,56 +4,18 @@
 #[path = "../../../tests/support/mutate.rs"]
 mod mutate;
 
-use coxswain_dv_cluster::{NodeKeys, Seal, combine, deal, seal};
+#[path = "support/made.rs"]
+mod made;
+
+use coxswain_dv_cluster::{NodeKeys, combine};
 use coxswain_dv_crypto::bls::SecretKey;
-use coxswain_dv_crypto::k1::IdentityKey;
-use coxswain_dv_types::cluster::{
-    Creator, Definition, Lock, LowThreshold, NewDefinition, Operator, ValidatorAddresses, Version,
-};
-use coxswain_dv_types::deposit::Rewards;
-use coxswain_dv_types::network::NETWORKS;
+use coxswain_dv_types::cluster::Lock;
+use made::{Cluster, NODES, THRESHOLD};
 use mutate::mutate;
 use proptest::prelude::*;
-use rand::SeedableRng as _;
-use rand::rngs::StdRng;
 
-const NODES: usize = 4;
-const VALIDATORS: usize = 2;
-
-/// A lock, and the keys of its nodes.
-fn cluster() -> (Lock, Vec<Vec<SecretKey>>) {
-    let mut rng = StdRng::seed_from_u64(11);
-    let address = "0x388C818CA8B9251b393131C08a736A67ccB19297";
-    let addresses = ValidatorAddresses { fee_recipient: address.into(), withdrawal: address.into() };
-    let from = NewDefinition {
-        name: "damaged".into(),
-        uuid: "0194FDC2-FA2F-4CC0-81D3-FF12045B73C8".into(),
-        timestamp: "2026-11-26T22:18:49Z".into(),
-        version: Version::newest(),
-        creator: Creator::default(),
-        operators: vec![Operator::default(); NODES],
-        threshold: None,
-        validators: vec![addresses; VALIDATORS],
-        dkg_algorithm: "default".into(),
-        deposit_amounts: Vec::new(),
-        consensus_protocol: String::new(),
-        target_gas_limit: 60_000_000,
-        rewards: Rewards::PaidOut,
-    };
-    let network = &NETWORKS[0];
-    let definition = Definition::new(from, network, LowThreshold::Refuse).expect("a definition");
-    let nodes: Vec<IdentityKey> = (0..NODES).map(|_| IdentityKey::generate(&mut rng)).collect();
-    let secrets: Vec<SecretKey> = (0..VALIDATORS).map(|_| SecretKey::generate(&mut rng)).collect();
-    let shares = deal(&secrets, 4, definition.threshold, &mut rng).expect("shares");
-    let parts = Seal {
-        definition,
-        network,
-        secrets: &secrets,
-        shares: &shares,
-        nodes: &nodes,
-        registered_at: 1_742_213_400,
-    };
-    (seal(parts).expect("a cluster").lock, shares)
+fn cluster() -> Cluster {
+    made::cluster(11, "damaged", 1_742_213_400)
 }
 
 /// The keys of the nodes whose bit is set.
@@ -64,18 +26,18 @@ fn chosen(shares: &[Vec<SecretKey>], bits: u8) -> Vec<NodeKeys> {
 
 /// Combines; whatever keys come of it are those that the lock names.
 #[track_caller]
-fn check(lock: &Lock, nodes: &[NodeKeys]) -> bool {
+fn check(lock: &Lock, nodes: &[NodeKeys]) -> Option<Vec<SecretKey>> {
     match combine(lock, nodes) {
         Ok(secrets) => {
             assert_eq!(secrets.len(), lock.validators.len());
             for (secret, validator) in secrets.iter().zip(&lock.validators) {
                 assert_eq!(secret.public().to_bytes()[..], *validator.public_key);
             }
-            true
+            Some(secrets)
         }
         Err(error) => {
             assert!(!error.to_string().is_empty());
-            false
+            None
         }
     }
 }
@@ -85,7 +47,7 @@ const WORDS: &[&str] =
 
 #[test]
 fn damaged_texts_of_locks() {
-    let (lock, shares) = cluster();
+    let Cluster { lock, shares, .. } = cluster();
     let text = lock.to_json().expect("a lock");
     bolero::check!().with_max_len(64).for_each(|script: &[u8]| {
         let Some((bits, script)) = script.split_first() else { return };
@@ -112,7 +74,7 @@ enum Damage {
 
 fn damage() -> impl Strategy<Value = Damage> {
     let bytes = || prop_oneof![Just(Vec::new()), proptest::collection::vec(any::<u8>(), 0..100)];
-    let node = || 0..NODES;
+    let node = || 0..NODES as usize;
     prop_oneof![
         prop_oneof![0_u64..8, any::<u64>()].prop_map(Damage::Threshold),
         Just(Damage::NoValidators),
@@ -150,13 +112,15 @@ proptest! {
 
     #[test]
     fn damaged_locks(damages in proptest::collection::vec(damage(), 0..4), bits in 0_u8..16) {
-        let (mut lock, shares) = cluster();
+        let Cluster { mut lock, shares, secrets } = cluster();
         for damage in &damages {
             apply(damage, &mut lock);
         }
         let gave = check(&lock, &chosen(&shares, bits));
         if damages.is_empty() {
-            prop_assert_eq!(gave, bits.count_ones() >= 3);
+            prop_assert_eq!(gave.is_some(), u64::from(bits.count_ones()) >= THRESHOLD);
+            let publics = |all: &[SecretKey]| all.iter().map(|one| one.public().to_bytes()).collect::<Vec<_>>();
+            prop_assert_eq!(publics(&gave.unwrap_or_else(|| secrets.clone())), publics(&secrets));
         }
     }
 }

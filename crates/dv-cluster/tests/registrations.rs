@@ -3,12 +3,12 @@
 #[path = "support/made.rs"]
 mod made;
 
-use coxswain_dv_cluster::{Found, Overrides, Registrar};
+use coxswain_dv_cluster::{Found, Overrides, Registrar, take_newer};
 use coxswain_dv_crypto::bls::{self, SecretKey};
 use coxswain_dv_crypto::k1::Address;
 use coxswain_dv_types::network::NETWORKS;
 use coxswain_dv_types::registration::{Registration, SignedRegistration};
-use made::{ADDRESS, Cluster, cluster};
+use made::{ADDRESS, Cluster, NETWORK, cluster};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
@@ -37,7 +37,7 @@ impl Cluster {
 
     fn signed(&self, validator: usize, timestamp: u64, payee: u8) -> SignedRegistration {
         let message = self.message(validator, timestamp, payee);
-        let signature = self.secrets[validator].sign(&message.signing_root(self.network)).to_bytes();
+        let signature = self.secrets[validator].sign(&message.signing_root(NETWORK)).to_bytes();
         SignedRegistration { message, signature }
     }
 
@@ -50,7 +50,7 @@ impl Cluster {
 
     /// A registration as the API has it, with partial signatures of these nodes, from 1; `odd` has signed something else.
     fn collected(&self, message: &Registration, nodes: &[u64], odd: Option<u64>, quorum: Quorum) -> String {
-        let root = message.signing_root(self.network);
+        let root = message.signing_root(NETWORK);
         let validator = self.secrets.iter().position(|one| one.public().to_bytes() == message.pubkey);
         let partial = |node: &u64| {
             let share = &self.shares[*node as usize - 1][validator.expect("ours")];
@@ -124,6 +124,28 @@ fn the_newest_counts_wherever_it_is_from() {
     assert_eq!(cluster.holds(&none, &api.overrides), expected);
 }
 
+/// What a source says later takes nothing back: neither what it leaves out, nor with something older or as old.
+#[test]
+fn what_was_said_once_is_not_taken_back() {
+    let cluster = cluster(23, "registrations", LOCK_TIME);
+    let none = Overrides::new();
+    let mut known = Overrides::new();
+    let (of_lock, newer) = ((LOCK_TIME, ADDRESS.to_owned()), (LOCK_TIME + 9, payee(2)));
+    for (said, expected) in [
+        (vec![(1, LOCK_TIME + 9, 2)], [of_lock.clone(), newer.clone()]),
+        (vec![], [of_lock.clone(), newer.clone()]),
+        (vec![(1, LOCK_TIME + 8, 3)], [of_lock.clone(), newer.clone()]),
+        (vec![(1, LOCK_TIME + 9, 3)], [of_lock, newer.clone()]),
+        (vec![(0, LOCK_TIME + 1, 4)], [(LOCK_TIME + 1, payee(4)), newer]),
+        (vec![(1, LOCK_TIME + 10, 5)], [(LOCK_TIME + 1, payee(4)), (LOCK_TIME + 10, payee(5))]),
+    ] {
+        let all: Vec<_> =
+            said.iter().map(|(place, time, payee)| cluster.signed(*place, *time, *payee)).collect();
+        take_newer(&mut known, cluster.file(&all).overrides);
+        assert_eq!(cluster.holds(&none, &known), expected, "{said:?}");
+    }
+}
+
 #[test]
 fn what_the_key_has_not_signed_is_named_and_passed_over() {
     let cluster = cluster(23, "registrations", LOCK_TIME);
@@ -154,7 +176,7 @@ fn what_the_api_has_too_little_of_does_not_count() {
         assert_eq!(counts, expected, "{nodes:?}, {odd:?}, {quorum:?}");
         for signed in found.overrides.values() {
             let signature = bls::Signature::from_bytes(&signed.signature).expect("a point");
-            let root = message.signing_root(cluster.network);
+            let root = message.signing_root(NETWORK);
             assert!(bls::verify(&cluster.secrets[0].public(), &root, &signature));
         }
     };

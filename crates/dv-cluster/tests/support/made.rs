@@ -13,14 +13,15 @@ use rand::rngs::StdRng;
 
 pub(crate) const NODES: u64 = 4;
 pub(crate) const THRESHOLD: u64 = 3;
+pub(crate) const NETWORK: &Network = &NETWORKS[5];
 pub(crate) const ADDRESS: &str = "0x388C818CA8B9251b393131C08a736A67ccB19297";
 
 /// A cluster and what only its makers know.
 pub(crate) struct Cluster {
     pub(crate) lock: Lock,
     pub(crate) secrets: Vec<SecretKey>,
+    /// By node and validator.
     pub(crate) shares: Vec<Vec<SecretKey>>,
-    pub(crate) network: &'static Network,
 }
 
 /// Two validators of four nodes on hoodi, registered at this time.
@@ -42,12 +43,17 @@ pub(crate) fn cluster(seed: u64, name: &str, registered_at: u64) -> Cluster {
         target_gas_limit: 60_000_000,
         rewards: Rewards::PaidOut,
     };
-    let network = &NETWORKS[5];
-    let definition = Definition::new(from, network, LowThreshold::Refuse).expect("a definition");
+    let definition = Definition::new(from, NETWORK, LowThreshold::Refuse).expect("a definition");
     let nodes: Vec<IdentityKey> = (0..NODES).map(|_| IdentityKey::generate(&mut rng)).collect();
     let secrets: Vec<SecretKey> = (0..2).map(|_| SecretKey::generate(&mut rng)).collect();
     let shares = deal(&secrets, NODES, THRESHOLD, &mut rng).expect("shares");
-    let parts =
-        Seal { definition, network, secrets: &secrets, shares: &shares, nodes: &nodes, registered_at };
-    Cluster { lock: seal(parts).expect("a cluster").lock, secrets, shares, network }
+    let parts = Seal {
+        definition,
+        network: NETWORK,
+        secrets: &secrets,
+        shares: &shares,
+        nodes: &nodes,
+        registered_at,
+    };
+    Cluster { lock: seal(parts).expect("a cluster").lock, secrets, shares }
 }

@@ -58,6 +58,7 @@ impl RunCommand {
                  a real proposal of the same slot, that one is not signed any more; --synthetic-block-proposals is for tries"
             );
         }
+        let network_name = network.map_or(String::new(), |one| one.name.to_string());
         let genesis = (*lock.definition.fork_version).try_into().unwrap_or_default();
         let capella = self.capella(genesis, networks)?;
         let tls = if self.otlp_insecure { Tls::Off } else { Tls::On };
@@ -75,12 +76,12 @@ impl RunCommand {
             synthetic: if self.synthetic_block_proposals { Synthetic::On } else { Synthetic::Off },
             newer: self.newer(&root, &lock.lock_hash)?,
             capella,
-            features,
+            features: features.on_network(&network_name),
             graffiti: self.graffiti(lock.validators.len())?,
             version: Version::parse(VERSION)
                 .map_err(|error| CliError::other("reading our version", error, "report this"))?,
             nickname: self.nickname.clone(),
-            network_name: network.map_or(String::new(), |one| one.name.to_string()),
+            network_name,
             counts,
             lost_lines,
             traces: traces::collector(&self.otlp_address, &self.otlp_headers, tls)?
