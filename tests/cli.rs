@@ -1,8 +1,12 @@
 //! The binary as a process: exit codes, pipes that close, disks that are full. No host, no network, no clock.
 
+mod support;
+
 use std::fs::File;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+
+use support::coxswain;
 
 /// A saved plan with a changed file on a host and a new one here.
 const SAVED: &str = r#"{
@@ -23,19 +27,6 @@ const SAVED: &str = r#"{
   },
   "files": {}, "reads": {}, "variables": {}, "created": "2026-11-26T00:00:00Z"
 }"#;
-
-fn coxswain(dir: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_coxswain"));
-    command
-        .args(args)
-        .current_dir(dir)
-        .env_clear()
-        .env("HOME", dir)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
-}
 
 #[track_caller]
 fn run(dir: &Path, args: &[&str]) -> (i32, String, String) {
@@ -108,7 +99,12 @@ fn apply_without_anybody_to_ask_is_refused_at_once() {
 fn a_pipe_that_closes_is_no_panic() {
     let dir = directory();
     for args in [&["man"][..], &["completions", "zsh"], &["show", "p.coxplan"], &["--help"], &["version"]] {
-        let mut child = coxswain(dir.path(), args).spawn().unwrap();
+        let mut child = coxswain(dir.path(), args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         drop(child.stdout.take());
         let output = child.wait_with_output().unwrap();
         let errors = String::from_utf8(output.stderr).unwrap();

@@ -18,21 +18,11 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value as Json, json};
-use support::{Ran, run};
+use support::{Ran, coxswain, program, run};
 
 const ADDRESS: &str = "0x388C818CA8B9251b393131C08a736A67ccB19297";
 /// How long a ceremony may take here.
 const CEREMONY: Duration = Duration::from_secs(240);
-
-fn coxswain(dir: &Path, args: &[&str]) -> Command {
-    program(Path::new(env!("CARGO_BIN_EXE_coxswain")), dir, args)
-}
-
-fn program(program: &Path, dir: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(program);
-    command.args(args).current_dir(dir).env_clear().env("HOME", dir);
-    command
-}
 
 /// A service in a directory; killed with the value.
 struct Api {

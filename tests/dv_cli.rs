@@ -13,13 +13,13 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use clap::{Arg, Command as Flags};
 use coxswain::cli::dv::{self, forms};
 use serde_json::Value as Json;
-use support::{Ran, is_fast, run};
+use support::{Ran, coxswain, is_fast, program, run};
 
 const KEY: &str = "charon-enr-private-key";
 /// Where ours differ on purpose: command, flag, why.
@@ -65,16 +65,6 @@ const OURS: &[&str] = &[
 ];
 /// Random moments at which a process is killed.
 const MOMENTS: u32 = 300;
-
-fn coxswain(dir: &Path, args: &[&str]) -> Command {
-    called(Path::new(env!("CARGO_BIN_EXE_coxswain")), dir, args)
-}
-
-fn called(program: &Path, dir: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(program);
-    command.args(args).current_dir(dir).env_clear().env("HOME", dir);
-    command
-}
 
 fn directory() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
@@ -371,7 +361,7 @@ fn under_the_name_charon_the_commands_are_at_the_top() {
     let dir = directory();
     let charon = dir.path().join("charon");
     symlink(env!("CARGO_BIN_EXE_coxswain"), &charon).unwrap();
-    let call = |args: &[&str]| run(&mut called(&charon, dir.path(), args));
+    let call = |args: &[&str]| run(&mut program(&charon, dir.path(), args));
     call(&["create", "enr", "--data-dir=a"]).ok();
     let enr = call(&["enr", "--data-dir", "a"]).ok();
     assert!(enr.stdout.starts_with("enr:-HW4Q"));
@@ -390,7 +380,7 @@ fn under_the_name_charon_the_commands_are_at_the_top() {
 fn in_own_file_system(script: &str) -> Option<Ran> {
     let dir = directory();
     fs::create_dir(dir.path().join("small")).unwrap();
-    let mut command = called(Path::new("unshare"), dir.path(), &["-rm", "sh", "-c", script]);
+    let mut command = program(Path::new("unshare"), dir.path(), &["-rm", "sh", "-c", script]);
     command.arg(env!("CARGO_BIN_EXE_coxswain")).env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin");
     let ran = run(&mut command);
     if ran.stderr.contains("unshare") || ran.stderr.contains("mount:") {

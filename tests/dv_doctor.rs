@@ -9,24 +9,18 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
-use support::{Ran, run};
+use support::{Ran, coxswain, run};
 
 const LOCK: &str = "cluster-lock.json";
 const KEY: &str = "charon-enr-private-key";
 /// Nothing here takes as long, however loaded the machine is.
 const LIMIT: Duration = Duration::from_secs(120);
-
-fn coxswain(dir: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_coxswain"));
-    command.args(args).current_dir(dir).env_clear().env("HOME", dir);
-    command
-}
 
 fn create(dir: &Path, more: &[&str]) {
     let address = "0x0000000000000000000000000000000000000001";

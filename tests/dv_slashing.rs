@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use coxswain_dv_types::cluster::Lock;
 use serde_json::{Value as Json, json};
-use support::{Ran, run};
+use support::{Ran, coxswain, run};
 
 /// The chain of the clusters here, which have the network hoodi.
 const ROOT: &str = "0x212f13fc4df078b6cb7db228f1c8307566dcecf900867401a92023d7ba99cb5f";
@@ -28,17 +28,6 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 struct Cluster {
     dir: tempfile::TempDir,
-}
-
-fn coxswain(dir: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_coxswain"));
-    command
-        .args(args)
-        .current_dir(dir)
-        .env_clear()
-        .env("HOME", dir)
-        .env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin");
-    command
 }
 
 impl Cluster {

@@ -76,6 +76,18 @@ pub(crate) fn run(command: &mut Command) -> Ran {
     Ran { code: status.code().unwrap_or(-1), stdout: text(&out), stderr: text(&err) }
 }
 
+/// A program in a folder that is its home, too. It sees no variables of ours.
+pub(crate) fn program(path: &Path, dir: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(path);
+    command.args(args).current_dir(dir).env_clear().env("HOME", dir);
+    command
+}
+
+/// The binary in a folder that is its home, too.
+pub(crate) fn coxswain(dir: &Path, args: &[&str]) -> Command {
+    program(Path::new(env!("CARGO_BIN_EXE_coxswain")), dir, args)
+}
+
 /// A configuration in a folder of its own. The binary sees no home, no variables and no time zone of ours.
 pub(crate) struct TempProject {
     dir: tempfile::TempDir,
