@@ -130,13 +130,29 @@ impl Cx {
     /// # Errors
     /// What the work says, or that no threads can be had.
     pub fn block_on<T>(&self, work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| {
-            CliError::other("starting the runtime", e, "check the limits on threads and open files")
-        })?;
-        let result = runtime.block_on(work);
-        runtime.shutdown_background();
-        result
+        run_in(&mut tokio::runtime::Builder::new_multi_thread(), work)
     }
+
+    /// The same on this thread alone, for work that waits nearly always: to wake another thread would cost more than
+    /// what is to be done.
+    ///
+    /// # Errors
+    /// As [`Cx::block_on`].
+    pub fn block_on_here<T>(&self, work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+        run_in(&mut tokio::runtime::Builder::new_current_thread(), work)
+    }
+}
+
+fn run_in<T>(
+    builder: &mut tokio::runtime::Builder,
+    work: impl Future<Output = Result<T, CliError>>,
+) -> Result<T, CliError> {
+    let runtime = builder.enable_all().build().map_err(|e| {
+        CliError::other("starting the runtime", e, "check the limits on threads and open files")
+    })?;
+    let result = runtime.block_on(work);
+    runtime.shutdown_background();
+    result
 }
 
 /// A command: its arguments and what it does.

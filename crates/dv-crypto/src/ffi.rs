@@ -307,6 +307,14 @@ impl G1 {
         Self(unsafe { *blst::blst_p1_affine_generator() })
     }
 
+    /// −P.
+    fn negated(mut self) -> Self {
+        let y = &raw mut self.0.y;
+        // SAFETY: reads a coordinate and writes the same; the function may write over what it reads.
+        unsafe { blst::blst_fp_cneg(y, y, true) };
+        self
+    }
+
     /// x·G in constant time.
     pub(crate) fn of_secret(scalar: &Scalar) -> Self {
         let plain = scalar.plain();
@@ -357,22 +365,20 @@ impl G2 {
     }
 }
 
-/// Whether Π e(Pᵢ, Qᵢ) = e(G, S), with G the generator of G1.
+/// Whether Π e(Pᵢ, Qᵢ) = e(G, S), with G the generator of G1: whether Π e(Pᵢ, Qᵢ) · e(−G, S) = 1, whose squarings are
+/// done once for all pairs.
 pub(crate) fn pairings_equal(pairs: impl IntoIterator<Item = (G1, G2)>, signature: &G2) -> bool {
-    // A pairing with infinity is 1, which the loop below does not know for more than one pair.
-    let (p, q): (Vec<G1>, Vec<G2>) =
-        pairs.into_iter().filter(|(p, q)| !p.is_infinity() && !q.is_infinity()).unzip();
-    let (mut left, mut right) = (blst_fp12::default(), blst_fp12::default());
-    if let (Some(p_first), Some(q_first)) = (p.first(), q.first()) {
-        let (p_list, q_list) = ([&raw const p_first.0, ptr::null()], [&raw const q_first.0, ptr::null()]);
-        // SAFETY: both vectors have `p.len()` points that follow the first in memory.
-        unsafe { blst::blst_miller_loop_n(&raw mut left, q_list.as_ptr(), p_list.as_ptr(), p.len()) };
-    }
-    let generator = G1::generator();
-    // SAFETY: reads two points; one pair may have infinity in it. `left` is 1 where there was no pair.
+    let all = pairs.into_iter().chain([(G1::generator().negated(), *signature)]);
+    // A pairing with infinity is 1, which the loop below does not know.
+    let (p, q): (Vec<G1>, Vec<G2>) = all.filter(|(p, q)| !p.is_infinity() && !q.is_infinity()).unzip();
+    let (Some(p_first), Some(q_first)) = (p.first(), q.first()) else { return true };
+    let (p_list, q_list) = ([&raw const p_first.0, ptr::null()], [&raw const q_first.0, ptr::null()]);
+    let (mut product, mut power) = (blst_fp12::default(), blst_fp12::default());
+    // SAFETY: both vectors have `p.len()` points that follow the first in memory; the rest is on this stack.
     unsafe {
-        blst::blst_miller_loop(&raw mut right, &raw const signature.0, &raw const generator.0);
-        blst::blst_fp12_finalverify(&raw const left, &raw const right)
+        blst::blst_miller_loop_n(&raw mut product, q_list.as_ptr(), p_list.as_ptr(), p.len());
+        blst::blst_final_exp(&raw mut power, &raw const product);
+        blst::blst_fp12_is_one(&raw const power)
     }
 }
 

@@ -225,7 +225,7 @@ impl Command for RunCommand {
         let key = key::load(&path)?;
         loki.label(labels::of(&lock, &key.public(), (&networks, &self.nickname)));
         let watched = (counts, loki.dropped());
-        cx.block_on(async {
+        cx.block_on_here(async {
             // Before anything else: whoever starts this may end it at any moment.
             let stopped = stop_signal()?;
             let lease = self.lease(&path, &lock).await?;

@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use coxswain_dv_eth::api::{AttesterDuty, BeaconCommitteeSelection, ProposerDuty, SyncDuty};
+use coxswain_dv_eth::api::{
+    AttesterDuty, BeaconCommitteeSelection, ProposerDuty, SyncCommitteeSelection, SyncDuty,
+};
 use coxswain_dv_eth::beacon::{self, Call, CallError, Duties, Failure, ValidatorFields};
 use coxswain_dv_eth::bytes::{Bytes32, Bytes48, Bytes96};
 use coxswain_dv_eth::client::{Answer, Problem, Request, ValidatorId};
 use coxswain_dv_eth::domain::Chain;
 use coxswain_dv_eth::duty::{Duty, DutyType};
 use coxswain_dv_eth::signed::{ParSigned, SignedData};
+use coxswain_dv_eth::sync::{ContributionAndProof, SignedContributionAndProof, SyncCommitteeContribution};
 use coxswain_dv_eth::time::Time;
 use coxswain_dv_wire::priority_result::Preferences;
 use coxswain_dv_wire::version::SUPPORTED;
@@ -31,6 +34,8 @@ pub(super) struct Driven {
     failing: BTreeMap<&'static str, Failure>,
     /// Whether computations break off.
     breaks_off: bool,
+    /// Signatures that were to be checked, beside those that come out of shares.
+    checked: usize,
 }
 
 impl Driven {
@@ -61,7 +66,7 @@ impl Driven {
             features,
         });
         let (rng, failing) = (StdRng::seed_from_u64(2), BTreeMap::new());
-        let mut driven = Driven { node, now, keys, rng, failing, breaks_off: false };
+        let mut driven = Driven { node, now, keys, rng, failing, breaks_off: false, checked: 0 };
         driven.step(Event::Wake);
         driven
     }
@@ -79,6 +84,9 @@ impl Driven {
                         out.push(effect);
                     }
                     Effect::Compute { ticket, job, .. } => {
+                        if let Job::Verify(all) = &job {
+                            self.checked += all.len();
+                        }
                         let output = match &job {
                             Job::Verify(all) if self.breaks_off => {
                                 Output::Verified(vec![Finding::Unknown; all.len()])
@@ -432,6 +440,64 @@ fn shares_of_peers_make_it_whole() {
     assert!(matches!(job.run(&mut node.rng), Output::Verified(found) if found == [Finding::Good]));
     let fourth = of_peer(&node, 2);
     assert!(calls(&node.step(fourth)).is_empty(), "once is enough");
+}
+
+/// What a share signs of a contribution with this proof; the proof is of the subcommittee.
+fn contribution(
+    keys: &Keys,
+    subcommittee_index: u64,
+    selection_proof: Bytes96,
+) -> SignedContributionAndProof {
+    let contribution = SyncCommitteeContribution {
+        slot: SLOT,
+        beacon_block_root: Bytes32::from([5; 32]),
+        subcommittee_index,
+        aggregation_bits: Default::default(),
+        signature: Bytes96::default(),
+    };
+    let message = ContributionAndProof { aggregator_index: FIRST_INDEX, contribution, selection_proof };
+    let unsigned = SignedContributionAndProof { message, signature: Bytes96::default() };
+    match keys.signed(0, 1, SignedData::SyncContribution(Box::new(unsigned))) {
+        SignedData::SyncContribution(signed) => *signed,
+        other => panic!("it was a contribution: {other:?}"),
+    }
+}
+
+/// The proof in a contribution is the group's: a pairing, but where this node has put that very proof together.
+#[test]
+fn a_proof_that_was_put_together_here_is_not_checked_again() {
+    let mut node = Driven::new(1);
+    let key = node.keys.validators[0].key;
+    let selection = |node: &Driven, share: usize, subcommittee_index| {
+        let (validator_index, selection_proof) = (FIRST_INDEX, Bytes96::default());
+        let unsigned =
+            SyncCommitteeSelection { validator_index, slot: SLOT, subcommittee_index, selection_proof };
+        node.keys.signed(0, share, SignedData::PrepareSyncContribution(unsigned))
+    };
+    let SignedData::PrepareSyncContribution(own) = selection(&node, 1, 0) else { panic!("a selection") };
+    node.ask(1, Request::SyncSelections(vec![own]));
+    let mut last = Vec::new();
+    for peer in [0, 3] {
+        let duty = Duty::new(SLOT, DutyType::PrepareSyncContribution);
+        let share_index = u32::try_from(peer + 1).expect("few");
+        let data = selection(&node, peer, 0);
+        let bytes = exchange::write(duty, &[(key, ParSigned { data, share_index })]).remove(0);
+        last = node.step(Event::Received { from: peer, channel: Channel::Parsigex, bytes });
+    }
+    let Ok(Answer::SyncSelections(proofs)) = reply(&last, 1) else { panic!("{last:?}") };
+    let proof = proofs[0].selection_proof;
+    let of_share = selection(&node, 1, 0).signature();
+    let mut submit = |ticket, subcommittee, proof| {
+        let before = node.checked;
+        let signed = contribution(&node.keys, subcommittee, proof);
+        let effects = node.ask(ticket, Request::SubmitContributions(vec![signed]));
+        (reply(&effects, ticket).map_err(|problem| problem.failures), node.checked - before)
+    };
+    assert_eq!(submit(2, 0, proof), (Ok(Answer::Done), 1), "the share's signature");
+    let (refused, checks) = submit(3, 0, of_share);
+    assert_eq!((refused.expect_err("no proof of the group").len(), checks), (1, 2));
+    let (refused, checks) = submit(4, 1, proof);
+    assert_eq!((refused.expect_err("a proof of another subcommittee").len(), checks), (1, 2));
 }
 
 /// A partial signature of a peer, as it comes.

@@ -114,7 +114,8 @@ impl Node {
             slot,
             selection_proof: *one.selection_proof(),
         };
-        item.checks.push(self.group_check(&key, &SignedData::PrepareAggregator(selection))?);
+        let selected = Duty::new(slot, DutyType::PrepareAggregator);
+        item.checks.extend(self.group_check(selected, key, &SignedData::PrepareAggregator(selection))?);
         Ok(item)
     }
 
@@ -129,17 +130,24 @@ impl Node {
             subcommittee_index: one.message.contribution.subcommittee_index,
             selection_proof: one.message.selection_proof,
         };
-        item.checks.push(self.group_check(&key, &SignedData::PrepareSyncContribution(selection))?);
+        let selected = Duty::new(slot, DutyType::PrepareSyncContribution);
+        let selection = SignedData::PrepareSyncContribution(selection);
+        item.checks.extend(self.group_check(selected, key, &selection)?);
         Ok(item)
     }
 
-    /// What shows that the group has signed this.
-    fn group_check(&self, key: &Bytes48, data: &SignedData) -> Result<Check, String> {
-        let validator = self.cluster.by_key(key).ok_or_else(|| format!("{key} is no key of this cluster"))?;
+    /// What shows that the group has signed this; none where this node has put that very signature together.
+    fn group_check(&self, duty: Duty, key: Bytes48, data: &SignedData) -> Result<Option<Check>, String> {
+        let validator =
+            self.cluster.by_key(&key).ok_or_else(|| format!("{key} is no key of this cluster"))?;
+        let known = self.aggregated.get(&(duty, key, data.subcommittee()));
+        if known.is_some_and(|known| known.signature() == data.signature()) {
+            return Ok(None);
+        }
         let signable =
             data.signable(&self.chain.clock).ok_or_else(|| format!("{key}: this cannot be signed"))?;
         let root = self.chain.signing_root(&signable);
-        Ok(Check { key: validator.group, root, signature: data.signature() })
+        Ok(Some(Check { key: validator.group, root, signature: data.signature() }))
     }
 }
 
