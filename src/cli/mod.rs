@@ -130,7 +130,7 @@ impl Cx {
     /// # Errors
     /// What the work says, or that no threads can be had.
     pub fn block_on<T>(&self, work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
-        run_in(&mut tokio::runtime::Builder::new_multi_thread(), work)
+        wait_on(&mut tokio::runtime::Builder::new_multi_thread(), work)
     }
 
     /// The same on this thread alone, for work that waits nearly always: to wake another thread would cost more than
@@ -139,11 +139,11 @@ impl Cx {
     /// # Errors
     /// As [`Cx::block_on`].
     pub fn block_on_here<T>(&self, work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
-        run_in(&mut tokio::runtime::Builder::new_current_thread(), work)
+        wait_on(&mut tokio::runtime::Builder::new_current_thread(), work)
     }
 }
 
-fn run_in<T>(
+fn wait_on<T>(
     builder: &mut tokio::runtime::Builder,
     work: impl Future<Output = Result<T, CliError>>,
 ) -> Result<T, CliError> {
