@@ -24,9 +24,10 @@ const LOOKERS: Limits = Limits { connections: 64, lasts: Duration::from_secs(60)
 pub(super) async fn serve(
     run: Run,
     looked: Looked,
-    mut lease: Lease,
+    lease: Lease,
     stopped: impl Future<Output = ()>,
 ) -> Result<(), CliError> {
+    let mut key = Key { lease: Some(lease) };
     tokio::pin!(stopped);
     let starting = run::start(run);
     tokio::pin!(starting);
@@ -36,21 +37,21 @@ pub(super) async fn serve(
             running = &mut starting => match running {
                 Ok(running) => break running,
                 Err(error) => {
-                    free(lease);
+                    key.free();
                     return Err(explained(error));
                 }
             },
             () = &mut stopped => {
-                free(lease);
+                key.free();
                 return Ok(());
             }
-            () = tokio::time::sleep(REFRESH) => renew(&mut lease)?,
+            () = tokio::time::sleep(REFRESH) => key.renew().await?,
         }
     };
-    let ended = attend(&mut running, &looked, &mut lease, stopped).await;
+    let ended = attend(&mut running, &looked, &mut key, stopped).await;
     // Nothing is signed from here on, whoever still asks; only then is the key given back.
     running.stop().await;
-    free(lease);
+    key.free();
     ended
 }
 
@@ -58,7 +59,7 @@ pub(super) async fn serve(
 async fn attend(
     running: &mut Running,
     looked: &Looked,
-    lease: &mut Lease,
+    key: &mut Key,
     mut stopped: impl Future<Output = ()> + Unpin,
 ) -> Result<(), CliError> {
     let monitor = running.monitor.clone();
@@ -77,10 +78,10 @@ async fn attend(
                 let why = "its machine has ended by itself";
                 break Err(CliError::other("running the node", why, "start it again, and report this with the log"));
             }
-            () = tokio::time::sleep(REFRESH) => match renew(lease) {
+            () = tokio::time::sleep(REFRESH) => match key.renew().await {
                 Ok(()) => renewed = Instant::now(),
                 // Others take the key for free after a while: whatever the reason is, nothing is signed then.
-                Err(error) if error.is_final || renewed.elapsed() >= FRESH => break Err(error.into()),
+                Err(error) if error.is_final() || renewed.elapsed() >= FRESH => break Err(error.into()),
                 Err(_) => {}
             },
         }
@@ -92,30 +93,65 @@ async fn attend(
     ended
 }
 
+/// The node's key, as long as others see that it is taken.
+struct Key {
+    /// None after a renewal that did not end.
+    lease: Option<Lease>,
+}
+
 /// Why a claim was not renewed.
-struct NotRenewed {
-    error: LeaseError,
-    /// Whether somebody else has the key.
-    is_final: bool,
+enum NotRenewed {
+    /// It could not be read or written, or is somebody else's.
+    Failed(LeaseError),
+    /// Reading or writing it did not come to an end while others still saw it as fresh.
+    Stalled,
+}
+
+impl NotRenewed {
+    /// Whether the key is not this node's any more, or nobody can say.
+    fn is_final(&self) -> bool {
+        matches!(self, NotRenewed::Failed(LeaseError::Lost { .. }) | NotRenewed::Stalled)
+    }
 }
 
 impl From<NotRenewed> for CliError {
     fn from(not: NotRenewed) -> CliError {
-        refused_key(&not.error)
+        match not {
+            NotRenewed::Failed(error) => refused_key(&error),
+            NotRenewed::Stalled => CliError::other(
+                "keeping the node's key",
+                format!("its claim could not be renewed for {} s: the disk does not answer", FRESH.as_secs()),
+                "look at the disk with the node's directory, and start the node again",
+            ),
+        }
     }
 }
 
-fn renew(lease: &mut Lease) -> Result<(), NotRenewed> {
-    lease.renew(jiff::Timestamp::now()).map_err(|error| {
-        tracing::warn!(error = in_full(&error), "the claim to the key was not renewed");
-        let is_final = matches!(error, LeaseError::Lost { .. });
-        NotRenewed { error, is_final }
-    })
-}
+impl Key {
+    /// On another thread: a disk that stalls must not hold up what runs on this one, and a node must not go on with a claim
+    /// that others take for an old one.
+    async fn renew(&mut self) -> Result<(), NotRenewed> {
+        let Some(mut lease) = self.lease.take() else { return Err(NotRenewed::Stalled) };
+        let renewing = tokio::task::spawn_blocking(move || {
+            let result = lease.renew(jiff::Timestamp::now());
+            (lease, result)
+        });
+        let Ok(Ok((lease, result))) = tokio::time::timeout(FRESH, renewing).await else {
+            tracing::warn!("the claim to the key is not renewed: the disk does not answer");
+            return Err(NotRenewed::Stalled);
+        };
+        self.lease = Some(lease);
+        result.map_err(|error| {
+            tracing::warn!(error = in_full(&error), "the claim to the key was not renewed");
+            NotRenewed::Failed(error)
+        })
+    }
 
-fn free(lease: Lease) {
-    if let Err(error) = lease.free() {
-        tracing::warn!(%error, "the key was not given back");
+    /// What has stalled is left as after a crash.
+    fn free(self) {
+        if let Some(Err(error)) = self.lease.map(Lease::free) {
+            tracing::warn!(%error, "the key was not given back");
+        }
     }
 }
 
@@ -148,4 +184,80 @@ fn explained(error: RunError) -> CliError {
         RunError::Thread(_) => "check the limits of this process",
     };
     CliError::other("starting the node", in_full(&error), next)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use coxswain_dv_slashing::lease::{Applicant, claim_path, record_path};
+    use coxswain_dv_slashing::machine::{Disk, Machine};
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    use super::*;
+
+    fn held() -> (tempfile::TempDir, PathBuf, Key) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("key");
+        std::fs::write(&path, "k").expect("written");
+        let applicant = Applicant {
+            command: "test".to_owned(),
+            cluster_lock_hash: String::new(),
+            machine: Machine::this(),
+            disk: Disk::Local,
+            takes_over_from: None,
+        };
+        let lease = Lease::take(&path, applicant, jiff::Timestamp::now()).expect("nobody has it");
+        (dir, path, Key { lease: Some(lease) })
+    }
+
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+    }
+
+    #[test]
+    fn a_key_is_kept_and_given_back() {
+        let (_dir, path, mut key) = held();
+        let before = std::fs::read(claim_path(&path)).expect("a claim");
+        runtime().block_on(async {
+            assert!(key.renew().await.is_ok());
+        });
+        assert_ne!(std::fs::read(claim_path(&path)).expect("a claim"), before, "it says a later time");
+        key.free();
+        let record = std::fs::read_to_string(record_path(&path)).expect("a record");
+        assert!(record.contains(r#""is_free":true"#), "{record}");
+    }
+
+    /// A file that never answers: a pipe that nobody writes to. What else runs on the thread goes on, and the node ends.
+    #[test]
+    fn a_disk_that_stalls_ends_the_node_and_holds_nothing_up() {
+        let (_dir, path, mut key) = held();
+        let claim = claim_path(&path);
+        std::fs::remove_file(&claim).expect("it is there");
+        mknodat(CWD, &claim, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a pipe");
+        let turns = Arc::new(AtomicU32::new(0));
+        let runtime = runtime();
+        runtime.block_on(async {
+            let counted = turns.clone();
+            let other = tokio::spawn(async move {
+                loop {
+                    counted.fetch_add(1, Ordering::Relaxed);
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            });
+            let Err(stalled) = key.renew().await else { panic!("it was renewed") };
+            assert!(stalled.is_final());
+            let text = CliError::from(stalled).summary();
+            assert!(text.contains("the disk does not answer"), "{text}");
+            other.abort();
+            assert!(key.renew().await.is_err_and(|again| again.is_final()), "nobody knows whose it is");
+        });
+        assert!(turns.load(Ordering::Relaxed) > 10, "others had their turns");
+        key.free();
+        // What waits for the pipe hears that nothing comes.
+        drop(std::fs::OpenOptions::new().write(true).open(&claim).expect("somebody reads"));
+        runtime.shutdown_background();
+    }
 }
