@@ -313,6 +313,20 @@ fn a_leader_proposes_once_it_has_a_value() {
     assert!(matches!(started.last(), Some(Effect::SetTimer { round: 1, .. })));
 }
 
+/// Round changes of earlier rounds may come late: they let nobody propose again.
+#[test]
+fn a_leader_proposes_once_in_a_round() {
+    // Node 3 leads round 3.
+    let mut one = instance(3, 0, Mode::Active);
+    one.step(Event::Input(root(9)));
+    let change = |source, round| plain(Kind::RoundChange, source, round, 0);
+    let effects: Vec<_> = (0..3).flat_map(|source| tell(&mut one, change(source, 3))).collect();
+    assert_eq!(sent(&effects), [(Kind::RoundChange, 3, None), (Kind::PrePrepare, 3, Some(root(9)))]);
+    for source in 0..3 {
+        assert_eq!(sent(&tell(&mut one, change(source, 2))), [], "late, of node {source}");
+    }
+}
+
 #[test]
 fn an_empty_input_ends_an_instance() {
     let mut one = instance(1, 0, Mode::Active);
