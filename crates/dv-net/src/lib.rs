@@ -5,6 +5,7 @@
 //!  ├ peers    whom to dial when, where to reserve: pure
 //!  ├ circuit  connections through relays
 //!  ├ gate     who may be connected
+//!  ├ pending  who may try to be
 //!  ├ names    an id that libp2p does not like
 //!  └ streams  streams of every protocol
 //! run     a host of a running cluster: boxes for what goes and comes, peerinfo, figures
@@ -21,6 +22,7 @@
 //! - A stranger stays connected.
 
 mod circuit;
+mod cork;
 mod frame;
 mod gate;
 mod goodbye;
@@ -32,6 +34,7 @@ mod protocol;
 mod report;
 mod streams;
 
+pub mod pending;
 pub mod relay;
 pub mod run;
 

@@ -43,8 +43,10 @@ pub(crate) const IDENTIFY: &str = "ipfs/0.1.0";
 const RELAY_LIMIT: Duration = Duration::from_secs(60);
 /// How long a connection may take until both sides have shown who they are.
 pub(super) const HANDSHAKE: Duration = Duration::from_secs(15);
-/// Connections from anybody that have not come so far, and connections of one peer.
-const MAX_PENDING: u32 = 64;
+/// Connections from anybody that have said nothing yet, and those that have not come so far: more than all peers of a cluster
+/// open at once, and few beside the files that a process may have open.
+pub(super) const MAX_PENDING: usize = 64;
+/// Connections of one peer.
 const MAX_OF_A_PEER: u32 = 8;
 /// How long a ping may take, and how many in a row may be lost before a connection counts as dead.
 const PING_LIMIT: Duration = Duration::from_secs(10);
@@ -119,9 +121,7 @@ fn behaviour(
         identify::Config::new(IDENTIFY.into(), key.public()).with_agent_version(settings.agent.clone());
     let behaviour = Behaviour {
         limits: connection_limits::Behaviour::new(
-            ConnectionLimits::default()
-                .with_max_pending_incoming(Some(MAX_PENDING))
-                .with_max_established_per_peer(Some(MAX_OF_A_PEER)),
+            ConnectionLimits::default().with_max_established_per_peer(Some(MAX_OF_A_PEER)),
         ),
         gate: gate::Behaviour::new(),
         streams,

@@ -6,10 +6,12 @@ use libp2p::core::transport::Boxed;
 use libp2p::core::upgrade::Version;
 use libp2p::identity::Keypair;
 use libp2p::multiaddr::Protocol;
-use libp2p::{Multiaddr, PeerId, Transport as _, dns, noise, tcp, yamux};
+use libp2p::{Multiaddr, PeerId, Transport as _, dns, noise};
 
 use super::StartError;
-use super::driver::{HANDSHAKE, MAX_STREAMS};
+use super::driver::{HANDSHAKE, MAX_PENDING, MAX_STREAMS};
+use crate::cork::Streams;
+use crate::pending::{Evicted, Handshakes, Spoken};
 use crate::{circuit, names};
 
 /// A connection to whoever has shown that it is this peer.
@@ -49,15 +51,15 @@ pub(crate) fn keypair(key: &IdentityKey) -> Result<Keypair, StartError> {
 /// Everything a node speaks, and the ends of its connections through relays.
 pub(super) fn transport(key: &Keypair, quic: Quic) -> Result<(Boxed<Connection>, circuit::Ends), StartError> {
     let (through_relays, ends) = circuit::Transport::new();
-    let tcp = tcp::tokio::Transport::new(tcp::Config::new().nodelay(true));
-    let mut direct = secured(tcp, key)?;
+    let evicted = Evicted::default();
+    let mut direct = secured(Spoken::new(MAX_PENDING, evicted.clone()), key)?;
     if quic == Quic::On {
         direct = with_quic(direct, key)?;
     }
     // Names are looked up before it is known which of them an address is for.
     let direct = dns::tokio::Transport::system(direct).map_err(StartError::Dns)?;
     let all = secured(through_relays, key)?.or_transport(direct).map(|either, _| either.into_inner()).boxed();
-    Ok((all, ends))
+    Ok((Handshakes::limited(all, MAX_PENDING, evicted), ends))
 }
 
 /// Encryption and streams for what is a stream of bytes.
@@ -69,12 +71,10 @@ where
     T::Dial: Send + 'static,
     T::ListenerUpgrade: Send + 'static,
 {
-    let mut muxer = yamux::Config::default();
-    muxer.set_max_num_streams(MAX_STREAMS);
     Ok(transport
         .upgrade(Version::V1)
         .authenticate(noise::Config::new(key).map_err(StartError::Noise)?)
-        .multiplex(muxer)
+        .multiplex(Streams::limited(MAX_STREAMS))
         .timeout(HANDSHAKE)
         .map(|(id, muxer), _| (id, StreamMuxerBox::new(names::Muxer(muxer))))
         .boxed())

@@ -12,7 +12,7 @@ use libp2p::core::transport::Boxed;
 use libp2p::core::upgrade::Version;
 use libp2p::identity::Keypair;
 use libp2p::swarm::{ConnectionId, ListenError, NetworkBehaviour, StreamProtocol, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, Swarm, Transport as _, identify, noise, ping, relay, tcp, yamux};
+use libp2p::{Multiaddr, PeerId, Swarm, Transport as _, identify, noise, ping, relay};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -20,9 +20,11 @@ use super::places::Places;
 use super::rows::{Row, Seen, cluster_of};
 use super::traffic::{Counted, Traffic};
 use super::{CIRCUIT_BYTES, CIRCUIT_LASTS, Command, Private, RESERVATION_LASTS, Settings};
+use crate::cork::Streams;
 use crate::frame;
 use crate::goodbye;
 use crate::host::{IDENTIFY, MAX_STREAMS, StartError, keypair};
+use crate::pending::{Evicted, Handshakes, Spoken};
 use crate::streams::{self, Inbound, Open};
 
 /// How often every peer is asked what it is.
@@ -37,8 +39,8 @@ const PING: Duration = Duration::from_secs(5);
 const MAX_LOST_PINGS: u32 = 4;
 /// How long encrypting a connection may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Connections that are being encrypted at one moment.
-const MAX_HANDSHAKES: u32 = 1024;
+/// Connections that are being encrypted at one moment, and those that have said nothing yet.
+const MAX_HANDSHAKES: usize = 1024;
 /// Connections of one peer: duplicates are normal, and more than these are a mistake.
 const MAX_PER_PEER: u32 = 32;
 /// Streams of one connection that may be negotiated at once.
@@ -69,6 +71,8 @@ pub(super) struct Driver {
     found: BTreeSet<Multiaddr>,
     rows: BTreeMap<PeerId, Row>,
     refused_connections: u64,
+    /// Connections that were refused because others came, before they had shown who they are.
+    evicted: Evicted,
     refused_reservations: u64,
     lost_pings: HashMap<ConnectionId, u32>,
     asking: BTreeSet<PeerId>,
@@ -82,19 +86,22 @@ pub(super) struct Driver {
     inbound: futures::channel::mpsc::UnboundedReceiver<Inbound>,
 }
 
-fn transport(key: &Keypair, traffic: Traffic) -> Result<Boxed<(PeerId, StreamMuxerBox)>, StartError> {
-    let mut muxer = yamux::Config::default();
-    muxer.set_max_num_streams(MAX_STREAMS);
-    Ok(tcp::tokio::Transport::new(tcp::Config::new().nodelay(true))
+fn transport(
+    key: &Keypair,
+    traffic: Traffic,
+    evicted: &Evicted,
+) -> Result<Boxed<(PeerId, StreamMuxerBox)>, StartError> {
+    let all = Spoken::new(MAX_HANDSHAKES, evicted.clone())
         .upgrade(Version::V1)
         .authenticate(noise::Config::new(key).map_err(StartError::Noise)?)
-        .multiplex(muxer)
+        .multiplex(Streams::limited(MAX_STREAMS))
         .timeout(HANDSHAKE)
         .map(move |(peer, muxer), _| {
             let counted = Counted { inner: StreamMuxerBox::new(muxer), bytes: traffic.of(peer) };
             (peer, StreamMuxerBox::new(counted))
         })
-        .boxed())
+        .boxed();
+    Ok(Handshakes::limited(all, MAX_HANDSHAKES, evicted.clone()))
 }
 
 fn relay_server(me: PeerId, settings: &Settings, places: &Places) -> relay::Behaviour {
@@ -130,7 +137,6 @@ impl Driver {
         let (traffic, places) = (Traffic::default(), Places::new(settings.max_reservations));
         let (streams, inbound) = streams::Behaviour::new(Vec::new());
         let limits = ConnectionLimits::default()
-            .with_max_pending_incoming(Some(MAX_HANDSHAKES))
             .with_max_established(Some(settings.max_connections))
             .with_max_established_per_peer(Some(MAX_PER_PEER));
         let identify =
@@ -145,7 +151,9 @@ impl Driver {
         let config = libp2p::swarm::Config::with_tokio_executor()
             .with_idle_connection_timeout(IDLE)
             .with_max_negotiating_inbound_streams(MAX_NEGOTIATING);
-        let mut swarm = Swarm::new(transport(&key, traffic.clone())?, behaviour, me, config);
+        let evicted = Evicted::default();
+        let transport = transport(&key, traffic.clone(), &evicted)?;
+        let mut swarm = Swarm::new(transport, behaviour, me, config);
         for address in settings.listen {
             swarm.listen_on(address.clone()).map_err(|source| StartError::Listen { address, source })?;
         }
@@ -157,6 +165,7 @@ impl Driver {
             found: BTreeSet::new(),
             rows: BTreeMap::new(),
             refused_connections: 0,
+            evicted,
             refused_reservations: 0,
             lost_pings: HashMap::new(),
             asking: BTreeSet::new(),
@@ -213,7 +222,7 @@ impl Driver {
         };
         Seen {
             rows: self.rows.values().map(with_traffic).collect(),
-            refused_connections: self.refused_connections,
+            refused_connections: self.refused_connections + self.evicted.count(),
             refused_reservations: self.refused_reservations,
         }
     }
