@@ -399,9 +399,10 @@ pub enum Note {
         /// What.
         agreed: Agreed,
     },
-    /// The clock of the machine was set: consensus is only watched for an epoch.
+    /// The clock of the machine was set: consensus is only watched for an epoch, or up to what was signed before where that
+    /// shows that a clock was ahead.
     ClockSet {
-        /// By how much, either way.
+        /// By how much, either way; or how far what was signed is ahead.
         by: Duration,
         /// Duties that begin before this are only watched.
         until: Time,

@@ -22,6 +22,7 @@ use coxswain_dv_eth::beacon::{Call, ChainEvent};
 use coxswain_dv_eth::bytes::{Bytes20, Bytes32, Bytes48};
 use coxswain_dv_eth::domain::Chain;
 use coxswain_dv_eth::duty::Duty;
+use coxswain_dv_eth::protect::Newest;
 use coxswain_dv_eth::signed::SignedRegistration;
 use coxswain_dv_eth::time::Time;
 use coxswain_dv_qbft::consensus::Consensus;
@@ -208,6 +209,16 @@ impl Node {
             slot: None,
             reorganised: None,
             effects: Vec::new(),
+        }
+    }
+
+    /// For a node that has just been made: this was signed before with its shares. What is ahead of its clock was signed
+    /// under a clock that was ahead: up to there consensus is only watched, as after a clock that was set while it runs.
+    pub fn observe_after(&mut self, newest: &Newest) {
+        let (boot, clock) = (self.now, self.chain.clock);
+        if let Some(ahead) = agreeing::spoken_until(&clock, boot, newest) {
+            let until = self.consensus.observe_before(ahead.max(boot + clock.slot));
+            self.note(Note::ClockSet { by: ahead.since(boot), until });
         }
     }
 

@@ -35,6 +35,15 @@ pub enum What {
     },
 }
 
+/// The newest of what was signed, of all validators.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Newest {
+    /// The slot of a block.
+    pub slot: Option<u64>,
+    /// The target of an attestation.
+    pub target: Option<u64>,
+}
+
 /// What the chain's clock says when something is about to be signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Wall {

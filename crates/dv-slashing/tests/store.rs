@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use coxswain_dv_eth::bytes::Bytes48;
 use coxswain_dv_slashing::interchange::Interchange;
 use coxswain_dv_slashing::machine::Disk;
-use coxswain_dv_slashing::protect::{Refusal, Request, Signer, Verdict, Wall};
+use coxswain_dv_slashing::protect::{Newest, Refusal, Request, Signer, Verdict, Wall};
 use coxswain_dv_slashing::store::{KeyPair, Pruned, Store, StoreError, Strangers, Taken};
 use coxswain_dv_slashing::verdict::{Floor, SignedAttestation, SignedBlock};
 use directories::directory;
@@ -311,6 +311,29 @@ fn what_is_exported_refuses_what_the_store_refuses() {
     assert_eq!(exported, history(share(9), &blocks, &attestations));
     assert_eq!(Interchange::parse(exported.to_text().as_bytes()).expect("a history"), exported);
     assert_eq!(store.export_for(&store.groups()).expect("exported").entries[0].key, group(1));
+}
+
+/// Of whichever group, by whom it was signed; and not where histories start.
+#[test]
+fn the_newest_is_known() {
+    let (dir, store) = fresh();
+    let newest =
+        |store: &Store| [Signer::Share, Signer::Group].map(|signer| store.newest(signer).expect("read"));
+    store.raise(&[group(1)], Floor::at(5, 2)).expect("raised");
+    assert_eq!(newest(&store), [Newest::default(); 2]);
+    for request in [block(1, 9, 1), block(1, 7, 1), attestation(1, 4, 8, 1), attestation(1, 3, 4, 1)] {
+        ask(&store, request);
+    }
+    store.check_and_record(Signer::Group, &[block(1, 8, 1)], WALL).expect("recorded");
+    let of_share = Newest { slot: Some(9), target: Some(8) };
+    let of_group = Newest { slot: Some(8), target: None };
+    assert_eq!(newest(&store), [of_share, of_group]);
+    // What was forgotten is older than what is kept.
+    store.prune(Wall { slot: 9, epoch: 8 }).expect("pruned");
+    assert_eq!(newest(&store), [of_share, Newest::default()]);
+    drop(store);
+    let other = Store::open(&file(&dir), &settings([2])).expect("a store");
+    assert_eq!(newest(&other), [of_share, Newest::default()], "also of groups that are not asked for");
 }
 
 #[test]

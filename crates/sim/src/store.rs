@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use coxswain_dv_eth::Root;
 use coxswain_dv_eth::bytes::Bytes48;
-use coxswain_dv_eth::protect::{Request, Verdict, Wall, What};
+use coxswain_dv_eth::protect::{Newest, Request, Verdict, Wall, What};
 use coxswain_dv_slashing::verdict::{self, Floor, SignedAttestation, SignedBlock, Vote};
 
 /// What one signer has signed. It outlives its node.
@@ -61,6 +61,12 @@ impl Ledger {
         let rows = self.votes.range((key, vote.first_target(&Floor::OPEN))..=(key, u64::MAX));
         let refusal = rows.map(|(_, row)| row).find_map(|row| vote.against(row));
         refusal.map_or(Verdict::Recorded, Verdict::Refused)
+    }
+
+    /// What a node that starts is told of it.
+    pub(crate) fn newest(&self) -> Newest {
+        let slot = self.blocks.keys().map(|(_, slot)| *slot).max();
+        Newest { slot, target: self.votes.keys().map(|(_, target)| *target).max() }
     }
 
     /// Whether this very message is kept.

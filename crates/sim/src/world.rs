@@ -394,8 +394,17 @@ impl World {
             features: Features::STANDARD,
         };
         let one = &mut self.machines[machine];
-        one.core = Some(Node::sealed_by(settings, self.keys.seals(node)));
-        one.observes_until = boot + self.beacon.chain.clock.slot;
+        let (newest, clock) = (one.shares.newest(), self.beacon.chain.clock);
+        let mut core = Node::sealed_by(settings, self.keys.seals(node));
+        core.observe_after(&newest);
+        one.core = Some(core);
+        // What is kept of the future was signed under a clock that was ahead.
+        let is_ahead = |start: Time| start > boot;
+        let vote =
+            newest.target.map(|target| clock.start_of(clock.first_of(target))).filter(|at| is_ahead(*at));
+        let block = newest.slot.map(|slot| clock.start_of(slot)).filter(|at| is_ahead(*at));
+        let spoken = [block.map(|at| at + clock.slot), vote.map(|at| at + clock.epoch())];
+        one.observes_until = spoken.into_iter().flatten().fold(boot + clock.slot, Time::max);
         self.step(machine, Event::Wake);
     }
 

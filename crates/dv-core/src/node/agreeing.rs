@@ -7,7 +7,8 @@ use coxswain_dv_crypto::k1::{IdentityKey, IdentityPublic};
 use coxswain_dv_eth::bytes::Bytes48;
 use coxswain_dv_eth::domain::Chain;
 use coxswain_dv_eth::duty::{Duty, DutyType};
-use coxswain_dv_eth::time::Time;
+use coxswain_dv_eth::protect::Newest;
+use coxswain_dv_eth::time::{Clock, Time};
 use coxswain_dv_eth::unsigned::Unsigned;
 use coxswain_dv_eth::validity::{self, Standing};
 use coxswain_dv_qbft::consensus::{self, Consensus, Decision, Effect, Event};
@@ -48,6 +49,17 @@ pub(super) fn begin(
         observe_before: boot + chain.clock.slot,
     };
     Consensus::sealed_by(settings, seals)
+}
+
+/// Until when duties may be such as an earlier process with this key has spoken for: what it has signed is ahead of the
+/// clock, so its clock was. None where nothing is. Of a vote only the epoch is known.
+pub(super) fn spoken_until(clock: &Clock, now: Time, newest: &Newest) -> Option<Time> {
+    let slot = clock.slot_at(now);
+    let epoch = slot.map(|slot| clock.epoch_of(slot));
+    let after_block = newest.slot.filter(|one| Some(*one) > slot).map(|one| one.saturating_add(1));
+    let after_vote = newest.target.filter(|one| Some(*one) > epoch);
+    let after_vote = after_vote.map(|one| clock.first_of(one.saturating_add(1)));
+    after_block.max(after_vote).map(|slot| clock.start_of(slot))
 }
 
 /// Why a value is none of a duty.

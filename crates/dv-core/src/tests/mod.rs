@@ -3,6 +3,7 @@
 #[path = "../../../../tests/support/mutate.rs"]
 mod mutate;
 
+mod ahead;
 mod decided;
 mod exchange;
 mod inclusion;

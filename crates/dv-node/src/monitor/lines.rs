@@ -141,7 +141,7 @@ impl Lines {
                     tracing::info!(validator, %duty, why, left_out, "not signed: the store knows nothing of that time");
                 }
             }
-            Note::ClockSet { by, .. } => clock_set(*by),
+            Note::ClockSet { by, until } => clock_set(*by, until.since(now)),
             Note::Trouble { what } => {
                 // Numbers change with each slot; what follows the colon may be anything.
                 let head = what.split(':').next().unwrap_or_default();
@@ -236,9 +236,13 @@ fn signatures(nodes: &[Named], note: &Note) {
     }
 }
 
-fn clock_set(by: Duration) {
-    let millis = by.as_millis();
-    tracing::warn!(millis, "the clock of this machine was set: consensus is only watched for an epoch");
+fn clock_set(by: Duration, watched: Duration) {
+    let (millis, seconds) = (by.as_millis(), watched.as_secs());
+    tracing::warn!(
+        millis,
+        seconds,
+        "the clock of this machine was set: consensus is only watched for a while"
+    );
 }
 
 /// Writes what became of a duty.

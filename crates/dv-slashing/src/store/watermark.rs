@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use coxswain_dv_eth::bytes::Bytes48;
-use coxswain_dv_eth::protect::Signer;
+use coxswain_dv_eth::protect::{Newest, Signer};
 use redb::{ReadTransaction, ReadableDatabase as _, ReadableTable as _};
 
 use super::tables::{
@@ -69,6 +69,26 @@ impl Store {
     pub fn floor(&self, signer: Signer, group: &Bytes48) -> Result<Option<Floor>, StoreError> {
         let Some(group) = self.groups.get(group) else { return Ok(None) };
         let read = || tables::floor(&self.database.begin_read()?.open_table(FLOORS)?, number(signer), *group);
+        read().map_err(self.failed("reading"))
+    }
+
+    /// The newest that is kept of all groups, also of those that the settings do not name. Where a history starts is not in
+    /// it: nothing of that need have been signed.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn newest(&self, signer: Signer) -> Result<Newest, StoreError> {
+        let ledger = number(signer);
+        let all = || (ledger, 0, 0)..=(ledger, u64::MAX, u32::MAX);
+        let read = || -> Result<Newest, redb::Error> {
+            let transaction = self.database.begin_read()?;
+            let block = transaction.open_table(BLOCKS)?.range(all())?.next_back().transpose()?;
+            let vote = transaction.open_table(ATTESTATIONS)?.range(all())?.next_back().transpose()?;
+            Ok(Newest {
+                slot: block.map(|(place, _)| place.value().1),
+                target: vote.map(|(place, _)| place.value().1),
+            })
+        };
         read().map_err(self.failed("reading"))
     }
 
