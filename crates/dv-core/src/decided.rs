@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use coxswain_dv_eth::attestation::{Attestation, AttestationData};
+use coxswain_dv_eth::attestation::{Attestation, AttestationData, Checkpoint};
 use coxswain_dv_eth::bytes::{Bytes32, Bytes48};
 use coxswain_dv_eth::duty::{Duty, DutyType};
 use coxswain_dv_eth::fork::Fork;
@@ -40,6 +40,40 @@ pub(crate) enum Clash {
     Proposers { slot: u64 },
     #[error("slot {slot}, subcommittee {subcommittee}: another contribution was decided before")]
     Contribution { slot: u64, subcommittee: u64 },
+}
+
+/// In what a vote is another one than the cluster has decided: no other node signs it, and it would stand in the way of
+/// what was decided.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("its {part} is {found}, and the decided one is {decided}")]
+pub(crate) struct Difference {
+    part: &'static str,
+    found: String,
+    decided: String,
+}
+
+impl Difference {
+    /// From Electra on votes have the committee 0, whatever beacon nodes say; before, the committee is the vote's own.
+    fn of(vote: &Attestation, decided: &AttestationData) -> Option<Difference> {
+        let said = vote.data();
+        let point = |point: &Checkpoint| format!("epoch {}, {}", point.epoch, point.root);
+        let is_index = match vote {
+            Attestation::Phase0(_) => true,
+            Attestation::Electra(_) => [0, decided.index].contains(&said.index),
+        };
+        let (part, found, decided) = if said.source != decided.source {
+            ("source", point(&said.source), point(&decided.source))
+        } else if said.target != decided.target {
+            ("target", point(&said.target), point(&decided.target))
+        } else if said.beacon_block_root != decided.beacon_block_root {
+            ("head", said.beacon_block_root.to_string(), decided.beacon_block_root.to_string())
+        } else if !is_index {
+            ("committee index", said.index.to_string(), decided.index.to_string())
+        } else {
+            return None;
+        };
+        Some(Difference { part, found, decided })
+    }
 }
 
 /// Attestation data agree in what a validator can be slashed for.
@@ -132,6 +166,18 @@ impl Decided {
     pub(crate) fn attestation(&self, slot: u64, committee: u64) -> Option<&AttestationData> {
         let any = || self.any.get(&slot).filter(|_| committee == 0);
         self.attestations.get(&(slot, committee)).or_else(any)
+    }
+
+    /// In what a vote differs from what was decided for its slot and committee; none where it does not, or where nothing is
+    /// known of a decision. What a client was given for committee 0 is good for all of them.
+    pub(crate) fn differs(&self, vote: &Attestation) -> Option<Difference> {
+        let slot = vote.data().slot;
+        let of_committee = self.attestations.get(&(slot, vote.committee_index()));
+        let found = self.attestation(slot, 0).and_then(|decided| Difference::of(vote, decided))?;
+        match of_committee {
+            Some(decided) => Difference::of(vote, decided),
+            None => Some(found),
+        }
     }
 
     pub(crate) fn attester(&self, slot: u64, committee: u64, validator: u64) -> Option<Bytes48> {

@@ -247,7 +247,7 @@ impl Beacon {
         (view.eye >= EYES_OF_LIARS && chance < 96).then_some(chance % 4)
     }
 
-    fn data(&self, view: View, slot: u64, committee: u64) -> AttestationData {
+    pub(crate) fn data(&self, view: View, slot: u64, committee: u64) -> AttestationData {
         let epoch = self.clock().epoch_of(slot);
         let is_odd = self.disputed.contains(&epoch) && self.chance(15, view.eye, epoch) < 128;
         let checkpoint = |epoch| Checkpoint { epoch, root: self.block(view, self.clock().first_of(epoch)) };

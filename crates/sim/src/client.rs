@@ -159,6 +159,13 @@ impl Client {
         let duties = hands.beacon.attesters_at(hands.view, slot);
         let committees: BTreeSet<u64> =
             duties.iter().map(|(_, duty)| asked_for(hands, slot, duty.committee_index)).collect();
+        if self.manner == Manner::Reckless(First::Lie) {
+            // Before anything is decided a node that knows the duty has nothing to hold a vote against but its store.
+            for committee in &committees {
+                let made_up = contradiction(hands.beacon.data(hands.view, slot, *committee));
+                requests.push(self.attest(hands, (slot, *committee), made_up));
+            }
+        }
         requests.extend(committees.into_iter().map(|committee| Request::AttestationData { slot, committee }));
         if let Some((validator, _)) = hands.beacon.member(slot) {
             let head = hands.beacon.head(hands.view, slot);

@@ -34,7 +34,8 @@
 //! signatures that contradict its own, of other slots and validators, or that are none.
 //!
 //! The client that signs anything signs beside each vote one that contradicts it (another head, around earlier votes,
-//! around votes of now, of the future), beside each block another one, and votes of sync committees that it did not sign.
+//! around votes of now, of the future), also before anything is decided, beside each block another one, and votes of sync
+//! committees that it did not sign.
 //!
 //! # What must hold
 //!

@@ -132,7 +132,7 @@ impl Node {
     }
 
     /// The cluster agreed.
-    pub(super) fn decide(&mut self, duty: Duty, set: &BTreeMap<Bytes48, Unsigned>) {
+    pub(crate) fn decide(&mut self, duty: Duty, set: &BTreeMap<Bytes48, Unsigned>) {
         self.fetches.remove(&duty);
         let kept = self.decided.keep(duty, set);
         for key in set.keys() {

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use coxswain_dv_eth::api::AttesterDuty;
-use coxswain_dv_eth::attestation::{Attestation, AttestationData, AttestationPhase0, Checkpoint};
+use coxswain_dv_eth::attestation::{
+    Attestation, AttestationData, AttestationElectra, AttestationPhase0, Checkpoint,
+};
 use coxswain_dv_eth::block::BlockPhase0;
 use coxswain_dv_eth::body::BodyPhase0;
 use coxswain_dv_eth::bytes::{Bytes32, Bytes48, Bytes96};
@@ -96,6 +98,68 @@ fn a_real_committee_0_has_its_own_data() {
     assert_eq!(keep(&mut decided, DutyType::Attester, set), Ok(()));
     assert_eq!(decided.attestation(SLOT, 0), Some(&data(2, 2)));
     assert_eq!(decided.attestation(SLOT, 3), Some(&data(1, 2)));
+}
+
+/// A vote before Electra, which names its committee in its data, or one since then, which does not.
+fn vote(fork: Fork, committee: u64, data: AttestationData) -> Attestation {
+    let signature = Bytes96::default();
+    if fork < Fork::Electra {
+        let (aggregation_bits, data) =
+            (BitList::with_capacity(8).expect("small"), AttestationData { index: committee, ..data });
+        return Attestation::Phase0(AttestationPhase0 { aggregation_bits, data, signature });
+    }
+    let mut committee_bits = BitVector::new();
+    committee_bits.set(usize::try_from(committee).expect("few"), true).expect("64 bits");
+    let aggregation_bits = BitList::with_capacity(8).expect("small");
+    Attestation::Electra(AttestationElectra { aggregation_bits, data, signature, committee_bits })
+}
+
+/// A vote is for its committee's data, or for those that a client gets for committee 0; in all parts.
+#[test]
+fn a_vote_that_is_not_the_decided_one_says_in_what() {
+    let mut decided = Decided::default();
+    let why = |decided: &Decided, fork, committee, data| {
+        decided.differs(&vote(fork, committee, data)).map(|difference| difference.to_string())
+    };
+    for fork in [Fork::Deneb, Fork::Electra] {
+        assert_eq!(why(&Decided::default(), fork, 3, data(1, 2)), None, "nothing is decided");
+    }
+    let set = [attester(1, 3, data(1, 2)), attester(2, 5, data(2, 2))];
+    assert_eq!(keep(&mut decided, DutyType::Attester, set), Ok(()));
+    for fork in [Fork::Deneb, Fork::Electra] {
+        let why = |committee, data| why(&decided, fork, committee, data);
+        for (committee, head) in [(3, 1), (5, 2), (5, 1)] {
+            assert_eq!(why(committee, data(head, 2)), None, "{fork:?} {committee} {head}");
+        }
+        for (committee, head, part) in [(3, 2, "head"), (5, 3, "head"), (7, 2, "head")] {
+            let said = why(committee, data(head, 2)).expect(part);
+            assert!(said.starts_with(&format!("its {part} is 0x")), "{said}");
+        }
+        let other = Checkpoint { epoch: 2, root: Bytes32::from([9; 32]) };
+        let said = why(3, AttestationData { target: other, ..data(1, 2) }).expect("another target");
+        let root = |byte: u8| Bytes32::from([byte; 32]);
+        let expected =
+            format!("its target is epoch 2, {}, and the decided one is epoch 2, {}", root(9), root(1));
+        assert_eq!(said, expected);
+        let source = Checkpoint { epoch: 0, ..other };
+        let said = why(3, AttestationData { source, ..data(1, 2) }).expect("another source");
+        assert!(said.starts_with("its source is epoch 0, 0x0909"), "{said}");
+        // Before Electra the index is the committee: another one is another vote.
+        let said = why(3, AttestationData { index: 4, ..data(1, 2) });
+        assert_eq!(said.is_some(), fork == Fork::Electra, "{said:?}");
+    }
+}
+
+/// Beacon nodes may say a committee in the data from Electra on; clients sign it so, or with 0 as they should.
+#[test]
+fn from_electra_on_the_index_may_be_what_was_decided() {
+    let mut decided = Decided::default();
+    let with = |index| AttestationData { index, ..data(1, 2) };
+    assert_eq!(keep(&mut decided, DutyType::Attester, [attester(1, 3, with(3))]), Ok(()));
+    for (index, is_good) in [(0, true), (3, true), (2, false)] {
+        let said = decided.differs(&vote(Fork::Electra, 3, with(index)));
+        assert_eq!(said.is_none(), is_good, "{index}: {said:?}");
+    }
 }
 
 fn block(graffiti: u8) -> Unsigned {

@@ -13,6 +13,7 @@ mod reorg;
 mod serving;
 mod switched;
 mod taken_out;
+mod votes;
 
 use std::time::Duration;
 

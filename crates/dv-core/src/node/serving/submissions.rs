@@ -72,11 +72,15 @@ impl Node {
         Ok(Item { duty, key, partial, checks: vec![check] })
     }
 
+    /// The vote must be the one that was decided, where that is known.
     fn attestation(&self, one: &SignedAttestation) -> Result<Item, String> {
         let slot = one.attestation.data().slot;
         let key = self.attester_of(&one.attestation, one.validator_index).ok_or_else(|| {
             format!("slot {slot}: no validator of this cluster attests there, or nothing was decided for it")
         })?;
+        if let Some(difference) = self.decided.differs(&one.attestation) {
+            return Err(format!("{key}: the vote of slot {slot} is not the decided one: {difference}"));
+        }
         self.item(Duty::new(slot, DutyType::Attester), key, SignedData::Attester(Box::new(one.clone())))
     }
 
