@@ -257,7 +257,7 @@ pub async fn start(run: Run) -> Result<Running, RunError> {
     let pairs: Vec<KeyPair> = pairs.collect();
     let config = wait_for_config(&run.backends).await;
     check_chain(&run.lock, &config)?;
-    let chain = machine::chain(&run, &config);
+    let chain = machine::chain(run.capella, &config.chain);
     // What began before is only watched: another process with this key may have spoken until it was taken.
     let boot = now();
     wait_for_chain(&run.backends, &config).await;

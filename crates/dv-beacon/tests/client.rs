@@ -601,6 +601,51 @@ async fn blocks_of_the_chain_are_read_with_root_and_attestations() {
     assert_eq!(seen.root.0, same.expect("a block").root());
 }
 
+/// What a made-up proposal begins with: all of a block but its signature, in both encodings.
+#[tokio::test]
+async fn whole_blocks_of_the_chain_are_read_without_their_signature() {
+    let block = support::block(65);
+    let answer = json!({"version": "fulu", "finalized": false, "data": signed(&block)});
+    let contents = json!({"signed_block": signed(&block), "kzg_proofs": [], "blobs": []}).to_string();
+    let same = SignedProposal::from_json(Fork::Fulu, Form::Full, contents.as_bytes()).expect("a block");
+    // The block goes first, from behind the three offsets to where the second one says.
+    let ssz = same.to_ssz();
+    let end = u32::from_le_bytes(ssz[4..8].try_into().expect("an offset")) as usize;
+    let headers = vec![
+        ("content-type", "application/octet-stream".to_owned()),
+        ("eth-consensus-version", "fulu".to_owned()),
+    ];
+    let call = Call::WholeBlock { slot: 65 };
+    for act in [Act::json(&answer), Act::Reply(200, headers, ssz[12..end].to_vec())] {
+        let (seen, got) = ask(call.clone(), act).await;
+        assert_eq!(told(&seen), format!("GET /eth/v2/beacon/blocks/65 {SSZ_OR_JSON}"));
+        let Ok(Answer::WholeBlock(Some(found))) = got else { panic!("{got:?}") };
+        assert_eq!((found.slot(), found.proposer_index(), found.root()), (65, 7, same.root()));
+        assert!(!found.is_blinded());
+    }
+    let other = json!({"version": "fulu", "data": signed(&support::block(64))});
+    for (act, why) in [(Act::json(&other), "slot 64"), (Act::json(&json!({"data": {}})), "fork")] {
+        let (_, got) = ask(call.clone(), act).await;
+        let error = got.expect_err(why);
+        assert!(error.failure == Failure::Malformed && error.message.contains(why), "{error}");
+    }
+}
+
+/// Any earlier block would do: that a slot has none is believed without a look at the node's head, once no node has it.
+#[tokio::test]
+async fn a_whole_block_that_no_node_has_is_nothing() {
+    let call = Call::WholeBlock { slot: 65 };
+    let lacks = Fake::start(without_block(65)).await;
+    let got = backends(&[&lacks.url()], &[]).call(call.clone()).await;
+    assert_eq!(got, Ok(Answer::WholeBlock(None)));
+    let asked: Vec<String> = lacks.seen().iter().map(told).collect();
+    assert_eq!(asked, [format!("GET /eth/v2/beacon/blocks/65 {SSZ_OR_JSON}")]);
+    let answer = json!({"version": "fulu", "data": signed(&support::block(65))});
+    let has = Fake::start(move |_| Act::json(&answer)).await;
+    let got = backends(&[&lacks.url(), &has.url()], &[]).call(call).await;
+    assert!(matches!(&got, Ok(Answer::WholeBlock(Some(block))) if block.slot() == 65), "{got:?}");
+}
+
 #[tokio::test]
 async fn empty_lists_ask_nobody() {
     let backends = backends(&[&nobody().await], &[]);

@@ -101,3 +101,53 @@ impl RunCommand {
 pub(super) fn speaks_quic(features: &FeatureSet) -> bool {
     cfg!(feature = "quic") && features.has(QUIC)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use clap::Parser as _;
+    use coxswain_dv_types::network::{NETWORKS, Network};
+
+    use super::*;
+
+    const OWN: ForkVersion = [0x10, 0, 0, 1];
+    const GIVEN: &str = "0x40000910";
+
+    fn capella(flag: &str, genesis: ForkVersion, networks: &Networks) -> Result<Option<ForkVersion>, String> {
+        let flag = format!("--testnet-capella-hard-fork={flag}");
+        let command = RunCommand::try_parse_from(["run", &flag]).expect("flags of run");
+        command.capella(genesis, networks).map_err(|error| error.summary())
+    }
+
+    /// What everybody knows goes before what the operator says, and that before nothing.
+    #[test]
+    fn the_table_of_networks_goes_before_the_flag() {
+        let own = |capella_fork_version| {
+            Networks::with(Network {
+                name: Cow::Borrowed("own"),
+                genesis_fork_version: OWN,
+                capella_fork_version,
+                ..NETWORKS[0].clone()
+            })
+        };
+        let (known, unknown) = (Networks::default(), own(None));
+        for network in NETWORKS {
+            for flag in ["", GIVEN, "0x00000000"] {
+                let found = capella(flag, network.genesis_fork_version, &known);
+                assert_eq!(found, Ok(network.capella_fork_version), "{}, {flag}", network.name);
+            }
+        }
+        for networks in [&known, &unknown] {
+            assert_eq!(capella("", OWN, networks), Ok(None));
+            for flag in [GIVEN, "40000910"] {
+                assert_eq!(capella(flag, OWN, networks), Ok(Some([0x40, 0, 9, 0x10])), "{flag}");
+            }
+        }
+        assert_eq!(capella(GIVEN, OWN, &own(Some([3, 0, 0, 1]))), Ok(Some([3, 0, 0, 1])));
+        for flag in ["0x400009", "0x4000091000", "capella", "0x"] {
+            let error = capella(flag, OWN, &known).expect_err(flag);
+            assert!(error.contains("--testnet-capella-hard-fork"), "{error}");
+        }
+    }
+}
