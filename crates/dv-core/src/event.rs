@@ -311,6 +311,13 @@ pub enum Note {
         /// Why.
         why: String,
     },
+    /// A peer's preferences were refused, in a question of its or in an answer.
+    RefusedPreferences {
+        /// The node, from 0.
+        from: usize,
+        /// Why.
+        why: String,
+    },
     /// A message with partial signatures of a peer was checked.
     Verified {
         /// Which duty.

@@ -53,7 +53,7 @@ impl Node {
             }
             Err(error) => {
                 self.effects.push(Effect::Respond { ticket, bytes: None });
-                self.note(Note::Trouble { what: format!("preferences of node {from}: {error}") });
+                self.note(Note::RefusedPreferences { from, why: error.to_string() });
             }
         }
     }
@@ -66,7 +66,7 @@ impl Node {
                 }
             }
             Err(error) => {
-                self.note(Note::Trouble { what: format!("preferences of node {from}: {error}") });
+                self.note(Note::RefusedPreferences { from, why: error.to_string() });
             }
         }
     }

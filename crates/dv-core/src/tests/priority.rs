@@ -133,7 +133,14 @@ fn only_the_last_slot_of_an_epoch_is_waited_for() {
         assert_eq!(responses(&node.step(ask(ticket, 1, slot))), [(ticket, false)], "{slot}");
     }
     let refused = node.step(ask(20, 1, 8));
-    assert!(refused.iter().any(|effect| matches!(effect, Effect::Note(Note::Trouble { .. }))));
+    assert!(refused.iter().any(|effect| matches!(
+        effect,
+        Effect::Note(Note::RefusedPreferences { from: 1, why }) if why.contains("not near")
+    )));
+    let answer = node.step(Event::Responded { from: 2, bytes: told(3, SLOT) });
+    let is_refused =
+        |effect: &Effect| matches!(effect, Effect::Note(Note::RefusedPreferences { from: 2, .. }));
+    assert!(answer.iter().any(is_refused), "it is signed by another node: {answer:?}");
     assert_eq!(responses(&node.step(ask(30, 2, SLOT))), []);
     // It is answered when this node begins.
     node.now = chain().clock.start_of(SLOT);

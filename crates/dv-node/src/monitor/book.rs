@@ -13,7 +13,7 @@ use coxswain_dv_eth::protect::Signer;
 use coxswain_dv_eth::time::{Clock, Time};
 use coxswain_dv_qbft::machine::Stall;
 use coxswain_dv_qbft::timer::TimerFlags;
-use coxswain_dv_wire::protocol::{PARSIGEX, QBFT};
+use coxswain_dv_wire::protocol::{PARSIGEX, PRIORITY, QBFT};
 
 use super::catalogue as names;
 use super::registry::Registry;
@@ -117,6 +117,9 @@ impl Book {
             Note::Refused { from, channel, .. } => {
                 let (peer, protocol) = (self.node(*from), protocol(*channel));
                 self.registry.add(&names::REFUSED, &[&peer, protocol], 1.0);
+            }
+            Note::RefusedPreferences { from, .. } => {
+                self.registry.add(&names::REFUSED, &[&self.node(*from), PRIORITY.id], 1.0);
             }
             Note::Slashable { duty, signer, .. } => {
                 let signer = match signer {

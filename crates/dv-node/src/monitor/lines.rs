@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use coxswain_dv_core::{Channel, Fate, Note, Payee, Step};
+use coxswain_dv_core::{Fate, Note, Payee, Step};
 use coxswain_dv_eth::bytes::Bytes48;
 use coxswain_dv_eth::duty::Duty;
 use coxswain_dv_eth::time::Time;
+use coxswain_dv_wire::protocol::PRIORITY;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
@@ -26,7 +27,8 @@ const MAX_TEXT: usize = 512;
 /// What a line is about, where lines may come often.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Subject {
-    Refused(usize, Channel),
+    /// A peer, and the id of a protocol.
+    Refused(usize, &'static str),
     Slashable(Bytes48, Duty),
     Step(Duty, &'static str),
     /// By the first words, without what follows the first colon.
@@ -84,6 +86,14 @@ impl Lines {
         }
     }
 
+    /// Writes that a peer's message of a protocol was refused.
+    fn refused(&mut self, now: Time, nodes: &[Named], (from, protocol): (usize, &'static str), why: &str) {
+        if let Some(left_out) = self.turn(now, Subject::Refused(from, protocol)) {
+            let (peer, why) = (name(nodes, from), cut(why));
+            tracing::warn!(peer, protocol, why, left_out, "a message of a peer was refused");
+        }
+    }
+
     /// Writes a note.
     pub(super) fn note(&mut self, now: Time, nodes: &[Named], note: &Note) {
         match note {
@@ -124,11 +134,9 @@ impl Lines {
                 }
             }
             Note::Refused { from, channel, why } => {
-                if let Some(left_out) = self.turn(now, Subject::Refused(*from, *channel)) {
-                    let (peer, protocol, why) = (name(nodes, *from), protocol(*channel), cut(why));
-                    tracing::warn!(peer, protocol, why, left_out, "a message of a peer was refused");
-                }
+                self.refused(now, nodes, (*from, protocol(*channel)), why);
             }
+            Note::RefusedPreferences { from, why } => self.refused(now, nodes, (*from, PRIORITY.id), why),
             Note::Slashable { key, duty, signer, why } => {
                 if let Some(left_out) = self.turn(now, Subject::Slashable(*key, *duty)) {
                     let (validator, why) = (short(key), cut(why));
@@ -309,18 +317,20 @@ fn topic(target: &'static str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use coxswain_dv_wire::protocol::QBFT;
+
     use super::*;
 
     #[test]
     fn a_subject_has_one_line_a_minute() {
         let mut lines = Lines::default();
-        let subject = || Subject::Refused(1, Channel::Qbft);
+        let subject = || Subject::Refused(1, QBFT.id);
         let mut turn = |seconds| lines.turn(Time::from_secs(seconds), subject());
         assert_eq!(turn(0), Some(0));
         assert_eq!([turn(1), turn(30), turn(59)], [None; 3]);
         assert_eq!(turn(60), Some(3), "three were left out");
         assert_eq!(turn(61), None);
-        let other = Subject::Refused(1, Channel::Parsigex);
+        let other = Subject::Refused(1, PRIORITY.id);
         assert_eq!(lines.turn(Time::from_secs(61), other), Some(0));
     }
 

@@ -24,7 +24,7 @@ use coxswain_dv_qbft::consensus::{self, Consensus, Participation};
 use coxswain_dv_qbft::machine::{RoundReason, Stall};
 use coxswain_dv_qbft::timer::Profile;
 use coxswain_dv_wire::message::decode;
-use coxswain_dv_wire::protocol::{PARSIGEX, QBFT};
+use coxswain_dv_wire::protocol::{PARSIGEX, PRIORITY, QBFT};
 use coxswain_dv_wire::sniffed::SniffedConsensusInstances;
 use coxswain_dv_wire::well_known::Timestamp;
 use coxswain_simnet::{Settings as ChainSettings, Simnet};
@@ -165,6 +165,7 @@ fn story() -> Vec<(Time, Note)> {
         (at(160_000), Note::Duty { duty: proposal, step: Step::Consensus, key: None, share: None, error }),
         (at(160_000), Note::Undecided { duty: proposal }),
         (at(160_000), Note::Refused { from: 3, channel: Channel::Qbft, why: "it is late".to_owned() }),
+        (at(160_000), Note::RefusedPreferences { from: 2, why: "the duty is not near".to_owned() }),
         (
             at(160_000),
             Note::Slashable { key: KEY, duty: done, signer: Signer::Share, why: "it is another".to_owned() },
@@ -468,6 +469,7 @@ async fn figures_say_what_became_of_duties() {
         ("core_tracker_participation_success_total", vec![duty("sync_message"), ("peer", "deep-bee")], 2.0),
         ("core_tracker_participation_expected_total", vec![duty("sync_message"), ("peer", "wise-dog")], 2.0),
         ("core_refused_messages_total", vec![("peer", "wise-dog"), ("protocol", QBFT.id)], 1.0),
+        ("core_refused_messages_total", vec![("peer", "kind-cat"), ("protocol", PRIORITY.id)], 1.0),
         ("coxswain_peer_distrusted", vec![("peer", "wise-dog")], 1.0),
         ("coxswain_peer_distrusted", vec![("peer", "kind-cat")], 0.0),
         ("core_slashable_requests_total", vec![duty("attester"), ("signer", "share")], 1.0),

@@ -176,7 +176,7 @@ impl World {
                 self.counts.add("decided after the first round", u64::from(*round > 1));
             }
             Note::Undecided { .. } => self.counts.add("undecided by nodes", 1),
-            Note::Refused { .. } => self.counts.add("messages refused", 1),
+            Note::Refused { .. } | Note::RefusedPreferences { .. } => self.counts.add("messages refused", 1),
             Note::Agreed { slot, agreed } => {
                 self.counts.add("agreements on versions, by nodes", 1);
                 self.check_agreed(*slot, agreed);
