@@ -61,8 +61,8 @@
 //! | the client's own signatures are not checked | a share that did not sign what leaves |
 //! | the disk of the shares forgets (a test of its own) | two votes of a share with one target |
 //!
-//! `MUTATIONS.md` lists more, rule by rule, and which of them were run. Not shown yet: validity of values passed over, slot
-//! binding passed over, signatures of votes unchecked, prepared values forgotten or not justified.
+//! `MUTATIONS.md` lists more, rule by rule, and what found each. Not shown by this yet: prepared values that are forgotten or
+//! not justified, which tests of consensus find.
 //!
 //! # What it does not do
 //!
