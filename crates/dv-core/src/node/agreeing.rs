@@ -26,6 +26,7 @@ use super::Node;
 use crate::cluster::Cluster;
 use crate::event::{self, Channel, Note, Step};
 use crate::features::Features;
+use crate::scheduler::Definition;
 
 /// Values of a duty by validator.
 type Set = BTreeMap<Bytes48, Unsigned>;
@@ -64,7 +65,7 @@ pub(super) fn spoken_until(clock: &Clock, now: Time, newest: &Newest) -> Option<
 
 /// Why a value is none of a duty.
 #[derive(Debug, thiserror::Error)]
-enum ValueError {
+pub(crate) enum ValueError {
     #[error(transparent)]
     Wire(#[from] message::WireError),
     #[error("{text:?} is no key of the cluster")]
@@ -75,6 +76,8 @@ enum ValueError {
     Invalid(#[from] validity::Invalid),
     #[error("{key}: a made-up block, and its proposal is none that is made up")]
     MadeUp { key: Bytes48 },
+    #[error("{key}: an aggregate of committee {found}, and the validator is in committee {expected}")]
+    Committee { key: Bytes48, found: u64, expected: u64 },
 }
 
 impl Node {
@@ -165,10 +168,26 @@ impl Node {
             (Some(_), None) => Standing::Member,
         };
         validity::check(&duty, &set, &self.chain.clock, standing)?;
+        self.check_committees(duty, &set)?;
         match set.iter().find(|(key, value)| self.replaces_a_block(duty, key, value)) {
             Some((key, _)) => Err(ValueError::MadeUp { key: *key }),
             None => Ok(Some(set)),
         }
+    }
+
+    /// An aggregate of another committee than the validator's is of no use to its client, which would go without. A leader
+    /// on another branch may see another committee: then another leader's turn comes.
+    pub(crate) fn check_committees(&self, duty: Duty, set: &Set) -> Result<(), ValueError> {
+        let Some(definitions) = self.scheduler.definitions(duty) else { return Ok(()) };
+        for (key, value) in set {
+            let Unsigned::Aggregator { attestation, .. } = value else { continue };
+            let Some(Definition::Attester(known)) = definitions.get(key) else { continue };
+            let (found, expected) = (attestation.committee_index(), known.committee_index);
+            if found != expected {
+                return Err(ValueError::Committee { key: *key, found, expected });
+            }
+        }
+        Ok(())
     }
 
     fn read_value(&self, duty: Duty, any: &Any) -> Result<Set, ValueError> {

@@ -116,3 +116,25 @@ fn another_vote_is_refused_before_the_store_is_asked() {
         assert_eq!(problem.status, 400);
     }
 }
+
+/// A leader that has a validator's aggregate be another committee's takes its duty away.
+#[test]
+fn an_aggregate_is_of_the_validators_committee() {
+    let node = decided();
+    let duty = Duty::new(SLOT, DutyType::Aggregator);
+    let key = node.keys.validators[0].key;
+    let aggregate = |committee_index| {
+        let (attester_index, signature) = (FIRST_INDEX, Bytes96::default());
+        let one = SingleAttestation { committee_index, attester_index, data: data(), signature };
+        let signed = SignedAttestation::from_single(Fork::Fulu, &one).expect("of its fork");
+        let attestation = Box::new(signed.attestation);
+        BTreeMap::from([(key, Unsigned::Aggregator { fork: Fork::Fulu, attestation })])
+    };
+    assert!(node.node().check_committees(duty, &aggregate(1)).is_ok());
+    let refused = node.node().check_committees(duty, &aggregate(2)).expect_err("another committee");
+    assert!(
+        refused.to_string().ends_with("an aggregate of committee 2, and the validator is in committee 1")
+    );
+    let unknown = Duty::new(SLOT + 1_000, DutyType::Aggregator);
+    assert!(node.node().check_committees(unknown, &aggregate(2)).is_ok(), "nobody knows its committees");
+}
