@@ -22,6 +22,10 @@ const NEVER_USED: () = ();
 /// Nothing here takes as long, however loaded the machine is.
 pub(crate) const LIMIT: Duration = Duration::from_secs(150);
 
+/// Slots in which somebody is selected to contribute: a member is with a chance of one in eight for each of its subcommittees,
+/// so that the two members of three slots may all go without.
+const SELECTED_WITHIN: u64 = 12;
+
 /// Seconds of a slot: proposers have a third of it, of which a node needs a quarter of a second. On a machine that does
 /// much else, `COXSWAIN_TEST_SLOT` gives them more.
 const SLOT: u64 = 4;
@@ -378,8 +382,10 @@ impl Cluster {
             );
         }
         // How many contributions there are hangs on who is selected, which only the keys know.
-        let so_far = self.report(self.plan.epoch, to);
-        assert!(so_far["duties"]["sync_contribution"]["received"].as_u64() > Some(0), "{so_far}");
+        if to >= self.plan.epoch + SELECTED_WITHIN {
+            let so_far = self.report(self.plan.epoch, to);
+            assert!(so_far["duties"]["sync_contribution"]["received"].as_u64() > Some(0), "{so_far}");
+        }
         assert_eq!(report["n_fatal"].as_u64(), Some(0), "{}", report["findings"]);
         // Findings are told of all slots.
         let is_of_these =
