@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where something is not as it made it")]
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -13,15 +15,11 @@ use coxswain_dv_crypto::bls::{Polynomial, SecretKey};
 use coxswain_dv_crypto::k1::IdentityKey;
 use coxswain_dv_eth::Bytes;
 use coxswain_dv_eth::api::{ProposerDuty, SyncCommitteeSelection};
-use coxswain_dv_eth::beacon::{self, Answer, Call, ChainEvent, Duties, ValidatorFields};
-use coxswain_dv_eth::block::Block;
-use coxswain_dv_eth::body::BodyPhase0;
+use coxswain_dv_eth::beacon::{Answer, Call, ChainEvent, Duties};
 use coxswain_dv_eth::bytes::{Bytes48, Bytes96};
 use coxswain_dv_eth::domain::Chain;
 use coxswain_dv_eth::duty::{Duty, DutyType};
 use coxswain_dv_eth::fork::Forks;
-use coxswain_dv_eth::operations::{Eth1Data, Signed};
-use coxswain_dv_eth::proposal::SignedProposal;
 use coxswain_dv_eth::signed::{SignedData, SignedRandao};
 use coxswain_dv_eth::sync::SyncCommitteeMessage;
 use coxswain_dv_eth::time::{Clock, Time};
@@ -29,7 +27,7 @@ use coxswain_dv_wire::message;
 use coxswain_dv_wire::parsigex::{ParSigExMsg, ParSignedData};
 use coxswain_dv_wire::priority_result::Preferences;
 use coxswain_dv_wire::version::Version;
-use ssz_types::VariableList;
+use support::{active, block};
 
 struct Lab {
     node: Node,
@@ -118,21 +116,7 @@ impl Lab {
         for _ in 0..4 {
             for (ticket, call) in std::mem::take(&mut self.calls) {
                 let answer = match &call {
-                    Call::Validators { .. } => Answer::Validators(vec![beacon::Validator {
-                        index: 5,
-                        balance: 0,
-                        status: "active_ongoing".into(),
-                        validator: ValidatorFields {
-                            pubkey: self.key,
-                            withdrawal_credentials: Bytes([0; 32]),
-                            effective_balance: 0,
-                            slashed: false,
-                            activation_eligibility_epoch: 0,
-                            activation_epoch: 0,
-                            exit_epoch: u64::MAX,
-                            withdrawable_epoch: u64::MAX,
-                        },
-                    }]),
+                    Call::Validators { .. } => Answer::Validators(vec![active(5, self.key)]),
                     Call::AttesterDuties { .. } => {
                         Answer::AttesterDuties(Duties { dependent_root: Bytes([0; 32]), duties: vec![] })
                     }
@@ -277,7 +261,7 @@ fn a_peer_cannot_send_blocks_of_others() {
     lab.resolve(now, 1);
     let kept = |lab: &mut Lab, slot: u64| {
         let before = lab.notes.len();
-        let block = SignedData::Proposer(Box::new(block(slot)));
+        let block = SignedData::Proposer(Box::new(block(slot, 5, 0)));
         let event = lab.partial(Duty::new(slot, DutyType::Proposer), 1, block);
         lab.step(now, event);
         lab.notes[before..]
@@ -287,23 +271,6 @@ fn a_peer_cannot_send_blocks_of_others() {
     assert!(kept(&mut lab, 1), "it proposes at slot 1");
     assert!(!kept(&mut lab, 0), "it does not propose at slot 0");
     assert!(!kept(&mut lab, 9), "slot 9 is far");
-}
-
-/// A block with nothing in it.
-fn block(slot: u64) -> SignedProposal {
-    let body = BodyPhase0 {
-        randao_reveal: Bytes([0; 96]),
-        eth1_data: Eth1Data::default(),
-        graffiti: Bytes([0; 32]),
-        proposer_slashings: VariableList::empty(),
-        attester_slashings: VariableList::empty(),
-        attestations: VariableList::empty(),
-        deposits: VariableList::empty(),
-        voluntary_exits: VariableList::empty(),
-    };
-    let message =
-        Block { slot, proposer_index: 5, parent_root: Bytes([0; 32]), state_root: Bytes([0; 32]), body };
-    SignedProposal::Phase0(Signed { message, signature: Bytes([0; 96]) })
 }
 
 /// Old duties hold until new ones are known.

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where something is not as it made it")]
 
+mod support;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -14,15 +16,12 @@ use coxswain_dv_crypto::k1::IdentityKey;
 use coxswain_dv_eth::Bytes;
 use coxswain_dv_eth::api::{AttesterDuty, BeaconCommitteeSelection, ProposerDuty};
 use coxswain_dv_eth::attestation::{Attestation, AttestationData, AttestationPhase0, Checkpoint};
-use coxswain_dv_eth::beacon::{self, Answer, Call, CallError, Duties, Failure, ValidatorFields};
-use coxswain_dv_eth::block::Block;
-use coxswain_dv_eth::body::BodyPhase0;
+use coxswain_dv_eth::beacon::{Answer, Call, CallError, Duties, Failure};
 use coxswain_dv_eth::bytes::{Bytes48, Bytes96};
 use coxswain_dv_eth::client;
 use coxswain_dv_eth::domain::Chain;
 use coxswain_dv_eth::duty::{Duty, DutyType};
 use coxswain_dv_eth::fork::{Fork, Forks};
-use coxswain_dv_eth::operations::{Eth1Data, Signed};
 use coxswain_dv_eth::proposal::{Proposal, SignedProposal};
 use coxswain_dv_eth::protect::{Refusal, Request, Signer, Verdict, What};
 use coxswain_dv_eth::signed::{SignedAggregate, SignedAttestation, SignedData, SignedRandao};
@@ -33,7 +32,8 @@ use coxswain_dv_wire::priority_result::Preferences;
 use coxswain_dv_wire::version::Version;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use ssz_types::{BitList, VariableList};
+use ssz_types::BitList;
+use support::active;
 
 /// The validator's number, and where it votes and proposes.
 const INDEX: u64 = 5;
@@ -288,24 +288,6 @@ impl Lab {
     }
 }
 
-fn active(index: u64, pubkey: Bytes48) -> beacon::Validator {
-    beacon::Validator {
-        index,
-        balance: 0,
-        status: "active_ongoing".into(),
-        validator: ValidatorFields {
-            pubkey,
-            withdrawal_credentials: Bytes([0; 32]),
-            effective_balance: 0,
-            slashed: false,
-            activation_eligibility_epoch: 0,
-            activation_epoch: 0,
-            exit_epoch: u64::MAX,
-            withdrawable_epoch: u64::MAX,
-        },
-    }
-}
-
 fn vote(slot: u64) -> SignedData {
     let checkpoint = |epoch| Checkpoint { epoch, root: Bytes([1; 32]) };
     let mut aggregation_bits = BitList::with_capacity(8).unwrap();
@@ -326,21 +308,9 @@ fn vote(slot: u64) -> SignedData {
     }))
 }
 
-/// A block with nothing in it.
+/// The validator's block.
 fn block(state: u8) -> SignedData {
-    let body = BodyPhase0 {
-        randao_reveal: Bytes([0; 96]),
-        eth1_data: Eth1Data::default(),
-        graffiti: Bytes([0; 32]),
-        proposer_slashings: VariableList::empty(),
-        attester_slashings: VariableList::empty(),
-        attestations: VariableList::empty(),
-        deposits: VariableList::empty(),
-        voluntary_exits: VariableList::empty(),
-    };
-    let (parent_root, state_root) = (Bytes([0; 32]), Bytes([state; 32]));
-    let message = Block { slot: SLOT, proposer_index: INDEX, parent_root, state_root, body };
-    SignedData::Proposer(Box::new(SignedProposal::Phase0(Signed { message, signature: Bytes([0; 96]) })))
+    SignedData::Proposer(Box::new(support::block(SLOT, INDEX, state)))
 }
 
 /// The question of this kind to beacon nodes.

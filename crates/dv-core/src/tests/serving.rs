@@ -120,15 +120,7 @@ impl Driven {
                 beacon::Answer::Validators(ours.map(|(index, key)| validator(index, key)).collect())
             }
             Call::AttesterDuties { epoch, .. } => {
-                let duty = |(validator_index, pubkey)| AttesterDuty {
-                    pubkey,
-                    validator_index,
-                    committee_index: 1,
-                    committee_length: 8,
-                    committees_at_slot: 2,
-                    validator_committee_index: 0,
-                    slot: epoch * 4 + 2,
-                };
+                let duty = |(index, key)| attester_duty(index, key, epoch * 4 + 2);
                 beacon::Answer::AttesterDuties(Duties { dependent_root, duties: all.map(duty).collect() })
             }
             Call::ProposerDuties { epoch } => {
@@ -176,6 +168,19 @@ impl Driven {
 
     pub(super) fn ask(&mut self, ticket: u64, request: Request) -> Vec<Effect> {
         self.step(Event::Asked { ticket: Ticket(ticket), request })
+    }
+}
+
+/// All validators attest in one committee.
+pub(super) fn attester_duty(validator_index: u64, pubkey: Bytes48, slot: u64) -> AttesterDuty {
+    AttesterDuty {
+        pubkey,
+        validator_index,
+        committee_index: 1,
+        committee_length: 8,
+        committees_at_slot: 2,
+        validator_committee_index: 0,
+        slot,
     }
 }
 

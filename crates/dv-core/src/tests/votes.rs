@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use coxswain_dv_eth::api::AttesterDuty;
 use coxswain_dv_eth::attestation::{AttestationData, Checkpoint, SingleAttestation};
 use coxswain_dv_eth::bytes::{Bytes32, Bytes96};
 use coxswain_dv_eth::client::{Answer, Request};
@@ -12,7 +11,7 @@ use coxswain_dv_eth::protect::{Signer, Verdict};
 use coxswain_dv_eth::signed::{SignedAttestation, SignedData};
 use coxswain_dv_eth::unsigned::Unsigned;
 
-use super::serving::{Driven, reply};
+use super::serving::{Driven, attester_duty, reply};
 use super::{FIRST_INDEX, chain};
 use crate::event::{Channel, Effect, Event};
 
@@ -32,18 +31,8 @@ fn decided() -> Driven {
     node.now = chain().clock.start_of(SLOT) + chain().clock.slot / 2;
     node.step(Event::Wake);
     let keys: Vec<_> = node.keys.validators.iter().map(|one| one.key).collect();
-    let value = |(validator_index, pubkey)| {
-        let duty = AttesterDuty {
-            pubkey,
-            validator_index,
-            committee_index: 1,
-            committee_length: 8,
-            committees_at_slot: 2,
-            validator_committee_index: 0,
-            slot: SLOT,
-        };
-        (pubkey, Unsigned::Attester { data: data(), duty })
-    };
+    let value =
+        |(index, key)| (key, Unsigned::Attester { data: data(), duty: attester_duty(index, key, SLOT) });
     let set: BTreeMap<_, _> = (FIRST_INDEX..).zip(keys).map(value).collect();
     node.apart(|node| node.decide(DUTY, &set));
     node
