@@ -63,7 +63,9 @@ impl State {
             State::ClientMissing => "vc not connected",
             State::BeaconAlone => "beacon node has no peers",
             State::BeaconBehind => "beacon node far behind",
-            State::ClockSet => "clock was set: consensus is only watched for an epoch",
+            State::ClockSet => {
+                "clock was set, or what was signed is ahead of it: consensus is only watched for a while"
+            }
         }
     }
 }
