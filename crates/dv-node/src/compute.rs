@@ -1,10 +1,11 @@
-//! Long computations, on threads of their own. Checks that wait at the same time are done as one batch: checking many
-//! signatures together costs a fraction of checking each.
+//! Long computations, on threads of their own. What waits at the same time is done as one batch, checks with checks and sums
+//! with sums: checking many signatures together costs a fraction of checking each.
 //!
 //! What this node's client waits for goes before what peers send. Every job is answered, also one whose computation breaks
 //! off: then its parts are computed one by one, and of those that break off alone nothing is known.
 
 use std::collections::VecDeque;
+use std::mem::discriminant;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -77,7 +78,7 @@ fn work(shared: &(Mutex<Queue>, Condvar), out: &UnboundedSender<Event>) {
     }
 }
 
-/// What waits: sums alone, checks together.
+/// What waits: jobs of one kind together.
 fn take((queue, wake): &(Mutex<Queue>, Condvar)) -> Option<Vec<(Ticket, Job)>> {
     let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
@@ -94,12 +95,13 @@ fn take((queue, wake): &(Mutex<Queue>, Condvar)) -> Option<Vec<(Ticket, Job)>> {
     }
 }
 
-/// A job, and the checks behind it where it is one.
+/// A job, and those of its kind behind it.
 fn with_more(first: (Ticket, Job), queue: &mut VecDeque<(Ticket, Job)>) -> Vec<(Ticket, Job)> {
+    let kind = discriminant(&first.1);
     let mut size = first.1.size();
     let mut jobs = vec![first];
-    while matches!(jobs[0].1, Job::Verify(_)) && size < BATCH {
-        match queue.pop_front_if(|(_, next)| matches!(next, Job::Verify(_))) {
+    while size < BATCH {
+        match queue.pop_front_if(|(_, next)| discriminant(next) == kind) {
             Some(next) => {
                 size += next.1.size();
                 jobs.push(next);
@@ -110,11 +112,11 @@ fn with_more(first: (Ticket, Job), queue: &mut VecDeque<(Ticket, Job)>) -> Vec<(
     jobs
 }
 
-/// Together where they are checks; each for itself where that breaks off, so that one of them does not take the others along.
+/// Jobs of one kind: together; each for itself where that breaks off, so that one of them does not take the others along.
 fn run(jobs: &[(Ticket, Job)], compute: Compute<'_>) -> Vec<(Ticket, Output)> {
     let together = match jobs {
         [_] => None,
-        all => attempt(|| check_together(all, compute)),
+        all => attempt(|| compute_together(all, compute)),
     };
     together.unwrap_or_else(|| jobs.iter().map(|(ticket, job)| (*ticket, run_alone(job, compute))).collect())
 }
@@ -150,24 +152,33 @@ fn check_alone(check: &Check, compute: Compute<'_>) -> Finding {
     }
 }
 
-fn check_together(jobs: &[(Ticket, Job)], compute: Compute<'_>) -> Vec<(Ticket, Output)> {
-    let mut all: Vec<Check> = Vec::new();
-    let mut parts = Vec::with_capacity(jobs.len());
-    for (ticket, job) in jobs {
-        if let Job::Verify(checks) = job {
-            parts.push((*ticket, checks.len()));
-            all.extend_from_slice(checks);
+fn compute_together(jobs: &[(Ticket, Job)], compute: Compute<'_>) -> Vec<(Ticket, Output)> {
+    let (mut checks, mut sums) = (Vec::new(), Vec::new());
+    for (_, job) in jobs {
+        match job {
+            Job::Verify(part) => checks.extend_from_slice(part),
+            Job::Aggregate(part) => sums.extend_from_slice(part),
         }
     }
-    let Output::Verified(found) = compute(&Job::Verify(all)) else { return Vec::new() };
-    let mut rest = found.as_slice();
-    let mut outputs = Vec::with_capacity(parts.len());
-    for (ticket, length) in parts {
-        let (part, others) = rest.split_at(length.min(rest.len()));
-        outputs.push((ticket, Output::Verified(part.to_vec())));
-        rest = others;
+    let all = match jobs.first() {
+        Some((_, Job::Aggregate(_))) => Job::Aggregate(sums),
+        Some((_, Job::Verify(_))) | None => Job::Verify(checks),
+    };
+    let sizes = jobs.iter().map(|(ticket, job)| (*ticket, job.size()));
+    match compute(&all) {
+        Output::Verified(found) => hand_out(sizes, found, Output::Verified),
+        Output::Aggregated(whole) => hand_out(sizes, whole, Output::Aggregated),
     }
-    outputs
+}
+
+/// To each what is its own.
+fn hand_out<T>(
+    sizes: impl Iterator<Item = (Ticket, usize)>,
+    all: Vec<T>,
+    output: fn(Vec<T>) -> Output,
+) -> Vec<(Ticket, Output)> {
+    let mut rest = all.into_iter();
+    sizes.map(|(ticket, size)| (ticket, output(rest.by_ref().take(size).collect()))).collect()
 }
 
 #[cfg(test)]
@@ -187,18 +198,29 @@ mod tests {
         (Ticket(ticket), Job::Verify((0..checks).map(check).collect()))
     }
 
+    fn sum(root: [u8; 32]) -> Aggregation {
+        let secret = coxswain_dv_crypto::bls::SecretKey::generate(&mut rand::rng());
+        let partials = vec![(1, secret.sign(&root).to_bytes().into())];
+        Aggregation { group: secret.public(), root, partials }
+    }
+
     #[test]
-    fn what_the_client_waits_for_goes_first_and_checks_go_together() {
+    fn what_the_client_waits_for_goes_first_and_a_kind_goes_together() {
         let shared = (Mutex::new(Queue::default()), Condvar::new());
         let aggregate = || Job::Aggregate(Vec::new());
         {
             let mut queue = shared.0.lock().unwrap_or_else(PoisonError::into_inner);
             queue.peers.extend([verify(1, 2), verify(2, 1)]);
-            queue.own.extend([verify(3, 1), (Ticket(4), aggregate()), verify(5, 1)]);
+            queue.own.extend([
+                verify(3, 1),
+                (Ticket(4), aggregate()),
+                (Ticket(5), aggregate()),
+                verify(6, 1),
+            ]);
         }
         let tickets =
             || -> Vec<u64> { take(&shared).into_iter().flatten().map(|(ticket, _)| ticket.0).collect() };
-        assert_eq!([tickets(), tickets(), tickets(), tickets()], [vec![3], vec![4], vec![5], vec![1, 2]]);
+        assert_eq!([tickets(), tickets(), tickets(), tickets()], [vec![3], vec![4, 5], vec![6], vec![1, 2]]);
     }
 
     #[test]
@@ -210,6 +232,20 @@ mod tests {
         let outputs = run(&[verify(1, 2), (bad, job), verify(3, 1)], &real);
         let expected = [(1, vec![Good, Good]), (2, vec![Good, Bad, Good]), (3, vec![Good])];
         assert_eq!(found(outputs), expected);
+    }
+
+    #[test]
+    fn sums_that_go_together_come_out_each_for_itself() {
+        let (good, mut wrong) = (sum([1; 32]), sum([2; 32]));
+        wrong.root = [9; 32];
+        let jobs = [(Ticket(1), vec![good.clone(), wrong]), (Ticket(2), vec![]), (Ticket(3), vec![good])];
+        let outputs = run(&jobs.map(|(ticket, sums)| (ticket, Job::Aggregate(sums))), &real);
+        let is_there = |(ticket, output): &(Ticket, Output)| match output {
+            Output::Aggregated(whole) => (ticket.0, whole.iter().map(Option::is_some).collect::<Vec<bool>>()),
+            Output::Verified(_) => panic!("{outputs:?}"),
+        };
+        let found: Vec<_> = outputs.iter().map(is_there).collect();
+        assert_eq!(found, [(1, vec![true, false]), (2, vec![]), (3, vec![true])]);
     }
 
     fn real(job: &Job) -> Output {
@@ -252,12 +288,7 @@ mod tests {
 
     #[test]
     fn a_sum_that_breaks_off_takes_no_other_along() {
-        let secret = coxswain_dv_crypto::bls::SecretKey::generate(&mut rand::rng());
-        let of = |root: [u8; 32]| {
-            let partials = vec![(1, secret.sign(&root).to_bytes().into())];
-            Aggregation { group: secret.public(), root, partials }
-        };
-        let job = Job::Aggregate(vec![of([1; 32]), of(POISON), of([2; 32])]);
+        let job = Job::Aggregate(vec![sum([1; 32]), sum(POISON), sum([2; 32])]);
         let outputs = run(&[(Ticket(1), job)], &poisoned);
         let [(Ticket(1), Output::Aggregated(whole))] = outputs.as_slice() else { panic!("{outputs:?}") };
         let is_there: Vec<bool> = whole.iter().map(Option::is_some).collect();
