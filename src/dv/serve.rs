@@ -181,6 +181,8 @@ struct Taken {
 /// A place, until it is dropped.
 struct Place {
     left: oneshot::Receiver<()>,
+    /// Said already: nobody answers twice.
+    is_left: bool,
     work: ConnectionWork,
     /// Dropped after the other end of what tells that the place was left.
     _told: Told,
@@ -192,6 +194,14 @@ struct Told(Arc<Notify>);
 impl Drop for Told {
     fn drop(&mut self) {
         self.0.notify_one();
+    }
+}
+
+impl Place {
+    /// Whether it is another one's. A connection is asked to flush and to end after that.
+    fn poll_left(&mut self, cx: &mut Context<'_>) -> bool {
+        self.is_left = self.is_left || Pin::new(&mut self.left).poll(cx).is_ready();
+        self.is_left
     }
 }
 
@@ -219,7 +229,7 @@ impl Places {
         };
         let work = ConnectionWork { doing: Arc::new(doing), change: Arc::clone(&self.change) };
         self.taken.push(Taken { source, doing: Arc::clone(&work.doing), leave });
-        Place { left, work, _told: Told(Arc::clone(&self.change)) }
+        Place { left, is_left: false, work, _told: Told(Arc::clone(&self.change)) }
     }
 }
 
@@ -276,8 +286,7 @@ struct Timed {
 impl Timed {
     /// The connection, unless its time is over.
     fn poll_stream(&mut self, cx: &mut Context<'_>) -> io::Result<Pin<&mut TcpStream>> {
-        let has_to_go = Pin::new(&mut self.place.left).poll(cx).is_ready();
-        match has_to_go || self.end.as_mut().poll(cx).is_ready() {
+        match self.place.poll_left(cx) || self.end.as_mut().poll(cx).is_ready() {
             true => Err(io::ErrorKind::TimedOut.into()),
             false => Ok(Pin::new(&mut self.stream)),
         }
@@ -371,6 +380,28 @@ mod tests {
             });
         }
         (crowd, ended)
+    }
+
+    #[tokio::test]
+    async fn a_connection_whose_place_is_gone_ends_with_errors() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("it listens");
+        let from = listener.local_addr().expect("an address");
+        let stream = TcpStream::connect(from).await.expect("connected");
+        let mut places = Places { most: 1, taken: Vec::new(), change: Arc::default() };
+        let place = places.take(Source::of_ip(from.ip())).await;
+        let mut timed = Timed { stream, end: Box::pin(sleep(LONG)), place };
+        timed.write_all(b"before").await.expect("there is a place");
+        places.taken.remove(0).leave.send(()).expect("there is a connection");
+        // What serves it asks more than once.
+        for _ in 0..2 {
+            assert_eq!(timed.write(b"x").await.map_err(|error| error.kind()), Err(io::ErrorKind::TimedOut));
+            assert_eq!(timed.flush().await.map_err(|error| error.kind()), Err(io::ErrorKind::TimedOut));
+            assert_eq!(
+                timed.read(&mut [0]).await.map_err(|error| error.kind()),
+                Err(io::ErrorKind::TimedOut)
+            );
+        }
+        timed.shutdown().await.expect("the end is always allowed");
     }
 
     #[track_caller]

@@ -453,13 +453,30 @@ impl Cluster {
 }
 
 impl Drop for Cluster {
-    /// What a cluster of a test that failed has said is kept where `COXSWAIN_TEST_KEEP` says so.
+    /// Of a test that failed: what nodes said last that have ended, which none does by itself; and all that was said is kept
+    /// where `COXSWAIN_TEST_KEEP` says so.
     fn drop(&mut self) {
-        if std::thread::panicking() && std::env::var_os("COXSWAIN_TEST_KEEP").is_some() {
+        if !std::thread::panicking() {
+            return;
+        }
+        for (node, process) in self.nodes.iter_mut().enumerate() {
+            let Some(Ok(Some(status))) = process.as_mut().map(|process| process.0.try_wait()) else {
+                continue;
+            };
+            let log = std::fs::read_to_string(self.dir.path().join(format!("node{node}.log")));
+            let log = log.unwrap_or_default();
+            let last: Vec<&str> = log.lines().rev().take(LAST_WORDS).collect();
+            println!("node {node} has ended: {status}");
+            last.iter().rev().for_each(|line| println!("node {node}: {line}"));
+        }
+        if std::env::var_os("COXSWAIN_TEST_KEEP").is_some() {
             self.dir.disable_cleanup(true);
         }
     }
 }
+
+/// Lines of a node that has ended.
+const LAST_WORDS: usize = 40;
 
 /// Makes the cluster's keys and its lock.
 fn make(plan: &Plan, dir: &Path) {
