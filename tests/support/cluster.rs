@@ -466,8 +466,9 @@ impl Drop for Cluster {
             let log = std::fs::read_to_string(self.dir.path().join(format!("node{node}.log")));
             let log = log.unwrap_or_default();
             let last: Vec<&str> = log.lines().rev().take(LAST_WORDS).collect();
-            println!("node {node} has ended: {status}");
-            last.iter().rev().for_each(|line| println!("node {node}: {line}"));
+            let mut out = std::io::stderr();
+            let _ = writeln!(out, "node {node} has ended: {status}");
+            last.iter().rev().for_each(|line| drop(writeln!(out, "node {node}: {line}")));
         }
         if std::env::var_os("COXSWAIN_TEST_KEEP").is_some() {
             self.dir.disable_cleanup(true);

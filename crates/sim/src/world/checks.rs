@@ -266,13 +266,14 @@ impl World {
         }
     }
 
-    /// Remembers which partial signatures a liar sent, and whether they are of their duty.
+    /// Remembers which partial signatures a liar sent, and whether they, or what others sent of the same share, are of their
+    /// duty.
     pub(super) fn note_came(&mut self, machine: usize, event: &Event) {
         let Event::Received { from, channel: Channel::Parsigex, bytes } = event else { return };
-        let honest = self.setting.nodes - self.setting.liars;
-        if *from < honest || !self.machines[machine].is_honest() {
+        if self.setting.liars == 0 || !self.machines[machine].is_honest() {
             return;
         }
+        let is_liar = *from >= self.setting.nodes - self.setting.liars;
         let Ok(message) = message::decode::<ParSigExMsg>(bytes, PARSIGEX.max_bytes) else { return };
         let wire = message.duty.unwrap_or_default();
         let Some(kind) = DutyType::of(wire.r#type) else { return };
@@ -282,7 +283,10 @@ impl World {
             let (Ok(key), Ok(share)) = (key.parse(), u32::try_from(one.share_idx)) else { continue };
             let data = SignedData::decode(kind, &one.data);
             let is_good = data.is_ok_and(|data| is_of(&data, duty.slot, &clock));
-            *self.came.entry((machine, duty, key, share)).or_default() |= is_good;
+            let place = (machine, duty, key, share);
+            if is_liar || self.came.contains_key(&place) {
+                *self.came.entry(place).or_default() |= is_good;
+            }
         }
     }
 
