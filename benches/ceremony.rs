@@ -13,13 +13,16 @@
 
 #[path = "support/measure.rs"]
 mod measure;
+#[path = "../tests/support/ports.rs"]
+mod ports;
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use measure::Cost;
+use ports::free_port;
 
 /// One ceremony; charon's of 1,000 validators needs four minutes on a quiet machine.
 const LIMIT: Duration = Duration::from_secs(1200);
@@ -99,11 +102,6 @@ fn options() -> Option<(Vec<usize>, usize)> {
         sizes = vec![1, 100];
     }
     Some((sizes, runs))
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").port()
 }
 
 fn relay(ours: &Program, dir: &Path) -> Relay {

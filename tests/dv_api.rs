@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value as Json, json};
+use support::ports::free_port;
 use support::{Ran, coxswain, program, run};
 
 const ADDRESS: &str = "0x388C818CA8B9251b393131C08a736A67ccB19297";
@@ -443,7 +444,7 @@ impl Drop for Relay {
 }
 
 fn relay(dir: &Path) -> (Relay, String) {
-    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let free = || format!("127.0.0.1:{}", free_port());
     let (http, p2p) = (free(), free());
     let mut process =
         coxswain(dir, &["dv", "relay", "--p2p-advertise-private-addresses", "--data-dir=relay"])

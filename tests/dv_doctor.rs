@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
+use support::ports::free_port;
 use support::{Ran, coxswain, run};
 
 const LOCK: &str = "cluster-lock.json";
@@ -330,10 +331,6 @@ fn start(dir: &Path, name: &str, port: u16, args: &[&str]) -> Process {
         std::thread::sleep(Duration::from_millis(20));
     }
     process
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Another name of a beacon node, whose answers are changed on the way. It ends with the test program.

@@ -11,7 +11,7 @@ mod support;
 
 use std::fs::{self, File};
 use std::io::Read as _;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use coxswain_dv_types::cluster::Lock;
 use serde_json::{Value as Json, json};
+use support::ports::free_port;
 use support::{Ran, coxswain, run};
 
 /// The chain of the clusters here, which have the network hoodi.
@@ -284,10 +285,6 @@ fn start(dir: &Path, name: &str, args: &[&str]) -> Process {
     let mut command = coxswain(dir, args);
     command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
     Process(command.spawn().unwrap())
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Waits until something takes connections.

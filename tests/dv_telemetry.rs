@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where something is not as it made it")]
 
+#[path = "support/ports.rs"]
+mod ports;
+
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -19,6 +22,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
+use ports::free_port;
 use prost::Message as _;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::net::TcpListener;
@@ -56,10 +60,6 @@ impl Process {
         kill_process(pid, Signal::TERM).unwrap();
         self.0.wait().unwrap().code()
     }
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// A collector: headers and what was sent.

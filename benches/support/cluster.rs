@@ -8,6 +8,11 @@ use std::time::{Duration, Instant};
 
 use super::link;
 
+#[path = "../../tests/support/ports.rs"]
+mod ports;
+
+use ports::free_port;
+
 pub(crate) const NODES: usize = 4;
 const ADDRESS: &str = "0x388C818CA8B9251b393131C08a736A67ccB19297";
 /// How long programs may take to start.
@@ -63,11 +68,6 @@ pub(crate) struct Cluster {
     chain: u16,
     /// Of the validator API, and of monitoring.
     ports: Vec<(u16, u16)>,
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").port()
 }
 
 fn get(port: u16, path: &str) -> Option<String> {

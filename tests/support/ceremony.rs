@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use coxswain_dv_types::enr;
 use rustix::process::{Pid, Signal, kill_process};
 
+pub(crate) use super::support::ports::free_port;
 use super::support::{Ran, run};
 
 /// Nothing here takes as long, however loaded the machine is.
@@ -113,10 +114,6 @@ pub(crate) struct Relay {
     pub(crate) p2p: u16,
     /// Its id.
     pub(crate) id: String,
-}
-
-pub(crate) fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 impl Relay {

@@ -16,6 +16,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
 
+#[path = "ports.rs"]
+mod ports;
+
+pub(crate) use ports::free_port;
+
 /// Keeps the expectation above true in a program that uses everything.
 const NEVER_USED: () = ();
 
@@ -77,10 +82,6 @@ impl Process {
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         line.split_whitespace().next().unwrap().parse().unwrap()
     }
-}
-
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// A number that a variable gives, or another one.

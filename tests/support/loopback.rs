@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::net::TcpListener;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -11,6 +10,8 @@ use std::time::{Duration, Instant};
 use coxswain::world::real::{Mode, Options, RealWorld};
 use coxswain::world::{Connection, Sudo};
 use tempfile::TempDir;
+
+use super::ports;
 
 const SSHD: &str = "/usr/sbin/sshd";
 
@@ -79,11 +80,7 @@ pub(crate) fn server() -> Option<Server> {
         r#"command="echo Welcome; echo noise >&2; yes noise | head -n 5000; eval \"$SSH_ORIGINAL_COMMAND\"""#;
     fs::write(at("authorized"), format!("{key}\n{noise} {noisy}\n"))
         .expect("the test's own files and processes");
-    let port = TcpListener::bind("127.0.0.1:0")
-        .expect("the test's own files and processes")
-        .local_addr()
-        .expect("the test's own files and processes")
-        .port();
+    let port = ports::free_port();
     let config = format!(
         "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\nUsePAM no\nPermitRootLogin yes\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nLogLevel VERBOSE\nUseDNS no\n",
         at("host").display(),

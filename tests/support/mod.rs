@@ -7,6 +7,7 @@
 pub(crate) mod engine;
 pub(crate) mod loopback;
 pub(crate) mod machines;
+pub(crate) mod ports;
 pub(crate) mod site;
 pub(crate) mod sshlab;
 pub(crate) mod tree;
