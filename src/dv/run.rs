@@ -1,35 +1,39 @@
 //! A node of a distributed validator that runs: its parts are put together, and end together.
 //!
 //! ```text
-//! lock, key ─→ beacon nodes (chain) ─→ store of what was signed ─→ network ─→ machine ─→ validator API
+//! lock, key ─→ beacon nodes (config) ─prepare→ network, monitor, validator API (passes on)
+//!                                 └─ wait: a chain that was read ─start→ store of what was signed, machine ─→ Running
 //! ```
 //!
-//! Before genesis, and while no beacon node answers, it waits. Nothing is signed before the store is open, and the store
-//! is open as long as anything runs that could sign.
+//! Before genesis, and while no beacon node answers or has read the chain, it waits: peers and those who look at the node see
+//! it meanwhile, and its validator client gets what beacon nodes answer. Nothing is signed before the store is open, and the
+//! store is open as long as anything runs that could sign.
 
 mod machine;
+mod soon;
 mod traces;
+mod waiting;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use coxswain_dv_beacon::client::{Backends, Config, News, Waiting};
+use coxswain_dv_beacon::client::{Backends, Config, News};
 use coxswain_dv_beacon::server;
 use coxswain_dv_cluster::Registrar;
 use coxswain_dv_core::{Builder, Cluster, ClusterError, Majority, Node, Synthetic};
 use coxswain_dv_crypto::bls::BlsError;
 use coxswain_dv_crypto::k1::{IdentityKey, IdentityPublic};
 use coxswain_dv_eth::Bytes;
-use coxswain_dv_eth::beacon::{Answer, Call};
 use coxswain_dv_eth::bytes::{Bytes32, Bytes48};
 use coxswain_dv_eth::protect::Signer;
 use coxswain_dv_eth::time::Time;
 use coxswain_dv_net::{Multiaddr, PeerId, RelaySource, Resolve, peer_id};
 use coxswain_dv_node::monitor::{About, Counts, Monitor, Named, Settings as MonitorSettings, Sources, keep};
 use coxswain_dv_node::trace::{self, Exporting};
-use coxswain_dv_node::{Handle, Keeper, Parts, Wires, bring};
+use coxswain_dv_node::{Handle, Keeper, Parts, Watch, Wires, bring};
 use coxswain_dv_slashing::machine::Disk;
 use coxswain_dv_slashing::store::{KeyPair, Settings as StoreSettings, Store, StoreError};
 use coxswain_dv_types::cluster::Lock;
@@ -40,14 +44,13 @@ use coxswain_dv_wire::well_known::Timestamp;
 
 use super::features::FeatureSet;
 use super::registrations::{self, Updates};
+use soon::Soon;
+use waiting::{wait_for_chain, wait_for_config};
 
 pub use traces::Traces;
 
 /// The directory of what this program keeps beside charon's files.
 pub const DIRECTORY: &str = "coxswain";
-
-/// Pause between questions to beacon nodes that do not answer yet.
-const AGAIN: Duration = Duration::from_secs(1);
 
 /// From when on keys without a history sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,34 +167,17 @@ fn now() -> Time {
     Time(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
-/// What a node has while it runs.
-pub struct Running {
-    /// The way to the machine.
-    pub handle: Handle,
-    /// The validator API.
-    pub server: server::Server,
-    /// The network.
-    pub network: coxswain_dv_net::run::Node,
-    /// Who watches it.
-    pub monitor: Monitor,
+/// What runs beside the machine.
+struct Around {
+    server: server::Server,
+    network: coxswain_dv_net::run::Node,
+    monitor: Monitor,
     exporting: Option<Exporting>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
-    driver: tokio::task::JoinHandle<()>,
 }
 
-impl Running {
-    /// Ends when the machine does, which it does not by itself.
-    pub async fn ended(&mut self) {
-        // A panic of the machine ends the node, too.
-        let _ = (&mut self.driver).await;
-    }
-
-    /// Ends everything: the machine and its store first, so that nothing is signed any more.
-    pub async fn stop(self) {
-        self.handle.stop();
-        if !self.driver.is_finished() {
-            let _ = self.driver.await;
-        }
+impl Around {
+    async fn stop(self) {
         self.server.stop().await;
         for task in self.tasks {
             task.abort();
@@ -205,8 +191,58 @@ impl Running {
     }
 }
 
-/// Opens the store. Keys without a history start where nothing that was signed elsewhere is contradicted.
-fn open_store(path: &Path, config: &Config, pairs: Vec<KeyPair>, start: Start) -> Result<Store, StoreError> {
+/// What a node has while it waits for its chain.
+pub struct Prepared {
+    run: Run,
+    config: Arc<Config>,
+    parts: machine::Parts,
+    pairs: Vec<KeyPair>,
+    updates: Updates,
+    peers: Vec<PeerId>,
+    inbox: coxswain_dv_net::run::Inbox,
+    watch: Box<dyn Watch>,
+    soon: Arc<Soon>,
+    around: Around,
+}
+
+/// What a node has while it runs.
+pub struct Running {
+    /// The way to the machine.
+    pub handle: Handle,
+    driver: tokio::task::JoinHandle<()>,
+    around: Around,
+}
+
+impl Running {
+    /// Where its validator API is.
+    pub fn validator_api(&self) -> SocketAddr {
+        self.around.server.address()
+    }
+
+    /// Ends when the machine does, which it does not by itself.
+    pub async fn ended(&mut self) {
+        // A panic of the machine ends the node, too.
+        let _ = (&mut self.driver).await;
+    }
+
+    /// Ends everything: the machine and its store first, so that nothing is signed any more.
+    pub async fn stop(self) {
+        self.handle.stop();
+        if !self.driver.is_finished() {
+            let _ = self.driver.await;
+        }
+        self.around.stop().await;
+    }
+}
+
+/// Opens the store. Keys without a history start where nothing that was signed elsewhere is contradicted: by the clock, or by
+/// the chain (its head) where that is ahead of it.
+fn open_store(
+    path: &Path,
+    config: &Config,
+    pairs: Vec<KeyPair>,
+    (start, head): (Start, u64),
+) -> Result<Store, StoreError> {
     let store = Store::open(
         path,
         &StoreSettings {
@@ -226,7 +262,7 @@ fn open_store(path: &Path, config: &Config, pairs: Vec<KeyPair>, start: Start) -
             store.start_new(&new)?;
         }
         (Some(slot), Start::AfterAnEpoch) => {
-            let silent = clock.epoch_of(slot).saturating_add(1);
+            let silent = clock.epoch_of(slot.max(head)).saturating_add(1);
             let last = clock.first_of(silent.saturating_add(1)).saturating_sub(1);
             store.start_at(last, silent)?;
             tracing::warn!(
@@ -241,11 +277,11 @@ fn open_store(path: &Path, config: &Config, pairs: Vec<KeyPair>, start: Start) -
     Ok(store)
 }
 
-/// Starts a node and waits until it serves.
+/// Starts all of a node but its machine, once a beacon node tells of its chain.
 ///
 /// # Errors
 /// [`RunError`].
-pub async fn start(run: Run) -> Result<Running, RunError> {
+pub async fn prepare(run: Run) -> Result<Prepared, RunError> {
     let records = run.lock.definition.nodes().map_err(RunError::Operators)?;
     let nodes: Vec<IdentityPublic> = records.iter().map(|record| *record.public()).collect();
     let me = nodes.iter().position(|node| *node == run.key.public()).ok_or(RunError::Stranger)?;
@@ -260,47 +296,79 @@ pub async fn start(run: Run) -> Result<Running, RunError> {
     let chain = machine::chain(run.capella, &config.chain);
     // What began before is only watched: another process with this key may have spoken until it was taken.
     let boot = now();
-    wait_for_chain(&run.backends, &config).await;
-    let store = open_store(&run.store, &config, pairs, run.start)?;
-    let newest = store.newest(Signer::Share)?;
-    let peers: Vec<PeerId> = nodes.iter().map(peer_id).collect();
-    let (network, inbox) = coxswain_dv_net::run::start(network(&run, &peers))?;
-    let clock = config.chain.clock;
     let updates = updates(&run).await?;
-    let parts = machine::Parts { cluster, chain, peers: nodes, boot };
-    let mut node = Node::new(machine::settings(&run, parts, updates.registered()));
-    node.observe_after(&newest);
+    let peers: Vec<PeerId> = nodes.iter().map(peer_id).collect();
     let monitor = watch(&run, &config, (&peers, me), boot);
-    let (watch, exporting) = traces::watched(&run, me, clock, &monitor)?;
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let (handle, driver) = coxswain_dv_node::start(Parts {
-        node,
-        beacon: Arc::new(run.backends.clone()),
-        judge: Box::new(Keeper::new(store)),
-        peers: Arc::new(Wires::new(network.clone(), peers.clone(), clock)),
-        watch,
-        threads,
-    })
-    .map_err(RunError::Thread)?;
-    let tasks = vec![
-        tokio::spawn(bring(inbox, peers, handle.clone())),
-        tokio::spawn(listen_to_chain(run.backends.clone(), handle.clone(), monitor.clone())),
-        tokio::spawn(keep(monitor.clone(), run.backends.clone())),
-        tokio::spawn(registrations::keep(updates, handle.clone())),
-    ];
-    let backends = run.backends.clone();
-    let server = match server::start(run.server, Arc::new(handle.clone()), run.backends).await {
+    let (watch, exporting) = traces::watched(&run, me, config.chain.clock, &monitor)?;
+    let (network, inbox) = coxswain_dv_net::run::start(network(&run, &peers))?;
+    let soon = Arc::new(Soon::default());
+    let server = match server::start(run.server.clone(), soon.clone(), run.backends.clone()).await {
         Ok(server) => server,
         Err(error) => {
-            handle.stop();
-            let _ = driver.await;
-            tasks.iter().for_each(tokio::task::JoinHandle::abort);
             network.stop().await;
             return Err(error.into());
         }
     };
-    connect(&monitor, &network, backends, &server);
-    Ok(Running { handle, server, network, monitor, exporting, tasks, driver })
+    connect(&monitor, &network, run.backends.clone(), &server);
+    let tasks = vec![tokio::spawn(keep(monitor.clone(), run.backends.clone()))];
+    let parts = machine::Parts { cluster, chain, peers: nodes, boot };
+    let around = Around { server, network, monitor, exporting, tasks };
+    Ok(Prepared { run, config, parts, pairs, updates, peers, inbox, watch, soon, around })
+}
+
+impl Prepared {
+    /// Who watches it.
+    pub fn monitor(&self) -> Monitor {
+        self.around.monitor.clone()
+    }
+
+    /// Waits until a beacon node has read the chain, however long that is. Gives the slot of its head.
+    pub async fn wait(&self) -> u64 {
+        wait_for_chain(&self.run.backends, &self.config).await
+    }
+
+    /// Starts the machine; `head` is what [`Prepared::wait`] gave.
+    ///
+    /// # Errors
+    /// [`RunError`]; nothing runs any more then.
+    pub async fn start(self, head: u64) -> Result<Running, RunError> {
+        let Prepared { run, config, parts, pairs, updates, peers, inbox, watch, soon, mut around } = self;
+        let machine = || -> Result<_, RunError> {
+            let store = open_store(&run.store, &config, pairs, (run.start, head))?;
+            let newest = store.newest(Signer::Share)?;
+            let mut node = Node::new(machine::settings(&run, parts, updates.registered()));
+            node.observe_after(&newest);
+            let threads = std::thread::available_parallelism().map_or(1, usize::from);
+            coxswain_dv_node::start(Parts {
+                node,
+                beacon: Arc::new(run.backends.clone()),
+                judge: Box::new(Keeper::new(store)),
+                peers: Arc::new(Wires::new(around.network.clone(), peers.clone(), config.chain.clock)),
+                watch,
+                threads,
+            })
+            .map_err(RunError::Thread)
+        };
+        let (handle, driver) = match machine() {
+            Ok(started) => started,
+            Err(error) => {
+                around.stop().await;
+                return Err(error);
+            }
+        };
+        around.tasks.extend([
+            tokio::spawn(bring(inbox, peers, handle.clone())),
+            tokio::spawn(listen_to_chain(run.backends.clone(), handle.clone(), around.monitor.clone())),
+            tokio::spawn(registrations::keep(updates, handle.clone())),
+        ]);
+        soon.begin(handle.clone());
+        Ok(Running { handle, driver, around })
+    }
+
+    /// Ends everything.
+    pub async fn stop(self) {
+        self.around.stop().await;
+    }
 }
 
 /// Newer registrations, as they are at the start: signatures are checked, which takes a processor.
@@ -361,47 +429,6 @@ fn connect(
         beacon: Box::new(move || backends.metrics()),
         api: Box::new(metrics),
     });
-}
-
-/// Waits for a beacon node that tells of its chain, however long that is.
-async fn wait_for_config(backends: &Backends) -> Arc<Config> {
-    loop {
-        match backends.config().await {
-            Ok(config) => return config,
-            Err(error) => tell(Waiting::Answer(error)),
-        }
-        tokio::time::sleep(AGAIN).await;
-    }
-}
-
-/// Waits for a beacon node that has read the chain. Before genesis there is nothing to read, and a store without a history
-/// may sign at once: so the beacon node must say that, too, and not only a clock that may be wrong after a start.
-async fn wait_for_chain(backends: &Backends, config: &Config) {
-    while config.chain.clock.slot_at(now()).is_none() {
-        match backends.call(Call::Syncing).await {
-            Ok(Answer::Syncing(syncing)) if syncing.head_slot == 0 => return,
-            Ok(_) => tracing::error!(
-                "the clock of this machine is before the genesis of a chain that has blocks; waiting until it is set"
-            ),
-            Err(error) => tell(Waiting::Answer(error)),
-        }
-        tokio::time::sleep(AGAIN).await;
-    }
-    backends.wait_until_synced(tell).await;
-}
-
-/// What is waited for, once each time it changes.
-fn tell(waiting: Waiting) {
-    match waiting {
-        Waiting::Answer(error) => tracing::warn!(%error, "no beacon node answers yet; waiting"),
-        Waiting::Genesis(left) => tracing::info!(seconds = left.as_secs(), "waiting for genesis"),
-        Waiting::Synced(syncing) => {
-            tracing::info!(
-                distance = syncing.sync_distance,
-                "waiting for a beacon node that has read the chain"
-            );
-        }
-    }
 }
 
 fn check_chain(lock: &Lock, config: &Config) -> Result<(), RunError> {

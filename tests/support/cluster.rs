@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
@@ -46,27 +46,49 @@ pub(crate) enum Program {
 }
 
 /// Killed with the value; what it says goes to a file.
-pub(crate) struct Process(Child);
+pub(crate) struct Process {
+    child: Child,
+    name: String,
+    log: File,
+}
 
 impl Drop for Process {
+    /// In a test that failed, what has ended by itself, which none does, says its last words.
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        if std::thread::panicking()
+            && let Ok(Some(status)) = self.child.try_wait()
+        {
+            self.show_last_words(status);
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
 impl Process {
     fn start(dir: &Path, name: &str, command: &mut Command, variables: &[(String, String)]) -> Process {
-        let file = File::options().create(true).append(true).open(dir.join(format!("{name}.log"))).unwrap();
+        let path = dir.join(format!("{name}.log"));
+        let file = File::options().create(true).append(true).open(&path).unwrap();
         let out = file.try_clone().unwrap();
         command.current_dir(dir).env_clear().env("HOME", dir).envs(variables.iter().cloned());
         command.stdin(Stdio::null()).stdout(out).stderr(file);
-        Process(command.spawn().unwrap())
+        let log = File::open(path).unwrap();
+        Process { child: command.spawn().unwrap(), name: name.to_owned(), log }
+    }
+
+    fn show_last_words(&mut self, status: ExitStatus) {
+        let (mut said, name) = (Vec::new(), &self.name);
+        let _ = self.log.read_to_end(&mut said);
+        let said = String::from_utf8_lossy(&said);
+        let last: Vec<&str> = said.lines().rev().take(LAST_WORDS).collect();
+        let mut out = std::io::stderr();
+        let _ = writeln!(out, "{name} has ended: {status}");
+        last.iter().rev().for_each(|line| drop(writeln!(out, "{name}: {line}")));
     }
 
     /// Processor time that it has used, and its memory.
     pub(crate) fn used(&self) -> (Duration, u64) {
-        let read = |name| std::fs::read_to_string(format!("/proc/{}/{name}", self.0.id())).unwrap();
+        let read = |name| std::fs::read_to_string(format!("/proc/{}/{name}", self.child.id())).unwrap();
         // Fields 14 and 15 of proc(5), counted behind the name, which may have spaces; in ticks of 1/100 s.
         let (stat, status) = (read("stat"), read("status"));
         let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
@@ -78,7 +100,7 @@ impl Process {
 
     /// The most memory that it has had, in KiB.
     pub(crate) fn peak(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         line.split_whitespace().next().unwrap().parse().unwrap()
     }
@@ -454,30 +476,15 @@ impl Cluster {
 }
 
 impl Drop for Cluster {
-    /// Of a test that failed: what nodes said last that have ended, which none does by itself; and all that was said is kept
-    /// where `COXSWAIN_TEST_KEEP` says so.
+    /// Of a test that failed, all that was said is kept where `COXSWAIN_TEST_KEEP` says so.
     fn drop(&mut self) {
-        if !std::thread::panicking() {
-            return;
-        }
-        for (node, process) in self.nodes.iter_mut().enumerate() {
-            let Some(Ok(Some(status))) = process.as_mut().map(|process| process.0.try_wait()) else {
-                continue;
-            };
-            let log = std::fs::read_to_string(self.dir.path().join(format!("node{node}.log")));
-            let log = log.unwrap_or_default();
-            let last: Vec<&str> = log.lines().rev().take(LAST_WORDS).collect();
-            let mut out = std::io::stderr();
-            let _ = writeln!(out, "node {node} has ended: {status}");
-            last.iter().rev().for_each(|line| drop(writeln!(out, "node {node}: {line}")));
-        }
-        if std::env::var_os("COXSWAIN_TEST_KEEP").is_some() {
+        if std::thread::panicking() && std::env::var_os("COXSWAIN_TEST_KEEP").is_some() {
             self.dir.disable_cleanup(true);
         }
     }
 }
 
-/// Lines of a node that has ended.
+/// Lines of a process that has ended.
 const LAST_WORDS: usize = 40;
 
 /// Makes the cluster's keys and its lock.

@@ -217,7 +217,8 @@ impl Node {
     pub fn observe_after(&mut self, newest: &Newest) {
         let (boot, clock) = (self.now, self.chain.clock);
         if let Some(ahead) = agreeing::spoken_until(&clock, boot, newest) {
-            let until = self.consensus.observe_before(ahead.max(boot + clock.slot));
+            self.consensus.spoken_before(ahead);
+            let until = self.consensus.observe_before(boot + clock.slot);
             self.note(Note::ClockSet { by: ahead.since(boot), until });
         }
     }

@@ -419,6 +419,37 @@ fn a_signature_of_the_group_waits_for_the_store() {
     }
 }
 
+/// Whoever starts without a history, or has a clock that is behind, contradicts nothing, and there is no alarm.
+#[test]
+fn only_what_contradicts_is_an_alarm() {
+    let alarms = |effects: &[Effect]| {
+        let one = |effect: &Effect| match effect {
+            Effect::Note(Note::Slashable { signer, .. }) => Some((true, Some(*signer))),
+            Effect::Note(Note::TooEarly { .. }) => Some((false, None)),
+            _ => None,
+        };
+        effects.iter().filter_map(one).collect::<Vec<_>>()
+    };
+    for (refusal, is_alarm) in [
+        (Refusal::DoubleVote { target: EPOCH }, true),
+        (Refusal::Surrounds { source_epoch: SOURCE, target: EPOCH }, true),
+        (Refusal::OldTarget { lowest: EPOCH }, false),
+        (Refusal::Future { now: 1 }, false),
+        (Refusal::NotStarted, false),
+    ] {
+        let verdicts = || Ok(vec![Verdict::Refused(refusal.clone())]);
+        let expected = |signer| vec![(is_alarm, is_alarm.then_some(signer))];
+        let mut lab = lab();
+        let [Asked { ticket, .. }] = asked(&lab.votes())[..] else { panic!("one question") };
+        let effects = lab.step(Event::Judged { ticket, verdicts: verdicts() });
+        assert_eq!(alarms(&effects), expected(Signer::Share), "{refusal:?}");
+        let mut lab = self::lab();
+        let ticket = lab.is_whole();
+        let effects = lab.step(Event::Judged { ticket, verdicts: verdicts() });
+        assert_eq!(alarms(&effects), expected(Signer::Group), "{refusal:?}");
+    }
+}
+
 /// That the validator was selected is said by the group: a share's signature says nothing.
 #[test]
 fn an_aggregate_needs_a_proof_of_the_group() {

@@ -93,7 +93,7 @@ pub struct Consensus {
     nodes: Nodes,
     entries: BTreeMap<Duty, Entry>,
     due: BTreeSet<(Time, Due, Duty)>,
-    /// The latest start of a duty for which this node has said anything.
+    /// The latest start of a duty for which this node has said anything, in this process or before.
     spoken: Option<Time>,
     /// Bytes of values by the peer that brought them, over all duties.
     held: Vec<usize>,
@@ -127,6 +127,13 @@ impl Consensus {
     /// From now on instances begin with this profile.
     pub fn use_profile(&mut self, profile: Profile) {
         self.settings.profile = profile;
+    }
+
+    /// Another process of this node has spoken for duties that start before this: they are only observed, whatever becomes of
+    /// the clock.
+    pub fn spoken_before(&mut self, time: Time) {
+        let last = Time(time.0.saturating_sub(Duration::from_nanos(1)));
+        self.spoken = self.spoken.max(Some(last));
     }
 
     /// Duties that start before this are only observed from now on, also those that are under way, and those up to the last

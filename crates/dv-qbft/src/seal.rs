@@ -34,6 +34,10 @@ const VALUES: u64 = 3;
 const ANY_TYPE: u64 = 1;
 const ANY_VALUE: u64 = 2;
 
+/// Bytes of a signed message: four times what one has, so that there is room for fields of later versions. Of these many are
+/// kept for each peer, and they count nowhere else.
+pub(crate) const MAX_MESSAGE: usize = 1024;
+
 /// A message and the values that it means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
@@ -149,11 +153,16 @@ pub(crate) fn split(bytes: &[u8], most_justifications: usize) -> Result<Parts<'_
     let mut fields = Fields::of(bytes);
     for field in fields.by_ref().filter(|field| field.is_bytes()) {
         match field.number {
-            MSG => match &mut message {
-                Some(piece) => piece.to_mut().extend_from_slice(field.payload),
-                None => message = Some(Cow::Borrowed(field.payload)),
-            },
+            MSG => {
+                let so_far = message.as_ref().map_or(0, |message| message.len());
+                check_length(so_far.saturating_add(field.payload.len()))?;
+                match &mut message {
+                    Some(piece) => piece.to_mut().extend_from_slice(field.payload),
+                    None => message = Some(Cow::Borrowed(field.payload)),
+                }
+            }
             JUSTIFICATION => {
+                check_length(field.payload.len())?;
                 justifications = justifications.saturating_add(1);
                 if justification.len() <= most_justifications {
                     justification.push(field.payload);
@@ -173,6 +182,13 @@ pub(crate) fn split(bytes: &[u8], most_justifications: usize) -> Result<Parts<'_
     }
     let message = message.ok_or(WireError::Missing { message: name, field: "msg".to_owned() })?;
     Ok(Parts { message, justification, justifications, values, values_count })
+}
+
+fn check_length(length: usize) -> Result<(), WireError> {
+    match length > MAX_MESSAGE {
+        true => Err(WireError::TooLong { message: QbftMsg::NAME, length, limit: MAX_MESSAGE }),
+        false => Ok(()),
+    }
 }
 
 /// How many values may come along with so many justifications: two for each message.

@@ -19,7 +19,7 @@ use coxswain_dv_qbft::consensus::{
 use coxswain_dv_qbft::machine::{RoundReason, Unjustified, Verdict};
 use coxswain_dv_qbft::message::Kind;
 use coxswain_dv_qbft::refusal::Refusal;
-use coxswain_dv_wire::message::{WireError, decode, encode};
+use coxswain_dv_wire::message::{WireError, WireMessage as _, decode, encode};
 use coxswain_dv_wire::priority;
 use coxswain_dv_wire::qbft::{QbftConsensusMsg, QbftMsg};
 use coxswain_dv_wire::unsigned::UnsignedDataSet;
@@ -87,6 +87,36 @@ fn messages_that_cannot_be_read_are_refused() {
     assert!(matches!(refused(prost_bytes(&bytes)), Refusal::Wire(WireError::Missing { .. })));
     let part = QbftConsensusMsg { msg: Some(prepare()), justification: vec![no_duty], values: vec![one] };
     assert!(matches!(refused(prost_bytes(&part)), Refusal::Wire(WireError::Missing { .. })));
+}
+
+/// Signed messages are kept for as long as their duty, many of a peer: each is small, however it gets large.
+#[test]
+fn messages_that_are_large_are_refused() {
+    let one = value(b"1");
+    let long =
+        |length| signed(QbftMsg { value_hash: vec![1; length], ..plain(Kind::Prepare, DUTY, 1, 1, None) });
+    let padded = |length| {
+        let room = length - encode(&long(200)).len() + 200;
+        let message = long(room);
+        assert_eq!(encode(&message).len(), length);
+        message
+    };
+    let too_long = |length| {
+        let message = QbftMsg::NAME;
+        Refusal::Wire(WireError::TooLong { message, length, limit: 1024 })
+    };
+    assert_eq!(refused(whole(padded(1025), Vec::new(), Vec::new())), too_long(1025));
+    let fits = whole(padded(1024), Vec::new(), Vec::new());
+    assert_eq!(refusals(&node(0).step(now(), Event::Received { from: 1, bytes: fits })), []);
+    let justified = plain(Kind::Prepare, DUTY, 1, 1, Some(&one));
+    let bytes = whole(signed(justified), vec![padded(1025)], vec![one]);
+    assert_eq!(refused(bytes), too_long(1025));
+    // One in pieces is as long as all of them.
+    let mut pieces = Vec::new();
+    for piece in encode(&padded(1025)).chunks(600) {
+        coxswain_dv_wire::canonical::put_bytes(&mut pieces, 1, piece);
+    }
+    assert_eq!(refused(pieces), too_long(1025));
 }
 
 /// Bytes of a message that lacks something, which [`encode`] does not write.

@@ -7,15 +7,16 @@
 //!
 //! Three things are looked at, and each sees what the others do not. The kernel's lock: other processes of this machine,
 //! for certain. `<key>.lock`: other programs of distributed validators, which write it every second and know nothing else
-//! ([keylock](coxswain_dv_types::keylock)). `<key>.lease`: another machine that had this directory, or a copy of it.
+//! ([keylock](coxswain_dv_types::keylock)). `<key>.lease`: another machine that had this directory, and that this is a copy
+//! of the directory, whose first one may be in use.
 //!
-//! A lease of another machine does not end by itself, whatever the clocks say: who runs there may be suspended, or have
-//! another time. Somebody who knows that it does not run names it, and it is taken over.
+//! A lease of another machine or directory does not end by itself, whatever the clocks say: who runs there may be suspended,
+//! or have another time. Somebody who knows that it does not run names the machine, and it is taken over.
 //!
 //! # What must never happen
 //!
 //! - Two processes hold a key.
-//! - A key is taken from another machine because time has passed.
+//! - A key is taken from another machine, or from another directory, because time has passed.
 
 mod claim;
 mod error;
@@ -31,7 +32,7 @@ pub use self::claim::{Claimed, Locked, Lockless, claim_path};
 pub use self::error::LeaseError;
 
 use self::files::{Durability, beside, read_limited, write};
-use crate::machine::{Disk, Machine, check_disk};
+use crate::machine::{Directory, Disk, Machine, check_disk};
 
 /// Longest lease that is read; ours have less than 300 bytes.
 const MAX_TEXT: u64 = 64 << 10;
@@ -58,6 +59,9 @@ struct Record {
     pid: u32,
     #[serde(flatten)]
     machine: Machine,
+    /// Where it was taken; none in what was written before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    directory: Option<Directory>,
     since: String,
     /// It was given back.
     is_free: bool,
@@ -89,6 +93,7 @@ impl Lease {
             command: applicant.command.clone(),
             pid: std::process::id(),
             machine: applicant.machine,
+            directory: Some(directory_of(key)?),
             since: now.to_string(),
             is_free: false,
         };
@@ -130,15 +135,25 @@ impl Lease {
 /// # Errors
 /// As [`Lease::take`].
 pub fn look(key: &Path, applicant: &Applicant, now: Timestamp) -> Result<Locked, LeaseError> {
-    let dir = key.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    check_disk(dir, applicant.disk).map_err(|source| LeaseError::Disk { key: key.to_owned(), source })?;
+    check_disk(home_of(key), applicant.disk)
+        .map_err(|source| LeaseError::Disk { key: key.to_owned(), source })?;
     let locked = Locked::take(key, Lockless::Refuse)?;
     locked.check(&applicant.cluster_lock_hash, now)?;
     let path = record_path(key);
     if let Some(record) = read_record(&path)? {
         refuse_foreign(&path, &record, applicant)?;
+        refuse_copied(&path, &record, (applicant, &directory_of(key)?))?;
     }
     Ok(locked)
+}
+
+fn home_of(key: &Path) -> &Path {
+    key.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn directory_of(key: &Path) -> Result<Directory, LeaseError> {
+    let home = home_of(key);
+    Directory::at(home).map_err(error::io_error("looking at", home))
 }
 
 fn read_record(path: &Path) -> Result<Option<Record>, LeaseError> {
@@ -148,14 +163,13 @@ fn read_record(path: &Path) -> Result<Option<Record>, LeaseError> {
         .map_err(|source| LeaseError::Record { path: path.to_owned(), source })
 }
 
-/// Whether the machine of a record may still run. On this one nothing does: the kernel's lock was free, or the machine
-/// was started anew since.
+/// Whether the machine of a record may still run. On this one nothing does with this very file: the kernel's lock was free, or
+/// the machine was started anew since.
 fn refuse_foreign(path: &Path, record: &Record, applicant: &Applicant) -> Result<(), LeaseError> {
     let here = &applicant.machine;
     // Containers have names of their own, so the start of the machine counts first.
     let is_here = record.machine.is_same_boot(here) || record.machine.host == here.host;
-    let is_named = applicant.takes_over_from.as_ref() == Some(&record.machine.host);
-    if record.is_free || is_here || is_named {
+    if record.is_free || is_here || record.is_named_by(applicant) {
         return Ok(());
     }
     Err(LeaseError::Foreign {
@@ -164,6 +178,32 @@ fn refuse_foreign(path: &Path, record: &Record, applicant: &Applicant) -> Result
         host: record.machine.host.clone(),
         since: record.since.clone(),
     })
+}
+
+/// Whether a record is of another directory, of which this is a copy: the kernel's lock says nothing of what runs there, and
+/// what was signed there since is not known here.
+fn refuse_copied(
+    path: &Path,
+    record: &Record,
+    (applicant, here): (&Applicant, &Directory),
+) -> Result<(), LeaseError> {
+    let may_be = |there: &Directory| there.may_be(here, &record.machine, &applicant.machine);
+    if record.is_free || record.directory.as_ref().is_none_or(may_be) || record.is_named_by(applicant) {
+        return Ok(());
+    }
+    Err(LeaseError::Copied {
+        path: path.to_owned(),
+        command: record.command.clone(),
+        host: record.machine.host.clone(),
+        since: record.since.clone(),
+    })
+}
+
+impl Record {
+    /// Whether the operator says that nothing runs there any more.
+    fn is_named_by(&self, applicant: &Applicant) -> bool {
+        applicant.takes_over_from.as_ref() == Some(&self.machine.host)
+    }
 }
 
 #[cfg(test)]
@@ -253,6 +293,46 @@ mod tests {
         drop(Lease::take(&key, applicant("a", "2"), at(10)).expect("the same host, started anew"));
         drop(Lease::take(&key, applicant("container", "2"), at(20)).expect("the same start of the machine"));
         refused(Lease::take(&key, applicant("a", "2x"), at(30)), "on the host \"container\"");
+    }
+
+    /// The kernel's lock is on the first directory's file: on this machine both would be free.
+    #[test]
+    fn a_copy_of_the_directory_is_no_second_one() {
+        let (dir, key) = key();
+        let copy = tempfile::tempdir().expect("a directory");
+        let copied = copy.path().join("key");
+        let copy_all = || {
+            for file in fs::read_dir(dir.path()).expect("read").map(|file| file.expect("read")) {
+                fs::copy(file.path(), copy.path().join(file.file_name())).expect("copied");
+            }
+        };
+        let mut lease = Lease::take(&key, applicant("a", "1"), at(0)).expect("free");
+        copy_all();
+        let others = [applicant("a", "1"), applicant("container", "1"), applicant("a", "2")];
+        for other in others {
+            let error = refused(Lease::take(&copied, other, at(9)), "this directory is a copy");
+            assert_eq!(error.wait(), None);
+        }
+        lease.renew(at(10)).expect("nothing has happened to it");
+        let named = Applicant { takes_over_from: Some("a".into()), ..applicant("a", "1") };
+        drop(Lease::take(&copied, named, at(20)).expect("taken over"));
+        drop(Lease::take(&copied, applicant("a", "1"), at(30)).expect("it is the copy's now"));
+        // What was given back is anybody's, wherever it goes.
+        lease.free().expect("given back");
+        copy_all();
+        Lease::take(&copied, applicant("a", "1"), at(40)).expect("free");
+    }
+
+    /// Of a version that did not keep it.
+    #[test]
+    fn a_record_without_a_directory_is_of_any() {
+        let (_dir, key) = key();
+        drop(Lease::take(&key, applicant("a", "1"), at(0)).expect("free"));
+        let text = fs::read_to_string(record_path(&key)).expect("read");
+        let mut record: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert!(record.as_object_mut().expect("an object").remove("directory").is_some());
+        fs::write(record_path(&key), record.to_string()).expect("written");
+        Lease::take(&key, applicant("a", "1"), at(10)).expect("free");
     }
 
     #[test]

@@ -1,9 +1,11 @@
-//! Which machine this is, and what kind of disk a directory is on.
+//! Which machine this is, which directory, and what kind of disk that is on.
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// Where the kernel says which start of the machine this is; containers see their host's.
@@ -32,6 +34,39 @@ impl Machine {
     #[must_use]
     pub fn is_same_boot(&self, other: &Machine) -> bool {
         !self.boot_id.is_empty() && self.boot_id == other.boot_id
+    }
+}
+
+/// Which directory this is, by whatever name and wherever its disk is mounted. A copy is another one, and so is what was
+/// brought back from a backup; one that was moved on its disk is the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Directory {
+    inode: u64,
+    /// When it was made; none where the file system does not keep that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    born: Option<String>,
+    /// Its disk: the number lasts no longer than this is mounted.
+    device: u64,
+}
+
+impl Directory {
+    /// The directory at a path.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn at(path: &Path) -> io::Result<Directory> {
+        let found = fs::metadata(path)?;
+        let born = found.created().ok().and_then(|born| Timestamp::try_from(born).ok());
+        Ok(Directory { inode: found.ino(), born: born.map(|born| born.to_string()), device: found.dev() })
+    }
+
+    /// Whether both are one, or nobody can say; `then` and `now` are where they were looked at.
+    #[must_use]
+    pub fn may_be(&self, other: &Directory, then: &Machine, now: &Machine) -> bool {
+        let has_birth = self.born.is_some() && other.born.is_some();
+        // Without it two disks are told apart by their numbers, which a machine gives out anew at its start.
+        let is_of_disk = has_birth || !then.is_same_boot(now) || self.device == other.device;
+        self.inode == other.inode && (self.born == other.born || !has_birth) && is_of_disk
     }
 }
 
@@ -74,6 +109,7 @@ const SHARED: &[(u64, &str)] = &[
     (0xff53_4d42, "CIFS"),
     (0xfe53_4d42, "SMB2"),
     (0x5346_414f, "AFS"),
+    (0x6b41_4653, "AFS"),
     (0x7375_7245, "Coda"),
     (0x564c, "NCP"),
     (0x0102_1997, "9P"),
@@ -85,6 +121,11 @@ const SHARED: &[(u64, &str)] = &[
     (0x4750_4653, "GPFS"),
     (0x1983_0326, "BeeGFS"),
     (0x2003_0528, "OrangeFS"),
+    (0xaad7_aaea, "PanFS"),
+    (0xbeef_dead, "StorNext"),
+    (0x786f_4256, "VirtualBox's shared folders"),
+    (0xbacb_acbc, "VMware's shared folders"),
+    (0x7c7c_6673, "Parallels' shared folders"),
 ];
 
 /// Refuses directories that other machines may write to.
@@ -131,6 +172,48 @@ mod tests {
         assert!(cfg!(not(target_os = "linux")) || this.is_same_boot(&Machine::this()));
         let nameless = Machine { host: this.host.clone(), boot_id: String::new() };
         assert!(!nameless.is_same_boot(&nameless));
+    }
+
+    #[test]
+    fn a_directory_is_known_again() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let [one, moved, copy] = ["one", "moved", "copy"].map(|name| dir.path().join(name));
+        fs::create_dir(&one).expect("made");
+        let known = Directory::at(&one).expect("looked at");
+        fs::rename(&one, &moved).expect("moved");
+        fs::create_dir(&copy).expect("made");
+        let this = Machine::this();
+        let restarted = Machine { boot_id: "another".to_owned(), ..this.clone() };
+        for then in [&this, &restarted] {
+            assert!(known.may_be(&Directory::at(&moved).expect("looked at"), then, &this));
+            assert!(!known.may_be(&Directory::at(&copy).expect("looked at"), then, &this));
+        }
+        let text = serde_json::to_string(&known).expect("written");
+        assert_eq!(serde_json::from_str::<Directory>(&text).expect("read"), known);
+        assert!(Directory::at(&one).is_err(), "it is gone");
+    }
+
+    #[test]
+    fn directories_are_told_apart_by_what_the_disk_keeps() {
+        let [this, restarted] =
+            ["1", "2"].map(|boot| Machine { host: "a".to_owned(), boot_id: boot.to_owned() });
+        let of =
+            |inode, born: Option<&str>, device| Directory { inode, born: born.map(str::to_owned), device };
+        let born = Some("2026-11-28T09:00:00Z");
+        for (one, other, expected) in [
+            (of(1, born, 1), of(1, born, 1), [true; 2]),
+            // Mounted anew it has another number.
+            (of(1, born, 1), of(1, born, 2), [true; 2]),
+            (of(1, born, 1), of(2, born, 1), [false; 2]),
+            (of(1, born, 1), of(1, Some("2026-11-28T09:00:01Z"), 1), [false; 2]),
+            (of(1, None, 1), of(1, None, 1), [true; 2]),
+            (of(1, None, 1), of(1, None, 2), [false, true]),
+            (of(1, None, 1), of(2, None, 1), [false; 2]),
+            (of(1, None, 1), of(1, born, 1), [true; 2]),
+        ] {
+            let found = [&this, &restarted].map(|now| one.may_be(&other, &this, now));
+            assert_eq!(found, expected, "{one:?} and {other:?}");
+        }
     }
 
     #[cfg(target_os = "linux")]

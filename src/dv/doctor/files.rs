@@ -192,7 +192,7 @@ fn in_use(path: &Path, lock: Option<&Lock>) -> Item {
             Item::warning(what, found, next)
         }
         LeaseError::Refused { source: Refusal::Resting { .. }, .. } => Item::warning(what, found, next),
-        LeaseError::Foreign { host, .. } => {
+        LeaseError::Foreign { host, .. } | LeaseError::Copied { host, .. } => {
             Item::problem(what, found, format!("{next}: `coxswain dv run --take-over-from {host}`"))
         }
         LeaseError::Io { .. }

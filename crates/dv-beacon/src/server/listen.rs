@@ -1,13 +1,20 @@
-//! Connections of validator clients: a bounded number, with or without TLS, none of them silent for ever.
+//! Connections of validator clients: a bounded number, with or without TLS, none of them silent for ever, and none that asks
+//! nothing: what comes in pieces is no request yet.
 
 use std::future::Future as _;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::extract::Request;
+use axum::extract::connect_info::{ConnectInfo, Connected};
+use axum::middleware::Next;
+use axum::response::Response;
+use axum::serve::IncomingStream;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -22,10 +29,17 @@ use tokio_rustls::{Accept, TlsAcceptor};
 const CONNECTIONS: usize = 1024;
 /// Pause after the system gave no connection, as when there are too many open files.
 const PAUSE: Duration = Duration::from_millis(200);
-/// A new connection brings something within this time.
-const GREETING: Duration = Duration::from_secs(10);
-/// A connection that is silent in both directions for longer is closed. Streams of events are never that silent.
-const SILENCE: Duration = Duration::from_secs(5 * 60);
+/// For how long connections are waited for.
+const PATIENCE: Patience =
+    Patience { greeting: Duration::from_secs(10), silence: Duration::from_secs(5 * 60) };
+
+#[derive(Clone, Copy)]
+struct Patience {
+    /// A new connection brings the head of a request within this time, however much else it brings.
+    greeting: Duration,
+    /// One that has asked and is silent in both directions for longer is closed. Streams of events are never that silent.
+    silence: Duration,
+}
 
 /// The files of TLS as bytes, in PEM.
 #[derive(Clone)]
@@ -83,12 +97,13 @@ pub(crate) struct Bounded {
     listener: TcpListener,
     places: Arc<Semaphore>,
     tls: Option<TlsAcceptor>,
+    patience: Patience,
 }
 
 impl Bounded {
     pub(crate) fn new(listener: TcpListener, tls: Option<&Tls>) -> Result<Bounded, TlsError> {
         let tls = tls.map(Tls::config).transpose()?.map(TlsAcceptor::from);
-        Ok(Bounded { listener, places: Arc::new(Semaphore::new(CONNECTIONS)), tls })
+        Ok(Bounded { listener, places: Arc::new(Semaphore::new(CONNECTIONS)), tls, patience: PATIENCE })
     }
 }
 
@@ -108,8 +123,7 @@ impl axum::serve::Listener for Bounded {
                         Some(tls) => Stream::Greeting(Box::new(tls.accept(stream))),
                         None => Stream::Plain(stream),
                     };
-                    let end = Box::pin(sleep(GREETING));
-                    return (Connection { stream, end, _place: place }, from);
+                    return (Connection::new(stream, self.patience, place), from);
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection to the validator API was not accepted");
@@ -124,10 +138,34 @@ impl axum::serve::Listener for Bounded {
     }
 }
 
-/// A connection that ends when it is silent for long.
+/// Whether the head of a request has come over a connection.
+#[derive(Clone, Default)]
+pub(crate) struct Asked(Arc<AtomicBool>);
+
+impl Connected<IncomingStream<'_, Bounded>> for Asked {
+    fn connect_info(stream: IncomingStream<'_, Bounded>) -> Asked {
+        stream.io().asked.clone()
+    }
+}
+
+/// Its connection has asked.
+pub(crate) async fn note_asked(
+    ConnectInfo(asked): ConnectInfo<Asked>,
+    request: Request,
+    next: Next,
+) -> Response {
+    asked.0.store(true, Ordering::Relaxed);
+    next.run(request).await
+}
+
+/// A connection that ends when it is silent for long, or asks nothing.
 pub(crate) struct Connection {
     stream: Stream,
     end: Pin<Box<Sleep>>,
+    asked: Asked,
+    /// Seen here: from then on it may be silent for longer.
+    has_asked: bool,
+    patience: Patience,
     _place: OwnedSemaphorePermit,
 }
 
@@ -138,12 +176,21 @@ enum Stream {
 }
 
 impl Connection {
-    /// Does something with the stream, unless the time is over; whatever comes of it gives more time.
+    fn new(stream: Stream, patience: Patience, place: OwnedSemaphorePermit) -> Connection {
+        let end = Box::pin(sleep(patience.greeting));
+        Connection { stream, end, asked: Asked::default(), has_asked: false, patience, _place: place }
+    }
+
+    /// Does something with the stream, unless the time is over; whatever comes of it gives more time to who has asked.
     fn poll<T>(
         &mut self,
         cx: &mut Context<'_>,
         mut act: impl FnMut(Pin<&mut dyn Io>, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
+        if !self.has_asked && self.asked.0.load(Ordering::Relaxed) {
+            self.has_asked = true;
+            self.end.as_mut().reset(Instant::now() + self.patience.silence);
+        }
         if self.end.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
@@ -159,8 +206,8 @@ impl Connection {
             Stream::Secure(stream) => act(Pin::new(stream.as_mut()), cx),
             Stream::Greeting(_) => Poll::Pending,
         };
-        if matches!(polled, Poll::Ready(Ok(_))) {
-            self.end.as_mut().reset(Instant::now() + SILENCE);
+        if matches!(polled, Poll::Ready(Ok(_))) && self.has_asked {
+            self.end.as_mut().reset(Instant::now() + self.patience.silence);
         }
         polled
     }
@@ -192,5 +239,81 @@ impl AsyncWrite for Connection {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll(cx, |stream, cx| stream.poll_shutdown(cx))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::middleware::from_fn;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(50);
+    /// Nothing here takes as long, however loaded the machine is.
+    const LONG: Duration = Duration::from_secs(120);
+
+    /// A connection, and its other end.
+    async fn connection(patience: Patience) -> (Connection, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("it listens");
+        let address = listener.local_addr().expect("an address");
+        let (far, near) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let place = Arc::new(Semaphore::new(1)).acquire_owned().await.expect("open");
+        let (near, _) = near.expect("accepted");
+        (Connection::new(Stream::Plain(near), patience, place), far.expect("connected"))
+    }
+
+    /// One byte comes over.
+    async fn byte(connection: &mut Connection, far: &mut TcpStream) -> Result<(), io::ErrorKind> {
+        far.write_all(b"x").await.expect("sent");
+        let read = timeout(LONG, connection.read_u8()).await.expect("in time");
+        read.map(drop).map_err(|error| error.kind())
+    }
+
+    #[tokio::test]
+    async fn bytes_that_are_no_request_give_no_time() {
+        let (mut connection, mut far) = connection(Patience { greeting: SHORT, silence: LONG }).await;
+        let begin = Instant::now();
+        let end = loop {
+            if let Err(end) = byte(&mut connection, &mut far).await {
+                break end;
+            }
+            assert!(begin.elapsed() < LONG, "it lasts for ever");
+        };
+        assert_eq!(end, io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn an_answer_may_take_longer_than_a_question() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("it listens");
+        let mut far =
+            TcpStream::connect(listener.local_addr().expect("an address")).await.expect("connected");
+        let mut bounded = Bounded::new(listener, None).expect("without TLS");
+        bounded.patience = Patience { greeting: SHORT, silence: LONG };
+        let slow = get(|| async {
+            sleep(SHORT * 3).await;
+            "here"
+        });
+        let router = Router::new().route("/", slow).layer(from_fn(note_asked));
+        let service = router.into_make_service_with_connect_info::<Asked>();
+        far.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.expect("sent");
+        let mut text = String::new();
+        let answer = timeout(LONG, far.read_to_string(&mut text));
+        tokio::select! {
+            served = axum::serve(bounded, service).into_future() => panic!("it serves no more: {served:?}"),
+            read = answer => read.expect("in time").expect("read"),
+        };
+        assert!(text.ends_with("here"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn who_has_asked_and_is_silent_goes() {
+        let (mut connection, _far) = connection(Patience { greeting: LONG, silence: SHORT }).await;
+        connection.asked.0.store(true, Ordering::Relaxed);
+        let read = timeout(LONG, connection.read_u8()).await.expect("in time");
+        assert_eq!(read.map_err(|error| error.kind()), Err(io::ErrorKind::TimedOut));
     }
 }

@@ -65,11 +65,13 @@ enum Grave {
 impl Grave {
     fn of(refusal: &Refusal) -> Grave {
         match refusal {
-            // Nothing is known of that time: a node that has just got its keys waits like this.
+            // Nothing is known of that time: a node that has just got its keys waits like this. And what is of the future for
+            // a clock that is behind contradicts nothing.
             Refusal::NotStarted
             | Refusal::OldBlock { .. }
             | Refusal::OldSource { .. }
-            | Refusal::OldTarget { .. } => Grave::No,
+            | Refusal::OldTarget { .. }
+            | Refusal::Future { .. } => Grave::No,
             _ => Grave::Yes,
         }
     }
@@ -403,7 +405,10 @@ impl Node {
                 Verdict::Refused(refusal) => {
                     let (duty, key, _) = group.place;
                     let (signer, why) = (Signer::Group, refusal.to_string());
-                    self.note(Note::Slashable { key, duty, signer, why });
+                    self.note(match Grave::of(&refusal) {
+                        Grave::Yes => Note::Slashable { key, duty, signer, why },
+                        Grave::No => Note::TooEarly { key, duty, why },
+                    });
                 }
             }
         }

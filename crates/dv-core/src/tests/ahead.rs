@@ -58,3 +58,16 @@ fn what_was_signed_ahead_of_the_clock_is_not_spoken_of_again() {
         assert_eq!(speaks(&Newest { slot, target }), expected, "{slot:?}, {target:?}");
     }
 }
+
+/// What an earlier process has said stays said, whatever becomes of the clock of this one.
+#[test]
+fn a_clock_that_is_set_does_not_end_the_watch() {
+    let mut node = Driven::new(1);
+    node.apart(|node| node.observe_after(&Newest { slot: None, target: Some(9) }));
+    let effects = node.step(Event::ClockSet { by: Duration::from_millis(600) });
+    let until = effects.iter().find_map(|effect| match effect {
+        Effect::Note(Note::ClockSet { until, .. }) => Some(*until),
+        _ => None,
+    });
+    assert_eq!(until, Some(chain().clock.start_of(40)));
+}

@@ -73,6 +73,20 @@ pub enum LeaseError {
         /// Since when.
         since: String,
     },
+    /// The key was taken in another directory, and not given back.
+    #[error(
+        "`{command}` on the host {host:?} has the key since {since}, in another directory: by {}, this directory is a copy", path.display()
+    )]
+    Copied {
+        /// The file.
+        path: PathBuf,
+        /// The command.
+        command: String,
+        /// The host.
+        host: String,
+        /// Since when.
+        since: String,
+    },
     /// Somebody else wrote `<key>.lock`, so two use the key.
     #[error("{} was written by `{command}`, while this process has the key", path.display())]
     Lost {
@@ -108,6 +122,9 @@ impl LeaseError {
             LeaseError::Foreign { .. } => {
                 "make sure that no node runs there with this key, nor will by itself; then name the host to take the key over"
             }
+            LeaseError::Copied { .. } => {
+                "use the first directory; where it is gone for good, make sure that no node runs with it, nor has signed since the copy was made, and name the host to take the key over"
+            }
             LeaseError::Lost { .. } => {
                 "stop one of the two nodes for good; what both have signed may be slashed"
             }
@@ -129,6 +146,7 @@ impl LeaseError {
             | LeaseError::Claim { .. }
             | LeaseError::Record { .. }
             | LeaseError::Foreign { .. }
+            | LeaseError::Copied { .. }
             | LeaseError::Lost { .. } => None,
         }
     }

@@ -2,21 +2,24 @@
 
 use std::time::{Duration, Instant};
 
-use coxswain_dv_node::monitor::routes;
+use coxswain_dv_node::monitor::routes::{self, Soon};
 use coxswain_dv_slashing::lease::{Lease, LeaseError};
 use coxswain_dv_types::causes::in_full;
 use coxswain_dv_types::keylock::{FRESH, REFRESH};
 
 use super::super::super::error::CliError;
 use super::super::serving::open;
-use crate::dv::run::{self, Run, RunError, Running};
-use crate::dv::serve::Limits;
+use crate::dv::run::{self, Run, RunError};
+use crate::dv::serve::{Limits, Server};
 
 /// Where others look at the node.
 pub(super) struct Looked {
     pub(super) monitoring: String,
     pub(super) debug: String,
 }
+
+/// By how much a node ends before others take its key for free: what is being signed then is over by that time.
+const MARGIN: Duration = Duration::from_millis(500);
 
 /// Those who look at a node: Prometheus, load balancers, people.
 const LOOKERS: Limits = Limits { connections: 64, lasts: Duration::from_secs(60) };
@@ -27,76 +30,105 @@ pub(super) async fn serve(
     lease: Lease,
     stopped: impl Future<Output = ()>,
 ) -> Result<(), CliError> {
-    let mut key = Key { lease: Some(lease) };
+    let mut key = Key::new(lease);
     tokio::pin!(stopped);
-    let starting = run::start(run);
-    tokio::pin!(starting);
-    // The key is this node's from now on, however long it waits for beacon nodes.
-    let mut running = loop {
-        tokio::select! {
-            running = &mut starting => match running {
-                Ok(running) => break running,
-                Err(error) => {
-                    key.free();
-                    return Err(explained(error));
-                }
-            },
-            () = &mut stopped => {
-                key.free();
-                return Ok(());
-            }
-            () = tokio::time::sleep(REFRESH) => key.renew().await?,
-        }
-    };
-    let ended = attend(&mut running, &looked, &mut key, stopped).await;
-    // Nothing is signed from here on, whoever still asks; only then is the key given back.
-    running.stop().await;
+    let ended = looked_at(run, &looked, &mut key, &mut stopped).await;
+    // Nothing is signed from here on, whoever still asks.
     key.free();
     ended
 }
 
-/// Serves those who look at the node and keeps its key, until it is told to end or cannot go on.
-async fn attend(
-    running: &mut Running,
+/// Serves those who look at the node, from the first moment to the last.
+async fn looked_at(
+    run: Run,
     looked: &Looked,
     key: &mut Key,
-    mut stopped: impl Future<Output = ()> + Unpin,
+    stopped: &mut (impl Future<Output = ()> + Unpin),
 ) -> Result<(), CliError> {
-    let monitor = running.monitor.clone();
+    let monitor = Soon::default();
     let monitoring = routes::monitoring(monitor.clone());
     let monitoring = open("monitoring-address", &looked.monitoring, monitoring, LOOKERS).await?;
-    let debugging = open("debug-address", &looked.debug, routes::debugging(monitor), LOOKERS).await?;
-    tracing::info!(validator_api = %running.server.address(), "the node runs");
-    let mut renewed = Instant::now();
-    let ended = loop {
-        tokio::select! {
-            () = &mut stopped => {
-                tracing::info!("the node ends: it was told to");
-                break Ok(());
-            }
-            () = running.ended() => {
-                let why = "its machine has ended by itself";
-                break Err(CliError::other("running the node", why, "start it again, and report this with the log"));
-            }
-            () = tokio::time::sleep(REFRESH) => match key.renew().await {
-                Ok(()) => renewed = Instant::now(),
-                // Others take the key for free after a while: whatever the reason is, nothing is signed then.
-                Err(error) if error.is_final() || renewed.elapsed() >= FRESH => break Err(error.into()),
-                Err(_) => {}
-            },
+    let debugging = routes::debugging(monitor.clone());
+    let ended = match open("debug-address", &looked.debug, debugging, LOOKERS).await {
+        Ok(debugging) => {
+            let ended = live(run, &monitor, key, stopped).await;
+            close(debugging).await;
+            ended
         }
+        Err(error) => Err(error),
     };
-    running.handle.stop();
-    for server in [monitoring, debugging].into_iter().flatten() {
+    close(monitoring).await;
+    ended
+}
+
+async fn close(server: Option<Server>) {
+    if let Some(server) = server {
         server.stop().await;
     }
+}
+
+/// The node, from its start until it is told to end or cannot go on. However long it waits for beacon nodes, the key is its own.
+async fn live(
+    run: Run,
+    monitor: &Soon,
+    key: &mut Key,
+    stopped: &mut (impl Future<Output = ()> + Unpin),
+) -> Result<(), CliError> {
+    let Some(prepared) = while_kept(key, stopped, run::prepare(run)).await? else { return Ok(()) };
+    let prepared = prepared.map_err(explained)?;
+    let _ = monitor.set(prepared.monitor());
+    let head = match while_kept(key, stopped, prepared.wait()).await {
+        Ok(Some(head)) => head,
+        ended => {
+            prepared.stop().await;
+            return ended.map(drop);
+        }
+    };
+    let mut running = prepared.start(head).await.map_err(explained)?;
+    tracing::info!(validator_api = %running.validator_api(), "the node runs");
+    let ended = match while_kept(key, stopped, running.ended()).await {
+        Ok(None) => Ok(()),
+        Ok(Some(())) => {
+            let why = "its machine has ended by itself";
+            Err(CliError::other("running the node", why, "start it again, and report this with the log"))
+        }
+        Err(error) => Err(error),
+    };
+    running.stop().await;
     ended
+}
+
+/// What comes of some work; none where the node was told to end before. It is an error where the key cannot be kept meanwhile.
+async fn while_kept<T>(
+    key: &mut Key,
+    stopped: &mut (impl Future<Output = ()> + Unpin),
+    work: impl Future<Output = T>,
+) -> Result<Option<T>, CliError> {
+    tokio::pin!(work);
+    let mut next = key.said + REFRESH;
+    loop {
+        tokio::select! {
+            done = &mut work => return Ok(Some(done)),
+            () = &mut *stopped => {
+                tracing::info!("the node ends: it was told to");
+                return Ok(None);
+            }
+            () = tokio::time::sleep_until(next.into()) => match key.renew().await {
+                // Others take the key for free after a while: whatever the reason is, nothing is signed then.
+                Err(error) if error.is_final() || key.is_stale() => return Err(error.into()),
+                Err(_) => next = Instant::now() + REFRESH,
+                Ok(()) => next = key.said + REFRESH,
+            },
+        }
+    }
 }
 
 /// The node's key, as long as others see that it is taken.
 struct Key {
     /// None after a renewal that did not end.
     lease: Option<Lease>,
+    /// Not after the time that the claim says.
+    said: Instant,
 }
 
 /// Why a claim was not renewed.
@@ -128,20 +160,37 @@ impl From<NotRenewed> for CliError {
 }
 
 impl Key {
+    /// Of a lease of which it is not known when it was taken.
+    fn new(lease: Lease) -> Key {
+        let now = Instant::now();
+        Key { lease: Some(lease), said: now.checked_sub(REFRESH).unwrap_or(now) }
+    }
+
+    /// Until when nothing may be signed unless it is renewed before: a little earlier than others take the key for free.
+    fn end(&self) -> Instant {
+        self.said + (FRESH - MARGIN)
+    }
+
+    fn is_stale(&self) -> bool {
+        Instant::now() >= self.end()
+    }
+
     /// On another thread: a disk that stalls must not hold up what runs on this one, and a node must not go on with a claim
     /// that others take for an old one.
     async fn renew(&mut self) -> Result<(), NotRenewed> {
         let Some(mut lease) = self.lease.take() else { return Err(NotRenewed::Stalled) };
         let renewing = tokio::task::spawn_blocking(move || {
+            // Before the claim's own time: it is never taken for newer than it is.
+            let said = Instant::now();
             let result = lease.renew(jiff::Timestamp::now());
-            (lease, result)
+            (lease, said, result)
         });
-        let Ok(Ok((lease, result))) = tokio::time::timeout(FRESH, renewing).await else {
+        let Ok(Ok((lease, said, result))) = tokio::time::timeout_at(self.end().into(), renewing).await else {
             tracing::warn!("the claim to the key is not renewed: the disk does not answer");
             return Err(NotRenewed::Stalled);
         };
         self.lease = Some(lease);
-        result.map_err(|error| {
+        result.map(|()| self.said = said).map_err(|error| {
             tracing::warn!(error = in_full(&error), "the claim to the key was not renewed");
             NotRenewed::Failed(error)
         })
@@ -210,7 +259,7 @@ mod tests {
             takes_over_from: None,
         };
         let lease = Lease::take(&path, applicant, jiff::Timestamp::now()).expect("nobody has it");
-        (dir, path, Key { lease: Some(lease) })
+        (dir, path, Key::new(lease))
     }
 
     fn runtime() -> tokio::runtime::Runtime {
