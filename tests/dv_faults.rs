@@ -127,6 +127,51 @@ fn beacon_nodes_fail(cluster: &Cluster) {
     cluster.to_beacons.iter().for_each(cluster::Line::open);
 }
 
+/// How long a beacon node may take where the primaries hang: nothing waits for it more than twice before a duty is over. On a
+/// machine that does much else the fallback still answers in it.
+const HANG_MS: u64 = 500;
+
+/// Both beacon nodes take what they are asked and do not answer, one more is well. All that a duty needs comes from it, what the
+/// node itself asks and what it passes on for validator clients: the head that members of sync committees vote for,
+/// subscriptions, the chain's configuration.
+#[test]
+fn all_primaries_hang_and_the_fallback_is_well() {
+    let plan = Plan::ours();
+    let cluster = Cluster::start(Plan {
+        validators: 4,
+        beacons: 3,
+        // An aggregate begins at two thirds of a slot, and its value and its way out each wait for those that hang.
+        slot: 2 * plan.slot,
+        node: vec![
+            "--beacon-node-endpoints={beacon0},{beacon1}".to_owned(),
+            "--fallback-beacon-node-endpoints={beacon2}".to_owned(),
+            format!("--beacon-node-timeout={HANG_MS}ms"),
+            format!("--beacon-node-submit-timeout={HANG_MS}ms"),
+        ],
+        ..plan
+    });
+    cluster.wait_for_slot(EPOCH);
+    // What was passed on, and what no beacon node answered.
+    let passed_on = |node: usize| {
+        let asked = metric(&cluster, node, "core_validatorapi_proxy_request_latency_seconds_count");
+        (asked, series(&cluster, node, "core_validatorapi_request_error_total", "status_code=\"502\""))
+    };
+    let before: Vec<(f64, f64)> = (0..4).map(passed_on).collect();
+    for node in [0, 1] {
+        cluster.fault(&json!({"kind": "endpoint", "node": node, "path": "/eth/", "latency_ms": 100_000}));
+    }
+    // The next epoch is resolved while they hang.
+    let from = cluster.slot() + 1;
+    let to = from + EPOCH;
+    cluster.wait_for_slot(to + 1);
+    cluster.check_in_time(from, to);
+    for (node, before) in before.into_iter().enumerate() {
+        let after = passed_on(node);
+        let is_answered = after.0 > before.0 && after.1 <= before.1;
+        assert!(is_answered, "node {node} passed on {before:?}, then {after:?}\n{}", cluster.said());
+    }
+}
+
 #[track_caller]
 fn the_chain_takes_other_branches(cluster: &Cluster) {
     // Within an epoch, then across two: who proposes in the second one hangs on what is given up.

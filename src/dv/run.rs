@@ -277,11 +277,20 @@ fn open_store(
     Ok(store)
 }
 
-/// Starts all of a node but its machine, once a beacon node tells of its chain.
+/// A node whose cluster, and whose place in it, are as they should be.
+pub struct Checked {
+    run: Run,
+    cluster: Cluster,
+    nodes: Vec<IdentityPublic>,
+    me: usize,
+    pairs: Vec<KeyPair>,
+}
+
+/// Looks at the cluster. Nothing is started or written yet.
 ///
 /// # Errors
 /// [`RunError`].
-pub async fn prepare(run: Run) -> Result<Prepared, RunError> {
+pub fn check(run: Run) -> Result<Checked, RunError> {
     let records = run.lock.definition.nodes().map_err(RunError::Operators)?;
     let nodes: Vec<IdentityPublic> = records.iter().map(|record| *record.public()).collect();
     let me = nodes.iter().position(|node| *node == run.key.public()).ok_or(RunError::Stranger)?;
@@ -290,7 +299,15 @@ pub async fn prepare(run: Run) -> Result<Prepared, RunError> {
     let threshold = usize::try_from(run.lock.definition.threshold).unwrap_or(usize::MAX);
     let cluster = Cluster::new(nodes.len(), threshold, me, validators, run.majority)?;
     let pairs = keys.iter().filter_map(|key| Some(KeyPair { group: *key, share: cluster.my_share_of(key)? }));
-    let pairs: Vec<KeyPair> = pairs.collect();
+    Ok(Checked { pairs: pairs.collect(), run, cluster, nodes, me })
+}
+
+/// Starts all of a node but its machine, once a beacon node tells of its chain.
+///
+/// # Errors
+/// [`RunError`].
+pub async fn prepare(checked: Checked) -> Result<Prepared, RunError> {
+    let Checked { run, cluster, nodes, me, pairs } = checked;
     let config = wait_for_config(&run.backends).await;
     check_chain(&run.lock, &config)?;
     let chain = machine::chain(run.capella, &config.chain);
@@ -299,6 +316,7 @@ pub async fn prepare(run: Run) -> Result<Prepared, RunError> {
     let updates = updates(&run).await?;
     let peers: Vec<PeerId> = nodes.iter().map(peer_id).collect();
     let monitor = watch(&run, &config, (&peers, me), boot);
+    monitor.takes_builders(run.builder);
     let (watch, exporting) = traces::watched(&run, me, config.chain.clock, &monitor)?;
     let (network, inbox) = coxswain_dv_net::run::start(network(&run, &peers))?;
     let soon = Arc::new(Soon::default());

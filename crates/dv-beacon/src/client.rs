@@ -31,11 +31,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use coxswain_dv_eth::api::ErrorBody;
-use coxswain_dv_eth::beacon::{Answer, Call, CallError, Syncing};
+use coxswain_dv_eth::beacon::{Answer, Call, CallError, Failure, Syncing};
 use coxswain_dv_eth::fork::Fork;
 
 pub use self::address::{Address, AddressError};
-pub use self::config::{Config, Waiting};
+pub use self::config::{Config, Identity, Waiting};
 pub use self::events::{Delay, Delays, Event, Events, News};
 pub use self::forward::{Forward, Forwarded};
 pub use self::request::Encoding;
@@ -62,9 +62,9 @@ pub struct Settings {
     pub fallbacks: Vec<Address>,
     /// Added to every request.
     pub headers: Vec<(String, String)>,
-    /// For questions.
+    /// For questions, and for each node that is asked what a validator client asks.
     pub query_timeout: Duration,
-    /// For what is submitted.
+    /// For what is submitted, and for each node to which a validator client's is passed on.
     pub submit_timeout: Duration,
     /// How blocks go.
     pub encoding: Encoding,
@@ -169,7 +169,8 @@ impl Backends {
         }
         let headers = node::parse_headers(&settings.headers).map_err(SettingsError::Headers)?;
         let build = |list: &[Address]| {
-            let nodes = list.iter().map(|address| Node::new(address.clone(), &headers).map(Arc::new));
+            let node = |address: &Address| Node::new(address.clone(), &headers, settings.query_timeout);
+            let nodes = list.iter().map(|address| node(address).map(Arc::new));
             nodes.collect::<Result<Vec<_>, _>>().map_err(SettingsError::Client)
         };
         let inner = Inner {
@@ -304,10 +305,10 @@ impl Backends {
     }
 }
 
-/// What needs no node: an empty list asks for nothing, and some nodes take it as a question for everything.
+/// What needs no node: an empty list asks for nothing, and some nodes take it as a question for everything. Only validators
+/// are asked for without naming any, by validator clients that want all.
 fn without_asking(call: &Call) -> Option<Answer> {
     match call {
-        Call::Validators { keys, .. } if keys.is_empty() => Some(Answer::Validators(Vec::new())),
         Call::SyncDuties { validators, .. } if validators.is_empty() => Some(Answer::SyncDuties(Vec::new())),
         Call::SubmitAttestationsPhase0(list) if list.is_empty() => Some(Answer::Done),
         Call::SubmitAttestations { attestations, .. } if attestations.is_empty() => Some(Answer::Done),
@@ -360,7 +361,11 @@ struct Refused {
 
 async fn exchange(node: &Node, call: &Call, ask: &Ask) -> Result<Answer, Refused> {
     let plain = |error| Refused { error, is_of_encoding: false };
-    let reply = node.exchange(ask).await.map_err(plain)?;
+    let reply = node.exchange(ask).await.map_err(|error| match (call, error.failure) {
+        // Of what is not read yet only its size can be wrong.
+        (Call::Validators { keys, .. }, Failure::Malformed) if keys.is_empty() => plain(node.too_many()),
+        _ => plain(error),
+    })?;
     if reply.is_success() {
         if answer::is_nothing_yet(call, &reply) {
             return Err(plain(node.refusal(&node::Reply { status: 404, ..reply }, Aim::Question)));

@@ -27,7 +27,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Router, middleware};
 use coxswain_dv_eth::client::{Answer, Problem, Request};
 use futures::future::BoxFuture;
 use tokio::net::TcpListener;
@@ -48,8 +48,8 @@ const GOODBYE: Duration = Duration::from_secs(2);
 const MAX_HELD_BYTES: usize = 512 << 20;
 /// Paths of requests that are passed on, as metrics tell them apart: clients could name any number of them.
 const MAX_LABELS: usize = 256;
-/// What is kept of the name of a client.
-const MAX_AGENT_CHARS: usize = 64;
+/// What is kept of the name of a client: as much as charon keeps.
+const MAX_AGENT_CHARS: usize = 128;
 
 /// Who answers validator clients.
 pub trait Node: Send + Sync + 'static {
@@ -176,8 +176,12 @@ pub async fn start(
         metrics: Arc::clone(&metrics),
         stopped: stopped.clone(),
     };
-    let router = Router::new().fallback(handle::handle).with_state(Arc::new(shared));
-    let serving = axum::serve(bounded, router).with_graceful_shutdown(handle::until_stopped(stopped));
+    let router = Router::new()
+        .fallback(handle::handle)
+        .with_state(Arc::new(shared))
+        .layer(middleware::from_fn(listen::note_asked));
+    let service = router.into_make_service_with_connect_info::<listen::Asked>();
+    let serving = axum::serve(bounded, service).with_graceful_shutdown(handle::until_stopped(stopped));
     let task = tokio::spawn(async move {
         // It ends only when it is told to.
         let _ = serving.await;

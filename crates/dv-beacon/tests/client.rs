@@ -390,6 +390,50 @@ async fn attestations_that_are_known_already_are_done() {
     assert!(error.message.contains("InvalidSignature"), "{error}");
 }
 
+/// A beacon node whose clock is behind by a little takes it when it is sent again; charon goes by the same words.
+#[tokio::test]
+async fn what_comes_too_early_may_be_sent_again() {
+    let message = support::sync_message(65);
+    let call = || Call::SubmitSyncMessages(vec![read(&message)]);
+    let long = format!("{} FutureSlot", "x".repeat(2000));
+    for (status, message, failure) in [
+        (400, "Verification: FutureSlot { message_slot: 65 }", Failure::NotYet),
+        (500, "slot is in the FUTURE", Failure::NotYet),
+        (400, "not in Current or previous epoch", Failure::NotYet),
+        (400, "Retryable", Failure::NotYet),
+        (400, long.as_str(), Failure::NotYet),
+        (400, "InvalidSignature", Failure::Refused),
+        (404, "no such endpoint", Failure::Refused),
+    ] {
+        let (_, got) = ask(call(), Act::error(status, message)).await;
+        assert_eq!(got.expect_err("refused").failure, failure, "{status} {message}");
+    }
+    let proposal = Call::SubmitProposal(Box::new(support::signed_proposal(65)));
+    let (_, got) = ask(proposal, Act::error(400, "block is from the future")).await;
+    assert_eq!(got.expect_err("refused").failure, Failure::NotYet);
+
+    // Where it is too early for one node only, another one's word counts, if it takes it.
+    let early = Fake::start(|_| Act::error(400, "FutureSlot")).await;
+    let wrong = Fake::start(|_| Act::error(400, "InvalidSignature")).await;
+    let taking = Fake::start(|_| Act::Reply(200, Vec::new(), Vec::new())).await;
+    let (early, wrong, taking) = (early.url(), wrong.url(), taking.url());
+    assert_eq!(backends(&[&early, &wrong, &taking], &[]).call(call()).await, Ok(Answer::Done));
+    let got = backends(&[&wrong, &early], &[&taking]).call(call()).await;
+    assert_eq!(got.expect_err("no node is at fault").failure, Failure::NotYet);
+
+    // Some are known, and one is too early: all are sent again, and by then all are known.
+    let attestations = Call::SubmitAttestations {
+        fork: Fork::Electra,
+        attestations: vec![read(&single(65)), read(&single(66))],
+    };
+    let items = json!([
+        {"index": 0, "message": "PriorAttestationKnown"}, {"index": 1, "message": "FutureSlot"},
+    ]);
+    let act = Act::status(400, &json!({"code": 400, "message": "errors", "failures": items}));
+    let (_, got) = ask(attestations, act).await;
+    assert_eq!(got.expect_err("one is not known").failure, Failure::NotYet);
+}
+
 /// Which failures there are, and which of them a fallback node is asked for.
 #[tokio::test]
 async fn fallbacks_are_asked_when_a_primary_is_at_fault() {
@@ -650,7 +694,6 @@ async fn a_whole_block_that_no_node_has_is_nothing() {
 async fn empty_lists_ask_nobody() {
     let backends = backends(&[&nobody().await], &[]);
     for (call, expected) in [
-        (Call::Validators { state: "head".into(), keys: Vec::new() }, Answer::Validators(Vec::new())),
         (Call::SyncDuties { epoch: 1, validators: Vec::new() }, Answer::SyncDuties(Vec::new())),
         (Call::SubmitAttestations { fork: Fork::Electra, attestations: Vec::new() }, Answer::Done),
         (Call::SubmitAttestationsPhase0(Vec::new()), Answer::Done),
@@ -663,6 +706,33 @@ async fn empty_lists_ask_nobody() {
         assert_eq!(backends.call(call).await, Ok(expected));
     }
     assert!(backends.metrics().calls.is_empty());
+}
+
+/// As validator clients ask that name none. There may be more of them than memory is for.
+#[tokio::test]
+async fn all_validators_are_asked_for_where_none_is_named() {
+    let call = Call::Validators { state: "head".into(), keys: Vec::new() };
+    let validator = json!({
+        "index": "9", "balance": "32000000000", "status": "active_ongoing", "validator": {
+            "pubkey": format!("0x{}", hex(1, 48)), "withdrawal_credentials": root(1),
+            "effective_balance": "32000000000", "slashed": false, "activation_eligibility_epoch": "0",
+            "activation_epoch": "0", "exit_epoch": u64::MAX.to_string(), "withdrawable_epoch": u64::MAX.to_string(),
+        },
+    });
+    let (seen, got) = ask(call.clone(), Act::json(&json!({"data": [validator]}))).await;
+    assert_eq!(told(&seen), "GET /eth/v1/beacon/states/head/validators");
+    assert!(seen.body.is_empty());
+    assert_eq!(got, Ok(Answer::Validators(vec![read(&validator)])));
+
+    let endless = Fake::start(|_| Act::Endless).await;
+    let fallback = Fake::start(|_| Act::Endless).await;
+    let mut settings = settings(&[&endless.url()], &[&fallback.url()]);
+    // Larger than what reading so much takes on a busy machine.
+    settings.query_timeout = Duration::from_secs(120);
+    let error = Backends::new(&settings).expect("backends").call(call).await.expect_err("too many");
+    assert_eq!(error.failure, Failure::Refused, "{error}");
+    assert!(error.message.contains("name those that are meant"), "{error}");
+    assert!(fallback.seen().is_empty(), "it has as many");
 }
 
 /// Credentials are sent, and whatever a node repeats of them is not in an error.

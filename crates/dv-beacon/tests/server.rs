@@ -743,6 +743,128 @@ async fn the_first_success_is_passed_on() {
     assert_eq!(got(&[&nobody().await], &[]).await.0, 502);
 }
 
+/// Of each node, where it hangs; what a request may take altogether is a lot longer.
+const PATIENCE: Duration = Duration::from_millis(400);
+
+fn impatient(primaries: &[&str], fallbacks: &[&str]) -> Backends {
+    let settings = support::settings(primaries, fallbacks);
+    let settings = coxswain_dv_beacon::client::Settings {
+        query_timeout: PATIENCE,
+        submit_timeout: PATIENCE,
+        ..settings
+    };
+    Backends::new(&settings).expect("backends")
+}
+
+/// What a validator client needs for its duties and the node does not answer itself must not hang on one beacon node.
+#[tokio::test]
+async fn what_is_passed_on_reaches_a_fallback_while_the_primaries_hang() {
+    let hanging = Fake::start(|_| Act::Hang).await;
+    let good = Fake::start(|_| Act::json(&json!({"data": "good"}))).await;
+    let api = Api::before(impatient(&[&hanging.url(), &hanging.url()], &[&good.url()])).await;
+    for path in ["beacon/genesis", "node/syncing", "config/spec", "beacon/blocks/head/root"] {
+        let got = api.get(&format!("/eth/v1/{path}")).await;
+        assert_eq!((got.status, got.json()), (200, json!({"data": "good"})), "{path}");
+    }
+    let got = api.post("/eth/v1/validator/sync_committee_subscriptions", &[], &json!([])).await;
+    assert_eq!(got.status, 200);
+    let alone = Api::before(impatient(&[&hanging.url()], &[])).await;
+    assert!(alone.get("/eth/v1/beacon/genesis").await.is_problem(502).contains("400 ms"));
+}
+
+/// An answer that is no success waits for the other primaries as long as these may take, and no longer.
+#[tokio::test]
+async fn an_answer_that_is_no_success_does_not_wait_for_ever() {
+    let hanging = Fake::start(|_| Act::Hang).await;
+    let bad = Fake::start(|_| Act::error(404, "not here")).await;
+    let api = Api::before(impatient(&[&hanging.url(), &bad.url()], &[])).await;
+    for path in ["/eth/v1/beacon/headers", "/eth/v1/beacon/blocks/head/root"] {
+        assert_eq!(api.get(path).await.is_problem(404), "not here");
+    }
+    api.post("/eth/v1/validator/beacon_committee_subscriptions", &[], &json!([])).await.is_problem(404);
+}
+
+/// Only the head of an answer is in the time of a node: a state of the chain is long.
+#[tokio::test]
+async fn bodies_may_take_longer_than_their_head() {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let mut receiver = Some(receiver);
+    let node = Fake::start(move |_| Act::Stream(receiver.take().expect("one request"))).await;
+    let api = Api::before(impatient(&[&node.url()], &[])).await;
+    let url = format!("http://{}/eth/v2/debug/beacon/states/head", api.server.address());
+    let mut response = api.client.get(url).send().await.expect("a head");
+    for text in ["a", "b"] {
+        tokio::time::sleep(PATIENCE).await;
+        sender.send(Raw::from(text)).expect("it is read");
+        assert_eq!(response.chunk().await.expect("open"), Some(Raw::from(text)));
+    }
+}
+
+/// A listener that takes no connection: its queue is full, and the system answers nothing to more.
+async fn black_hole() -> (String, Vec<tokio::net::TcpStream>, tokio::net::TcpListener) {
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+    let listener = socket.listen(1).expect("it listens");
+    let address = listener.local_addr().expect("bound");
+    let mut queue = Vec::new();
+    while let Ok(taken) = tokio::time::timeout(PATIENCE, tokio::net::TcpStream::connect(address)).await {
+        queue.push(taken.expect("connected"));
+    }
+    (format!("http://{address}"), queue, listener)
+}
+
+/// Events too, whose head may take long, but not the connection.
+#[tokio::test]
+async fn a_node_that_takes_no_connection_costs_no_more_than_one_that_hangs() {
+    let (hole, _queue, _listener) = black_hole().await;
+    let good = Fake::start(|_| Act::json(&json!({"data": "good"}))).await;
+    let api = Api::before(impatient(&[&hole], &[&good.url()])).await;
+    assert_eq!(api.get("/eth/v1/beacon/genesis").await.json(), json!({"data": "good"}));
+    let alone = impatient(&[&hole], &[]);
+    let request = coxswain_dv_beacon::client::Forward {
+        method: reqwest::Method::GET,
+        path_and_query: "/eth/v1/events?topics=head".to_owned(),
+        headers: HeaderMap::new(),
+        body: Raw::new(),
+    };
+    // Longer than it takes to give up a connection, and shorter than that would be by default.
+    let error = alone.forward_events(request, Duration::from_secs(4)).await.expect_err("nobody is there");
+    assert!(!error.message.contains("4000 ms"), "{error}");
+}
+
+/// One request for all; where it comes to nothing all hear it, instead of asking one after another.
+#[tokio::test]
+async fn members_of_a_sync_committee_do_not_queue_behind_a_node_that_hangs() {
+    let path = "/eth/v1/beacon/blocks/head/root";
+    let hanging = Fake::start(|_| Act::Hang).await;
+    // More than fit into the time of a request one after another.
+    let members = 30;
+    let all = async |api: &Api| futures::future::join_all((0..members).map(|_| api.get(path))).await;
+    let api = Api::before(impatient(&[&hanging.url()], &[])).await;
+    for got in all(&api).await {
+        got.is_problem(502);
+    }
+    let good = Fake::start(|_| Act::json(&json!({"data": {"root": root(1)}}))).await;
+    let api = Api::before(impatient(&[&hanging.url()], &[&good.url()])).await;
+    for got in all(&api).await {
+        assert_eq!((got.status, got.json()), (200, json!({"data": {"root": root(1)}})));
+    }
+}
+
+/// A body that stands still is none: the root comes from another node.
+#[tokio::test]
+async fn half_an_answer_with_the_root_of_the_head_is_none() {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let mut receiver = Some(receiver);
+    sender.send(Raw::from("{\"data\"")).expect("it is read");
+    let half = Fake::start(move |_| Act::Stream(receiver.take().expect("one request"))).await;
+    let good = Fake::start(|_| Act::json(&json!({"data": {"root": root(1)}}))).await;
+    let api = Api::before(impatient(&[&half.url()], &[&good.url()])).await;
+    let got = api.get("/eth/v1/beacon/blocks/head/root").await;
+    assert_eq!((got.status, got.json()), (200, json!({"data": {"root": root(1)}})));
+    drop(sender);
+}
+
 /// Members of a sync committee ask all at once.
 #[tokio::test]
 async fn the_root_of_the_head_is_asked_for_once_in_a_moment() {
@@ -946,6 +1068,9 @@ async fn requests_are_counted() {
     assert_eq!(metrics.latency[name].total(), 2);
     let paths: Vec<_> = metrics.proxy_latency.keys().map(String::as_str).collect();
     assert_eq!(paths, ["eth_v1_beacon_blocks_{n}_root", "eth_v1_beacon_genesis"]);
+    let agent = "a".repeat(200);
+    api.send("GET", "/eth/v1/node/version", &[("user-agent", agent.as_str())], Raw::new()).await;
+    assert_eq!(api.server.metrics().user_agent.as_deref(), Some(&agent[..128]));
     for at in 0..300 {
         api.get(&format!("/made/up/x{at}")).await;
     }

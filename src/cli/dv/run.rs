@@ -26,8 +26,8 @@ use super::servers;
 use super::serving::stop_signal;
 use super::settings::networks;
 use crate::dv::combine::read_lock;
-use crate::dv::key;
-use serve::{Looked, refused_key, serve, wait_of};
+use crate::dv::{key, run};
+use serve::{Looked, explained, refused_key, serve, wait_of};
 use start::Known;
 
 /// What we report.
@@ -228,12 +228,15 @@ impl Command for RunCommand {
         cx.block_on_here(async {
             // Before anything else: whoever starts this may end it at any moment.
             let stopped = stop_signal()?;
-            let lease = self.lease(&path, &lock).await?;
-            let looked =
-                Looked { monitoring: self.monitoring_address.clone(), debug: self.debug_address.clone() };
+            let cluster_lock_hash = hex::encode(&*lock.lock_hash);
             let known = Known { lock, networks: &networks, key, features, root: cx.root.clone() };
             let run = self.settings(&path, known, watched).await?;
-            serve(run, looked, lease, stopped).await
+            // What cannot run has not used the key, and nobody waits for it because of that.
+            let checked = run::check(run).map_err(explained)?;
+            let looked =
+                Looked { monitoring: self.monitoring_address.clone(), debug: self.debug_address.clone() };
+            let lease = self.lease(&path, cluster_lock_hash).await?;
+            serve(checked, looked, lease, stopped).await
         })?;
         Ok(Exit::Done)
     }
@@ -269,12 +272,13 @@ impl RunCommand {
     }
 
     /// Takes the key. A node that was just stopped, or killed, is waited for.
-    async fn lease(&self, path: &Path, lock: &Lock) -> Result<Lease, CliError> {
+    async fn lease(&self, path: &Path, cluster_lock_hash: String) -> Result<Lease, CliError> {
         let begun = Instant::now();
+        let mut is_told = false;
         loop {
             let applicant = Applicant {
                 command: "coxswain dv run".to_owned(),
-                cluster_lock_hash: hex::encode(&*lock.lock_hash),
+                cluster_lock_hash: cluster_lock_hash.clone(),
                 machine: Machine::this(),
                 disk: Disk::Local,
                 takes_over_from: (!self.take_over_from.is_empty()).then(|| self.take_over_from.clone()),
@@ -284,10 +288,13 @@ impl RunCommand {
                 Err(error) => match wait_of(&error) {
                     // One that runs on says so again and again: it is not waited for.
                     Some(wait) if begun.elapsed() + wait <= LONGEST_WAIT => {
-                        tracing::info!(
-                            seconds = wait.as_secs() + 1,
-                            "the key was in use a moment ago; waiting"
-                        );
+                        if !is_told {
+                            tracing::info!(
+                                why = in_full(&error),
+                                "the key is in use, or was a moment ago; waiting"
+                            );
+                        }
+                        is_told = true;
                         tokio::time::sleep(wait).await;
                     }
                     _ => return Err(refused_key(&error)),

@@ -1,7 +1,7 @@
 //! Waiting for the chain: for a beacon node that tells of it, and for one that has read it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use coxswain_dv_beacon::client::{Backends, Config, Waiting};
 use coxswain_dv_eth::beacon::{Answer, Call};
@@ -13,10 +13,11 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// Waits for a beacon node that tells of its chain, however long that is.
 pub(super) async fn wait_for_config(backends: &Backends) -> Arc<Config> {
+    let mut told = Told::default();
     loop {
         match backends.config().await {
             Ok(config) => return config,
-            Err(error) => tell(Waiting::Answer(error)),
+            Err(error) => told.tell(&Waiting::Answer(error)),
         }
         tokio::time::sleep(AGAIN).await;
     }
@@ -27,26 +28,30 @@ pub(super) async fn wait_for_config(backends: &Backends) -> Arc<Config> {
 /// read, and the beacon node must say that, too.
 pub(super) async fn wait_for_chain(backends: &Backends, config: &Config) -> u64 {
     let clock = config.chain.clock;
+    let mut told = Told::default();
     loop {
         if clock.slot_at(now()).is_none() {
             match backends.call(Call::Syncing).await {
                 Ok(Answer::Syncing(syncing)) if syncing.head_slot == 0 => return 0,
-                Ok(_) => tracing::error!(
+                Ok(_) if told.is_due("genesis") => tracing::error!(
                     "the clock of this machine is before the genesis of a chain that has blocks; waiting until it is set"
                 ),
-                Err(error) => tell(Waiting::Answer(error)),
+                Ok(_) => {}
+                Err(error) => told.tell(&Waiting::Answer(error)),
             }
         } else {
-            let head = backends.wait_until_synced(tell).await;
+            let head = backends.wait_until_synced(|waiting| told.tell(&waiting)).await;
             let slot = clock.slot_at(now()).unwrap_or_default();
             if head <= slot.saturating_add(AHEAD) {
                 return head;
             }
-            tracing::error!(
-                head,
-                slot,
-                "the clock of this machine is behind the chain that the beacon nodes have; waiting until it is set"
-            );
+            if told.is_due("clock") {
+                tracing::error!(
+                    head,
+                    slot,
+                    "the clock of this machine is behind the chain that the beacon nodes have; waiting until it is set"
+                );
+            }
         }
         tokio::time::sleep(AGAIN).await;
     }
@@ -54,17 +59,58 @@ pub(super) async fn wait_for_chain(backends: &Backends, config: &Config) -> u64 
 
 /// Slots by which a chain may be ahead of the clock: that of a beacon node may be ahead a little.
 const AHEAD: u64 = 1;
+/// How often the same is said again.
+const REMINDER: Duration = Duration::from_secs(60);
 
-/// What is waited for, once each time it changes.
-fn tell(waiting: Waiting) {
-    match waiting {
-        Waiting::Answer(error) => tracing::warn!(%error, "no beacon node answers yet; waiting"),
-        Waiting::Genesis(left) => tracing::info!(seconds = left.as_secs(), "waiting for genesis"),
-        Waiting::Synced(syncing) => {
-            tracing::info!(
-                distance = syncing.sync_distance,
-                "waiting for a beacon node that has read the chain"
-            );
+/// Says what is waited for: once each time it changes, and once a minute.
+#[derive(Default)]
+struct Told(Option<(String, Instant)>);
+
+impl Told {
+    /// Whether it is time to say this.
+    fn is_due(&mut self, what: &str) -> bool {
+        let now = Instant::now();
+        let is_old = |(said, at): &(String, Instant)| said == what && now.duration_since(*at) < REMINDER;
+        if self.0.as_ref().is_some_and(is_old) {
+            return false;
         }
+        self.0 = Some((what.to_owned(), now));
+        true
+    }
+
+    fn tell(&mut self, waiting: &Waiting) {
+        let what = match waiting {
+            Waiting::Answer(error) => error.to_string(),
+            Waiting::Genesis(_) => "genesis".to_owned(),
+            Waiting::Synced(_) => "sync".to_owned(),
+        };
+        if !self.is_due(&what) {
+            return;
+        }
+        match waiting {
+            Waiting::Answer(error) => tracing::warn!(%error, "no beacon node answers yet; waiting"),
+            Waiting::Genesis(left) => tracing::info!(seconds = left.as_secs(), "waiting for genesis"),
+            Waiting::Synced(syncing) => {
+                tracing::info!(
+                    distance = syncing.sync_distance,
+                    "waiting for a beacon node that has read the chain"
+                );
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_waited_for_is_said_once() {
+        let mut told = Told::default();
+        assert!(told.is_due("one") && !told.is_due("one"));
+        assert!(told.is_due("another") && told.is_due("one"), "it changed");
+        told.0 =
+            told.0.map(|(what, at)| (what, at.checked_sub(REMINDER).expect("the machine runs for longer")));
+        assert!(told.is_due("one") && !told.is_due("one"));
     }
 }

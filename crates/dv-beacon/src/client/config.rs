@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use coxswain_dv_eth::beacon::{Answer, Call, CallError, Syncing};
+use coxswain_dv_eth::beacon::{Answer, Call, CallError, Failure, Syncing};
 use coxswain_dv_eth::domain::Chain;
 use coxswain_dv_eth::spec::{Genesis, Spec};
 use coxswain_dv_eth::time::Time;
@@ -44,6 +44,17 @@ pub enum Waiting {
     Genesis(Duration),
     /// A beacon node that has read the chain.
     Synced(Syncing),
+}
+
+/// What a beacon node says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Its id among beacon nodes, which no other has; none where it does not tell, as Prysm without discovery.
+    pub peer_id: Option<String>,
+    /// Its name, a slash, its release and more.
+    pub version: String,
+    /// The same of its execution client, where it tells.
+    pub execution_client: Option<String>,
 }
 
 impl Backends {
@@ -106,13 +117,15 @@ impl Backends {
         }
     }
 
-    /// Waits until a beacon node has read the chain, however long that is.
-    pub async fn wait_until_synced(&self, mut tell: impl FnMut(Waiting)) {
+    /// Waits until a beacon node has read the chain, however long that is. Gives the slot of its head.
+    pub async fn wait_until_synced(&self, mut tell: impl FnMut(Waiting)) -> u64 {
         let mut pause = FIRST_PAUSE;
         loop {
             match self.call(Call::Syncing).await {
                 Ok(Answer::Syncing(syncing)) if syncing.is_syncing => tell(Waiting::Synced(syncing)),
-                Ok(_) => return,
+                Ok(Answer::Syncing(syncing)) => return syncing.head_slot,
+                // There is no other answer to this question.
+                Ok(_) => {}
                 Err(error) => tell(Waiting::Answer(error)),
             }
             tokio::time::sleep(pause).await;
@@ -131,6 +144,45 @@ impl Backends {
             Ok(document.version)
         };
         self.each("node_version", read).await
+    }
+
+    /// Who each node is, and of what release, in the order of [`Backends::addresses`]. Many know only the first
+    /// `/eth/v?/node/version`, which has nothing of the execution client.
+    pub async fn identities(&self) -> Vec<Result<Identity, CallError>> {
+        let read = |node: Arc<Node>| async move {
+            let (peer_id, releases) = tokio::join!(self.peer_id(&node), self.releases(&node));
+            let (version, execution_client) = releases?;
+            Ok(Identity { peer_id, version, execution_client })
+        };
+        self.each("node_version", read).await
+    }
+
+    async fn peer_id(&self, node: &Node) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Document {
+            peer_id: String,
+        }
+        let document: Document = self.read_from(node, "/eth/v1/node/identity").await.ok()?;
+        Some(document.peer_id).filter(|id| !id.is_empty())
+    }
+
+    /// Of the node and of its execution client.
+    async fn releases(&self, node: &Node) -> Result<(String, Option<String>), NodeError> {
+        #[derive(Deserialize)]
+        struct Old {
+            version: String,
+        }
+        #[derive(Deserialize)]
+        struct Document {
+            beacon_node: Release,
+            execution_client: Option<Release>,
+        }
+        match self.read_from::<Document>(node, "/eth/v2/node/version").await {
+            Ok(told) => Ok((told.beacon_node.text(), told.execution_client.map(|one| one.text()))),
+            // It is not there, and would not be the second time.
+            Err(error) if error.failure == Failure::Network => Err(error),
+            Err(_) => Ok((self.read_from::<Old>(node, "/eth/v1/node/version").await?.version, None)),
+        }
     }
 
     /// How many peers each node has (`/eth/v1/node/peer_count`), in the order of [`Backends::addresses`].
@@ -176,6 +228,22 @@ impl Backends {
         let limit = self.inner.query_timeout;
         let read = tokio::time::timeout(limit, get(node, path)).await;
         read.unwrap_or_else(|_| Err(node.too_slow(limit)))
+    }
+}
+
+/// A program, as `/eth/v2/node/version` has it.
+#[derive(Deserialize)]
+struct Release {
+    name: String,
+    version: String,
+    commit: String,
+}
+
+impl Release {
+    /// As `/eth/v1/node/version` would have it, and as charon shows it.
+    fn text(&self) -> String {
+        let Release { name, version, commit } = self;
+        format!("{name}/{version}/{commit}")
     }
 }
 

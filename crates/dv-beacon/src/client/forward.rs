@@ -7,12 +7,12 @@ use bytes::Bytes;
 use coxswain_dv_eth::beacon::CallError;
 use futures::Stream;
 use futures::stream::{BoxStream, StreamExt as _, unfold};
-use reqwest::header::HeaderMap;
+use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderValue};
 use reqwest::{Method, Response};
 use tokio::time::timeout;
 
 use super::Backends;
-use super::node::{Node, NodeError, is_hop_by_hop};
+use super::node::{Node, NodeError, Reply, is_hop_by_hop};
 use super::race::{Keep, Plan};
 use super::request::Aim;
 
@@ -59,21 +59,13 @@ enum Length {
 
 impl Backends {
     /// Asks all primaries, and the fallbacks where those are at fault; the first success is passed on as it is, else an
-    /// answer that is none. What is not `GET` or `HEAD` goes on at the other nodes.
+    /// answer that is none. What is not `GET` or `HEAD` goes on at the other nodes. Each node has the time of questions, or
+    /// of submissions, until the head of its answer is there; the body may take longer.
     ///
     /// # Errors
-    /// No node answered `within` the time.
-    pub async fn forward(&self, request: Forward, within: Duration) -> Result<Forwarded, CallError> {
-        let is_question = matches!(request.method, Method::GET | Method::HEAD);
-        let plan = Plan {
-            timeout: within,
-            patience: Duration::ZERO,
-            keep: |response: &Response| {
-                if response.status().is_success() { Keep::Take } else { Keep::UntilAllAnswered }
-            },
-            is_detached: !is_question,
-            is_for_all: false,
-        };
+    /// No node answered in its time.
+    pub async fn forward(&self, request: Forward) -> Result<Forwarded, CallError> {
+        let plan = self.forwarding(&request.method, |response: &Response| keep(response.status().as_u16()));
         let request = Arc::new(cleaned(request));
         let run = move |node: Arc<Node>| {
             let request = Arc::clone(&request);
@@ -81,6 +73,33 @@ impl Backends {
         };
         let response = self.carry_out("proxy", &plan, run).await?;
         Ok(passed_on(response, Length::Bounded))
+    }
+
+    /// The same for answers of a few bytes, with their body, which is in the time of each node too.
+    ///
+    /// # Errors
+    /// No node gave a whole answer in its time.
+    pub(crate) async fn forward_whole(&self, request: Forward, max_bytes: usize) -> Result<Reply, CallError> {
+        let plan = self.forwarding(&request.method, |reply: &Reply| keep(reply.status));
+        let request = Arc::new(cleaned(request));
+        let run = move |node: Arc<Node>| {
+            let request = Arc::clone(&request);
+            async move {
+                let response = pass_on(&node, &request).await?;
+                node.read(response, max_bytes).await
+            }
+        };
+        let mut reply = self.carry_out("proxy", &plan, run).await?;
+        reply.headers = without_hops(&reply.headers);
+        // A refusal may have been cut.
+        reply.headers.insert(CONTENT_LENGTH, HeaderValue::from(reply.body.len()));
+        Ok(reply)
+    }
+
+    fn forwarding<T>(&self, method: &Method, keep: fn(&T) -> Keep) -> Plan<T> {
+        let is_question = matches!(*method, Method::GET | Method::HEAD);
+        let timeout = if is_question { self.inner.query_timeout } else { self.inner.submit_timeout };
+        Plan { timeout, patience: Duration::ZERO, keep, is_detached: !is_question, is_for_all: false }
     }
 
     /// Opens a stream of events at the node that has answered most in this minute, or the next best one.
@@ -103,6 +122,11 @@ impl Backends {
         let error = NodeError::of(errors);
         Err(CallError { endpoint: "events", failure: error.failure, message: error.text })
     }
+}
+
+/// Another node may have a success where one has none: all that answer in their time are heard.
+fn keep(status: u16) -> Keep {
+    if (200..300).contains(&status) { Keep::Take } else { Keep::UntilAllAnswered }
 }
 
 async fn pass_on(node: &Node, request: &Forward) -> Result<Response, NodeError> {

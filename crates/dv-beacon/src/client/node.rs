@@ -20,8 +20,12 @@ const MAX_EXCERPT_CHARS: usize = 300;
 const MIN_SECRET: usize = 4;
 /// Idle connections are given up before beacon nodes do it: the shortest limit of those in use is about 30 s.
 const POOL_IDLE: Duration = Duration::from_secs(20);
-/// Connections to a node that is down are not waited for longer, whatever the time of the call.
+/// Connections to a node that is down are not waited for longer, whatever the time of the call. A shorter time for
+/// questions is the limit here too: a stream of events may wait for its head, but not for a node that is not there.
 const CONNECT: Duration = Duration::from_secs(5);
+/// What nodes say of something that comes too early, in small letters; charon tries again on these words. Lighthouse has
+/// `FutureSlot`, others that a slot is not in the `current or previous` epoch.
+const TOO_EARLY: [&str; 3] = ["future", "current or previous", "retryable"];
 
 /// One beacon node.
 pub(crate) struct Node {
@@ -98,13 +102,19 @@ pub(crate) fn parse_headers(pairs: &[(String, String)]) -> Result<HeaderMap, Str
 }
 
 impl Node {
-    pub(crate) fn new(address: Address, headers: &HeaderMap) -> Result<Node, String> {
+    /// `query_timeout` limits how long a connection is waited for.
+    pub(crate) fn new(
+        address: Address,
+        headers: &HeaderMap,
+        query_timeout: Duration,
+    ) -> Result<Node, String> {
+        let connect = query_timeout.min(CONNECT);
         let known = |text: &&str| text.len() >= MIN_SECRET;
         let of_headers = headers.values().filter_map(|value| value.to_str().ok());
         let secrets = address.secrets().chain(of_headers).filter(known).map(ToOwned::to_owned).collect();
         Ok(Node {
-            client: build(&address, |builder| builder)?,
-            verbatim: build(&address, reqwest::ClientBuilder::no_gzip)?,
+            client: build(&address, connect, |builder| builder)?,
+            verbatim: build(&address, connect, reqwest::ClientBuilder::no_gzip)?,
             headers: headers.clone(),
             secrets,
             score: Mutex::default(),
@@ -186,6 +196,15 @@ impl Node {
         self.error(Failure::Malformed, format!("the answer is not understood: {}", self.excerpt(why)))
     }
 
+    /// A chain has more validators than memory is given for. Another node has as many.
+    pub(crate) fn too_many(&self) -> NodeError {
+        let text = format!(
+            "{} has more validators than can be told at once: name those that are meant",
+            self.address
+        );
+        NodeError { failure: Failure::Refused, is_node_at_fault: false, text }
+    }
+
     /// An answer of which it is known that the node lacks what it would have to know for it.
     pub(crate) fn behind(&self, why: &str) -> NodeError {
         self.error(Failure::NotYet, why.to_owned())
@@ -193,17 +212,18 @@ impl Node {
 
     /// What an answer other than a success says.
     pub(crate) fn refusal(&self, reply: &Reply, aim: Aim) -> NodeError {
-        let said = self.excerpt(&message_of(&reply.body));
-        let lower = said.to_lowercase();
-        let is_behind = ["syncing", "headblocknotfullyverified", "not synced", "optimistic"]
-            .iter()
-            .any(|word| lower.contains(word));
+        let message = message_of(&reply.body);
+        let said = self.excerpt(&message);
+        let lower = message.to_lowercase();
+        let has_one_of = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+        let is_behind = has_one_of(&["syncing", "headblocknotfullyverified", "not synced", "optimistic"]);
         let (failure, is_node_at_fault) = match reply.status {
             503 => (Failure::NotYet, true),
             408 | 429 | 502 | 504 => (Failure::Network, true),
             _ if is_behind => (Failure::NotYet, true),
             404 if aim == Aim::Question => (Failure::NotYet, false),
-            _ if aim == Aim::Question && lower.contains("future") => (Failure::NotYet, false),
+            // Of submissions too: a clock that is a little ahead must not cost the duty.
+            _ if has_one_of(&TOO_EARLY) => (Failure::NotYet, false),
             _ => (Failure::Refused, false),
         };
         let colon = if said.is_empty() { "" } else { ": " };
@@ -256,6 +276,7 @@ impl Node {
 
 fn build(
     address: &Address,
+    connect: Duration,
     with: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
 ) -> Result<reqwest::Client, String> {
     let mut builder = reqwest::Client::builder()
@@ -263,7 +284,7 @@ fn build(
         .referer(false)
         // Headers that operators give are for the node they name.
         .redirect(redirect::Policy::none())
-        .connect_timeout(CONNECT)
+        .connect_timeout(connect)
         .pool_idle_timeout(POOL_IDLE);
     if address.is_loopback() {
         builder = builder.no_proxy();

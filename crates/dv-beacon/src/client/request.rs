@@ -18,7 +18,7 @@ const SSZ_OR_JSON: &str = "application/octet-stream;q=1,application/json;q=0.9";
 
 /// Answers of a few fields.
 pub(crate) const SMALL: usize = 1 << 20;
-/// Lists: duties, validators; a validator takes about 600 bytes.
+/// Lists: duties, validators; a validator takes about 600 bytes, so that all of a chain are told up to fifty thousand.
 const LIST: usize = 32 << 20;
 /// Blocks with what their blobs need: 21 blobs are 6 MB in hexadecimal, blocks of the chain up to 10 MB of payload,
 /// and forks to come want more of both.
@@ -109,6 +109,10 @@ pub(crate) fn ask(call: &Call, encoding: Encoding, before_electra: Fork) -> Ask 
         Call::ProposerDuties { epoch } => v1(format!("validator/duties/proposer/{epoch}"), LIST),
         Call::Validators { state, keys } => {
             let path = format!("/eth/v1/beacon/states/{}/validators", segment(state));
+            if keys.is_empty() {
+                // All of them. Nodes differ in what they make of an empty list.
+                return Ask::get(path, LIST);
+            }
             Ask { max_bytes: LIST, ..Ask::post(path, json(&Ids { ids: keys })) }
         }
         Call::AttestationData { slot, committee } => {

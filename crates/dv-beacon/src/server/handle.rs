@@ -211,9 +211,9 @@ async fn pass_on(shared: &Shared, request: Request) -> Response<Body> {
     let forwarded = timeout(shared.timeout, async {
         let (request, _place) = forward(shared, request).await?;
         let passed_on = if head::is_asked_for(&request) {
-            shared.head.ask(&shared.backends, request, shared.timeout).await
+            shared.head.ask(&shared.backends, request).await
         } else {
-            shared.backends.forward(request, shared.timeout).await
+            shared.backends.forward(request).await
         };
         passed_on.map_err(|error| out_of_reach(&error))
     });

@@ -15,13 +15,9 @@ pub(super) use duties::*;
 /// Of the delay of heads, in seconds after the start of their slot.
 const HEAD_BOUNDS: &[f64] = &[2.0, 4.0, 6.0, 8.0, 10.0, 12.0];
 /// Of the delays of blocks.
-const BLOCK_BOUNDS: &[f64] = &[
-    0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 6.5, 7.0, 7.5, 8.0, 8.5, 9.0, 9.5, 10.0,
-    10.5, 11.0, 11.5, 12.0,
-];
+const BLOCK_BOUNDS: &[f64] = &[0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0, 8.0, 10.0, 12.0];
 /// Of the time from gossip to head.
-const PROCESSING_BOUNDS: &[f64] =
-    &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0];
+const PROCESSING_BOUNDS: &[f64] = &[0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 2.0, 4.0];
 const REORG_BOUNDS: &[f64] = &[1.0, 2.0, 4.0, 6.0, 8.0, 16.0];
 
 const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Metric {
@@ -60,7 +56,12 @@ pub(super) const VALIDATORS: Metric = gauge("cluster_validators", &[], "Validato
 pub(super) const BEACON_VERSION: Metric = gauge(
     "app_beacon_node_version",
     &["version", "beacon_id"],
-    "1, with what a beacon node says it is, and where it is",
+    "1, with what a beacon node says it is, and its id among beacon nodes",
+);
+pub(super) const EXECUTION_VERSION: Metric = gauge(
+    "app_execution_layer_version",
+    &["version"],
+    "1, with what the execution client of a beacon node is, where the beacon node tells it",
 );
 pub(super) const BEACON_PEERS: Metric =
     gauge("app_beacon_node_peers", &[], "Peers of the beacon node that has most of them");
@@ -142,10 +143,20 @@ pub(super) const READYZ: Metric = gauge(
     "1 ready; 2 no beacon node answers; 3 beacon node syncing; 4 too few peers; 5 no validator client; \
      7 beacon node without peers; 8 beacon node far behind",
 );
+
+// The process, where the system tells as Linux does; by the names of all clients of Prometheus.
+pub(super) const CPU: Metric =
+    counter("process_cpu_seconds_total", &[], "Time of processors that this process took, in seconds");
+pub(super) const MAX_FDS: Metric = gauge("process_max_fds", &[], "Files that this process may have open");
+pub(super) const OPEN_FDS: Metric = gauge("process_open_fds", &[], "Files that this process has open");
 pub(super) const MEMORY: Metric =
     gauge("process_resident_memory_bytes", &[], "Memory of this process that is in RAM, in bytes");
+pub(super) const PROCESS_START: Metric =
+    gauge("process_start_time_seconds", &[], "When this process was started, in seconds after 1970");
+pub(super) const VIRTUAL_MEMORY: Metric =
+    gauge("process_virtual_memory_bytes", &[], "Addresses that this process has taken, in bytes");
 
-// What peers say of themselves.
+// What peers say of themselves, and this node to them.
 pub(super) const PEER_BUILDER: Metric =
     gauge("app_peerinfo_builder_api_enabled", &["peer"], "1 where the peer takes blocks from builders");
 pub(super) const PEER_CLOCK: Metric =
@@ -260,6 +271,7 @@ pub const ALL: &[Metric] = &[
     THRESHOLD,
     VALIDATORS,
     BEACON_VERSION,
+    EXECUTION_VERSION,
     BEACON_PEERS,
     HEAD_SLOT,
     HEAD_DELAY,
@@ -280,7 +292,12 @@ pub const ALL: &[Metric] = &[
     LOG_WARNINGS,
     LOKI_DROPPED,
     READYZ,
+    CPU,
+    MAX_FDS,
+    OPEN_FDS,
     MEMORY,
+    PROCESS_START,
+    VIRTUAL_MEMORY,
     PEER_BUILDER,
     PEER_CLOCK,
     PEER_CLIENT,
@@ -353,7 +370,6 @@ pub const LEFT_OUT: &[(&str, &str)] = &[
     ("app_cache_hits_total", "duties are asked for once an epoch: there is no cache in between"),
     ("app_cache_misses_total", "as app_cache_hits_total"),
     ("app_cache_invalidated_reorg_total", "as app_cache_hits_total"),
-    ("app_execution_layer_version", "this node does not talk to the execution client"),
     ("app_validator_stack_params", "the command lines of other programs are not read"),
     ("p2p_peer_streams", "a stream lives as long as its message; there is nothing to be counted in between"),
 ];

@@ -14,6 +14,7 @@ use tracing_subscriber::layer::{Context, Layer};
 
 use super::Named;
 use super::book::{Outcome, protocol, short};
+use super::reasons;
 
 /// After a line of a subject, how long further ones are only counted.
 const PAUSE: Duration = Duration::from_secs(60);
@@ -266,9 +267,13 @@ pub(super) fn outcome(nodes: &[Named], outcome: &Outcome) {
         }
         return;
     };
-    let (reason, step, error) = (failure.reason, failure.step.name(), failure.error.as_deref().map(cut));
+    let (reason_code, reason) = (failure.reason, reasons::text(failure.reason));
+    let (step, error) = (failure.step.name(), failure.error.as_deref().map(cut));
     let (count, first) = (failed.len(), failed.first().map(short));
-    tracing::warn!(%duty, validators, failed = count, first, reason, step, error, silent, "a duty failed");
+    // Dashboards of charon's users look for exactly these two words, and show `duty` and `reason`.
+    tracing::warn!(
+        %duty, validators, failed = count, first, reason, reason_code, step, error, silent, "Duty failed"
+    );
 }
 
 /// The name of a node.

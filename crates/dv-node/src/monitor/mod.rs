@@ -19,7 +19,9 @@ pub mod routes;
 
 mod book;
 mod lines;
+mod process;
 mod pulled;
+mod reasons;
 mod rounds;
 #[cfg(test)]
 mod tests;
@@ -28,7 +30,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use coxswain_dv_beacon::{client, server};
-use coxswain_dv_core::{Note, Tracker};
+use coxswain_dv_core::{Builder, Note, Tracker};
 use coxswain_dv_eth::beacon::Validator;
 use coxswain_dv_eth::bytes::Bytes48;
 use coxswain_dv_eth::time::{Clock, Time};
@@ -36,6 +38,7 @@ use coxswain_dv_net::PeerId;
 use coxswain_dv_net::run::Overview;
 use coxswain_dv_qbft::debugger::{Debugger, Record};
 use coxswain_dv_qbft::timer::TimerFlags;
+use coxswain_dv_wire::peerinfo::DV_CLIENT;
 use futures::future::BoxFuture;
 use tracing::Level;
 
@@ -169,6 +172,13 @@ impl Monitor {
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether this node takes blocks from builders, as it tells its peers.
+    pub fn takes_builders(&self, builder: Builder) {
+        let Settings { nodes, me, .. } = &self.inner.settings;
+        let takes = f64::from(u8::from(builder == Builder::On));
+        self.state().book.registry.set(&names::PEER_BUILDER, &[&lines::name(nodes, *me)], takes);
+    }
+
     /// A beacon node told something.
     pub fn heard(&self, event: &client::Event) {
         if let Some(address) = self.inner.settings.beacons.get(event.node) {
@@ -181,13 +191,18 @@ impl Monitor {
         self.state().book.validators(validators);
     }
 
-    /// What beacon nodes say they are, in the order of their addresses; none where one does not answer.
-    pub fn beacon_versions(&self, versions: &[Option<String>]) {
+    /// What the beacon nodes that answer say of themselves. One that does not tell its id has no row: by its address, two
+    /// nodes of a cluster with the same name for theirs would look as if they shared one.
+    pub fn beacon_nodes(&self, identities: &[client::Identity]) {
         let registry = &mut self.state().book.registry;
         registry.clear(&names::BEACON_VERSION);
-        for (address, version) in self.inner.settings.beacons.iter().zip(versions) {
-            if let Some(version) = version {
-                registry.set(&names::BEACON_VERSION, &[version, address], 1.0);
+        registry.clear(&names::EXECUTION_VERSION);
+        for client::Identity { peer_id, version, execution_client } in identities {
+            if let Some(id) = peer_id {
+                registry.set(&names::BEACON_VERSION, &[version, id], 1.0);
+            }
+            if let Some(version) = execution_client {
+                registry.set(&names::EXECUTION_VERSION, &[version], 1.0);
             }
         }
     }
@@ -264,9 +279,7 @@ impl Monitor {
             registry.set(metric, &[topic], as_number(count));
         }
         registry.set(&names::LOKI_DROPPED, &[], as_number(settings.lost_lines.load(Ordering::Relaxed)));
-        if let Some(bytes) = pulled::memory() {
-            registry.set(&names::MEMORY, &[], as_number(bytes));
-        }
+        process::write(&mut registry);
         if let Some(sources) = self.inner.sources.get() {
             pulled::network(&mut registry, &settings.nodes, &(sources.network)().await);
             pulled::beacon(&mut registry, &(sources.beacon)());
@@ -333,9 +346,23 @@ impl Settings {
         registry.set(&names::THRESHOLD, &[], as_number(self.threshold as u64));
         registry.set(&names::VALIDATORS, &[], as_number(self.validators.len() as u64));
         registry.set(&names::READYZ, &[], 0.0);
+        self.write_peers(registry);
         // A counter that is not there yet does not rise when it comes: alerts would miss the first.
         for counter in [&names::SKIPPED, &names::ATTESTATIONS, &names::ATTESTATIONS_DONE] {
             registry.add(counter, &[], 0.0);
         }
+    }
+    /// What this node tells its peers of itself, as if it were one of its own; and the place of each, whether it is there
+    /// or not: tables of dashboards have a row for each of them.
+    fn write_peers(&self, registry: &mut Registry) {
+        for (place, node) in self.nodes.iter().enumerate() {
+            registry.set(&names::PEER_INDEX, &[&node.name], as_number(place as u64));
+        }
+        let (about, me) = (&self.about, lines::name(&self.nodes, self.me));
+        registry.set(&names::PEER_VERSION, &[&me, &about.version], 1.0);
+        registry.set(&names::PEER_COMMIT, &[&me, &about.git_hash], 1.0);
+        registry.set(&names::PEER_NICKNAME, &[&me, &about.nickname], 1.0);
+        registry.set(&names::PEER_CLIENT, &[&me, DV_CLIENT], 1.0);
+        registry.set(&names::PEER_START, &[&me], as_number(about.started_at.0.as_secs()));
     }
 }

@@ -52,7 +52,7 @@ pub(super) fn api(registry: &mut Registry, metrics: &server::Metrics) {
 /// What is known of other nodes and of relays.
 pub(super) fn network(registry: &mut Registry, nodes: &[Named], overview: &Overview) {
     registry.set(&names::REACHABILITY, &[], 0.0);
-    for (place, node) in nodes.iter().enumerate() {
+    for node in nodes {
         let name = node.name.as_str();
         let connections = overview.network.peers.get(&node.id).cloned().unwrap_or_default();
         let ways = [("direct", connections.direct), ("relay", connections.relayed)];
@@ -68,7 +68,6 @@ pub(super) fn network(registry: &mut Registry, nodes: &[Named], overview: &Overv
         registry.set_classes(&names::PING_LATENCY, &[name], classes, pings.latency.sum);
         messages(registry, name, peer);
         if let Some(said) = &peer.said {
-            registry.set(&names::PEER_INDEX, &[name], as_number(place as u64));
             told(registry, name, said);
         }
     }
@@ -107,18 +106,6 @@ fn told(registry: &mut Registry, name: &str, said: &Said) {
     registry.set(&names::PEER_SUPPORT, &[name], f64::from(u8::from(is_supported)));
 }
 
-/// Bytes of this process in RAM, where the system tells them as Linux does.
-pub(super) fn memory() -> Option<u64> {
-    resident(&std::fs::read_to_string("/proc/self/status").ok()?)
-}
-
-/// Of a line like `VmRSS:     1234 kB`.
-fn resident(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
-    kibibytes.checked_mul(1024)
-}
-
 /// Classes that each hold those below, as classes that do not.
 fn classes(cumulated: &[u64], count: u64) -> Vec<u64> {
     let mut below = 0;
@@ -133,12 +120,6 @@ fn classes(cumulated: &[u64], count: u64) -> Vec<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn memory_is_read_from_the_line_of_the_resident_set() {
-        assert_eq!(resident("Name:\tx\nVmRSS:\t    1234 kB\nVmData: 1 kB\n"), Some(1234 * 1024));
-        assert_eq!(resident("Name:\tx\n"), None);
-    }
 
     #[test]
     fn classes_do_not_hold_those_below() {

@@ -61,7 +61,7 @@ impl State {
             State::BeaconSyncing => "beacon node not synced",
             State::PeersMissing => "quorum peers not connected",
             State::ClientMissing => "vc not connected",
-            State::BeaconAlone => "beacon node has no peers",
+            State::BeaconAlone => "beacon node has zero peers",
             State::BeaconBehind => "beacon node far behind",
             State::ClockSet => {
                 "clock was set, or what was signed is ahead of it: consensus is only watched for a while"

@@ -12,7 +12,7 @@ use super::ready::Facts;
 
 /// How often samples for checks of health are taken, as charon does.
 const HEALTH: Duration = Duration::from_secs(30);
-/// How often beacon nodes are asked for their peers and versions.
+/// How often beacon nodes are asked who they are, and for their peers: one of another release may take the place of one.
 const BEACONS: Duration = Duration::from_secs(60);
 /// Before genesis there are no slots; this often it is looked then.
 const BEFORE_GENESIS: Duration = Duration::from_secs(12);
@@ -53,7 +53,7 @@ async fn each_slot(monitor: &Monitor, backends: &Backends) {
 /// What was looked at before.
 #[derive(Debug, Default)]
 pub(super) struct Round {
-    /// When beacon nodes were asked for their peers and versions.
+    /// When beacon nodes were asked who they are, and for their peers.
     asked_at: Option<Instant>,
     /// Peers of the beacon node that has most.
     beacon_peers: Option<u64>,
@@ -66,9 +66,9 @@ impl Round {
     pub(super) async fn look(&mut self, monitor: &Monitor, backends: &Backends) {
         if self.asked_at.is_none_or(|at| at.elapsed() >= BEACONS) {
             self.asked_at = Some(Instant::now());
-            let (counts, versions) = tokio::join!(backends.peer_counts(), backends.versions());
+            let (counts, identities) = tokio::join!(backends.peer_counts(), backends.identities());
             self.beacon_peers = counts.into_iter().filter_map(Result::ok).max();
-            monitor.beacon_versions(&versions.into_iter().map(Result::ok).collect::<Vec<_>>());
+            monitor.beacon_nodes(&identities.into_iter().filter_map(Result::ok).collect::<Vec<_>>());
         }
         let clock = monitor.inner.settings.clock;
         let epoch = clock.epoch_of(clock.slot_at(now()).unwrap_or_default());

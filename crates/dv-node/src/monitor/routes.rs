@@ -5,9 +5,11 @@
 //! debug address        GET /debug/consensus
 //! ```
 //!
-//! These are routers; whoever serves them limits connections and their time.
+//! These are routers; whoever serves them limits connections and their time. They answer before there is a monitor, too, which
+//! needs the chain's clock: until then no beacon node has answered.
 
 use std::io::{self, Write as _};
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::http::{StatusCode, header};
@@ -24,14 +26,22 @@ const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8; escaping=unders
 /// The name under which browsers keep it.
 const ATTACHMENT: &str = "attachment; filename=\"consensus_messages.pb.gz\"";
 
+/// A monitor that there will be.
+pub type Soon = Arc<OnceLock<Monitor>>;
+
 /// The answers of the monitoring address.
-pub fn monitoring(monitor: Monitor) -> Router {
+pub fn monitoring(monitor: Soon) -> Router {
     let metrics = {
         let monitor = monitor.clone();
-        move || async move { ([(header::CONTENT_TYPE, METRICS)], monitor.text().await) }
+        move || async move {
+            match monitor.get() {
+                Some(monitor) => ([(header::CONTENT_TYPE, METRICS)], monitor.text().await).into_response(),
+                None => waiting(),
+            }
+        }
     };
     let readyz = move || async move {
-        let state = monitor.readiness();
+        let state = monitor.get().map_or(State::BeaconDown, Monitor::readiness);
         let status = if state == State::Ready { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR };
         (status, state.text())
     };
@@ -43,9 +53,18 @@ pub fn monitoring(monitor: Monitor) -> Router {
 }
 
 /// The answers of the debug address.
-pub fn debugging(monitor: Monitor) -> Router {
-    let consensus = move || async move { consensus(monitor).await };
+pub fn debugging(monitor: Soon) -> Router {
+    let consensus = move || async move {
+        match monitor.get() {
+            Some(monitor) => consensus(monitor.clone()).await,
+            None => waiting(),
+        }
+    };
     Router::new().route("/debug/consensus", get(consensus)).fallback(missing)
+}
+
+fn waiting() -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, "no beacon node tells of its chain yet\n").into_response()
 }
 
 async fn missing() -> (StatusCode, &'static str) {

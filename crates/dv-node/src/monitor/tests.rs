@@ -282,7 +282,12 @@ async fn fed() -> Monitor {
         monitor.heard(&event);
     }
     monitor.validators(&[validator()]);
-    monitor.beacon_versions(&[Some("Lighthouse/v8.0.0".to_owned())]);
+    monitor.beacon_nodes(&[client::Identity {
+        peer_id: Some("16Uiu2HAm".to_owned()),
+        version: "Lighthouse/v8.0.0".to_owned(),
+        execution_client: Some("Geth/v1.17.0/abcdef01".to_owned()),
+    }]);
+    monitor.takes_builders(Builder::On);
     monitor.look(&facts());
     monitor.check().await;
     monitor
@@ -381,7 +386,7 @@ fn read_series(line: &str) -> (String, Series) {
 #[tokio::test]
 async fn every_figure_is_there_with_its_labels() {
     let monitor = fed().await;
-    let address = serve(routes::monitoring(monitor)).await;
+    let address = serve(routes::monitoring(Arc::new(monitor.into()))).await;
     let (status, head, body) = get(address, "/metrics").await;
     assert_eq!(status, 200);
     assert!(head.contains("content-type: text/plain; version=0.0.4; charset=utf-8"), "{head}");
@@ -481,7 +486,8 @@ async fn figures_say_what_became_of_duties() {
 async fn figures_say_how_others_are() {
     check(&[
         ("app_beacon_node_peers", vec![], 70.0),
-        ("app_beacon_node_version", vec![("beacon_id", "http://beacon:5052")], 1.0),
+        ("app_beacon_node_version", vec![("beacon_id", "16Uiu2HAm"), ("version", "Lighthouse/v8.0.0")], 1.0),
+        ("app_execution_layer_version", vec![("version", "Geth/v1.17.0/abcdef01")], 1.0),
         ("app_beacon_node_sse_head_slot", vec![("addr", "http://beacon:5052")], 10.0),
         ("app_beacon_node_sse_head_delay_bucket", vec![("le", "6")], 1.0),
         ("app_beacon_node_sse_block_processing_time_sum", vec![], 4.3),
@@ -492,6 +498,7 @@ async fn figures_say_how_others_are() {
         ("app_log_error_total", vec![("topic", "dv_node")], 1.0),
         ("app_peerinfo_clock_offset_seconds", vec![("peer", "deep-bee")], -0.3),
         ("app_peerinfo_index", vec![("peer", "deep-bee")], 1.0),
+        ("app_peerinfo_index", vec![("peer", "wise-dog")], 3.0),
         ("app_peerinfo_nickname", vec![("peer_nickname", "their \\ nick")], 1.0),
         ("app_peerinfo_version_support", vec![("peer", "deep-bee")], 0.0),
         ("p2p_ping_success", vec![("peer", "deep-bee")], 1.0),
@@ -519,6 +526,50 @@ async fn figures_say_how_others_are() {
         ("app_health_metrics_high_cardinality", vec![], 101.0),
     ])
     .await;
+}
+
+/// Before any peer has said anything.
+#[tokio::test]
+async fn this_node_is_one_of_the_peers_from_the_start() {
+    let monitor = Monitor::new(settings(Counts::default()));
+    let seen = Seen::read(&monitor.text().await);
+    for (place, peer) in (0u32..).zip(["calm-ant", "deep-bee", "kind-cat", "wise-dog"]) {
+        assert_eq!(seen.value("app_peerinfo_index", &[("peer", peer)]), f64::from(place));
+    }
+    for (name, label, expected) in [
+        ("app_peerinfo_version", ("version", "v1.11.0"), 1.0),
+        ("app_peerinfo_git_commit", ("git_hash", "abcdef1"), 1.0),
+        ("app_peerinfo_nickname", ("peer_nickname", "nick"), 1.0),
+        ("app_peerinfo_dv_client", ("dv_client", "coxswain"), 1.0),
+        ("app_peerinfo_start_time_secs", ("peer", "calm-ant"), 1_700_000_000.0),
+    ] {
+        assert_eq!(seen.value(name, &[("peer", "calm-ant"), label]), expected, "{name}");
+    }
+    // Nobody measures that of oneself.
+    for name in ["app_peerinfo_clock_offset_seconds", "app_peerinfo_version_support"] {
+        assert!(!seen.series.contains_key(name), "{name}");
+    }
+    for (builder, expected) in [(Builder::Off, 0.0), (Builder::On, 1.0)] {
+        monitor.takes_builders(builder);
+        let seen = Seen::read(&monitor.text().await);
+        assert_eq!(seen.value("app_peerinfo_builder_api_enabled", &[("peer", "calm-ant")]), expected);
+    }
+}
+
+/// Sums over a cluster of both kinds of nodes are by bounds; those of figures that `figures_are_those_of_charon` has are there.
+#[test]
+fn bounds_of_what_beacon_nodes_tell_are_those_of_charon() {
+    let block: &[f64] = &[0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0, 8.0, 10.0, 12.0];
+    let processing: &[f64] = &[0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 2.0, 4.0];
+    for (metric, bounds) in [
+        (names::HEAD_DELAY, &[2.0, 4.0, 6.0, 8.0, 10.0, 12.0][..]),
+        (names::BLOCK, block),
+        (names::BLOCK_GOSSIP, block),
+        (names::BLOCK_PROCESSING, processing),
+        (names::REORG_DEPTH, &[1.0, 2.0, 4.0, 6.0, 8.0, 16.0][..]),
+    ] {
+        assert_eq!(metric.kind, Kind::Histogram(bounds), "{}", metric.name);
+    }
 }
 
 /// The names, kinds, labels and buckets that a real node of charon shows.
@@ -612,16 +663,64 @@ fn what_is_repeated_does_not_flood_the_log() {
     assert_eq!(lines_of((0..10).map(|slot| at(slot, slashable(slot / 5)))), [(Level::ERROR, 2)]);
 }
 
+/// What lines say, field by field.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<BTreeMap<String, String>>>>);
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Lines {
+    fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
+        struct Fields(BTreeMap<String, String>);
+        impl tracing::field::Visit for Fields {
+            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+                self.0.insert(field.name().to_owned(), format!("{value:?}"));
+            }
+            fn record_str(&mut self, field: &tracing::field::Field, value: &str) {
+                self.0.insert(field.name().to_owned(), value.to_owned());
+            }
+        }
+        let mut fields = Fields(BTreeMap::new());
+        event.record(&mut fields);
+        self.0.lock().expect("a lock").push(fields.0);
+    }
+}
+
+/// As dashboards look for them in the log: ``msg=`Duty failed` ``, of which they show `duty` and `reason`.
+#[test]
+fn duties_that_fail_are_found_in_the_log() {
+    let lines = Lines::default();
+    let mut monitor = Monitor::new(settings(Counts::default()));
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(lines.clone()), || {
+        story().into_iter().for_each(|(now, note)| monitor.note(now, &note));
+    });
+    let lines = lines.0.lock().expect("a lock");
+    let failed = lines.iter().filter(|line| line["message"] == "Duty failed");
+    let told: Vec<[&str; 3]> =
+        failed.map(|line| ["duty", "reason", "reason_code"].map(|field| line[field].as_str())).collect();
+    assert_eq!(
+        told,
+        [
+            ["11/sync_message", "too few nodes signed", "insufficient_peer_signatures"],
+            [
+                "12/sync_message",
+                "nodes voted for different heads in the sync committee",
+                "par_sig_db_inconsistent_sync"
+            ],
+            ["13/proposer", "the cluster did not agree", "no_consensus"],
+        ]
+    );
+}
+
 #[tokio::test]
 async fn probes_follow_the_state() {
     let monitor = Monitor::new(settings(Counts::default()));
-    let address = serve(routes::monitoring(monitor.clone())).await;
+    let address = serve(routes::monitoring(Arc::new(monitor.clone().into()))).await;
     let text = |body: Vec<u8>| String::from_utf8(body).expect("text");
     let (status, _, body) = get(address, "/readyz").await;
     assert_eq!((status, text(body).as_str()), (500, "ready check uninitialised"));
     for (facts, expected) in [
         (facts(), (200, "ok")),
         (Facts { syncing: None, ..facts() }, (500, "beacon node down")),
+        (Facts { beacon_peers: Some(0), ..facts() }, (500, "beacon node has zero peers")),
         (Facts { epoch: 1, ..facts() }, (200, "ok")),
         (Facts { epoch: 2, ..facts() }, (500, "vc not connected")),
     ] {
@@ -663,7 +762,7 @@ async fn beacon_nodes_are_looked_at_by_the_clock() {
     let monitor = Monitor::new(Settings {
         validators: vec![key],
         clock,
-        beacons: vec![address.clone()],
+        beacons: vec![address],
         ..settings(Counts::default())
     });
     rounds::Round::default().look(&monitor, &backends).await;
@@ -672,9 +771,89 @@ async fn beacon_nodes_are_looked_at_by_the_clock() {
     assert!(matches!(statuses.as_slice(), [(labels, 1.0)] if labels[1] == short(&key)), "{statuses:?}");
     assert_eq!(monitor.readiness(), State::PeersMissing, "the beacon node is fine, and no peer is there");
     let versions: Vec<_> = registry.numbers(&names::BEACON_VERSION).collect();
-    assert!(matches!(versions.as_slice(), [(labels, 1.0)] if labels[1] == address), "{versions:?}");
+    assert!(
+        matches!(versions.as_slice(), [(labels, 1.0)] if labels[1].starts_with("16Uiu2")),
+        "{versions:?}"
+    );
     let peers: Vec<f64> = registry.numbers(&names::BEACON_PEERS).map(|(_, count)| count).collect();
     assert!(matches!(peers.as_slice(), [count] if *count > 0.0), "{peers:?}");
+}
+
+/// A beacon node that answers these questions, and no others.
+async fn beacon_node(answers: &[(&'static str, u16, &'static str)]) -> String {
+    let mut router = Router::new();
+    for (path, status, body) in answers.iter().copied() {
+        let status = axum::http::StatusCode::from_u16(status).expect("a status");
+        let answer = move || async move { (status, [("content-type", "application/json")], body) };
+        router = router.route(path, axum::routing::get(answer));
+    }
+    format!("http://{}", serve(router).await)
+}
+
+const IDENTITY: &str = "/eth/v1/node/identity";
+const VERSION: &str = "/eth/v1/node/version";
+const VERSION_V2: &str = "/eth/v2/node/version";
+
+/// One tells all, one knows only the older question, one tells no id, one gives an empty one, and nobody is at the last address.
+#[tokio::test]
+async fn beacon_nodes_are_known_by_their_ids() {
+    let modern = beacon_node(&[
+        (IDENTITY, 200, r#"{"data": {"peer_id": "16Uiu2one", "enr": ""}}"#),
+        (VERSION, 500, "{}"),
+        (
+            VERSION_V2,
+            200,
+            r#"{"data": {
+                "beacon_node": {"code": "LH", "name": "Lighthouse", "version": "v8.1.0", "commit": "0a0b0c0d"},
+                "execution_client": {"code": "GE", "name": "Geth", "version": "v1.17.0", "commit": "abcdef01"}
+            }}"#,
+        ),
+    ]);
+    let old = beacon_node(&[
+        (IDENTITY, 200, r#"{"data": {"peer_id": "16Uiu2two"}}"#),
+        (VERSION, 200, r#"{"data": {"version": "teku/v25.1.0/linux"}}"#),
+    ]);
+    let silent = beacon_node(&[
+        (IDENTITY, 500, r#"{"code": 500, "message": "Could not obtain enr: no discovery"}"#),
+        (VERSION, 200, r#"{"data": {"version": "Prysm/v7.0.0"}}"#),
+        (
+            VERSION_V2,
+            200,
+            r#"{"data": {
+                "beacon_node": {"code": "PM", "name": "Prysm", "version": "v7.0.0", "commit": "01020304"},
+                "execution_client": {"code": "NM", "name": "Nethermind", "version": "v1.36.0", "commit": "05060708"}
+            }}"#,
+        ),
+    ]);
+    let empty = beacon_node(&[
+        (IDENTITY, 200, r#"{"data": {"peer_id": ""}}"#),
+        (VERSION, 200, r#"{"data": {"version": "x/v1"}}"#),
+        (VERSION_V2, 200, r#"{"data": {"beacon_node": {}, "execution_client": null}}"#),
+    ]);
+    let (modern, old, silent, empty) = futures::join!(modern, old, silent, empty);
+    let nobody = {
+        let free = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        format!("http://{}", free.local_addr().expect("an address"))
+    };
+    let urls = [modern, old, silent, empty, nobody];
+    let addresses = client::Address::parse_all(urls.iter().map(String::as_str)).expect("addresses");
+    let backends = client::Backends::new(&client::Settings::new(addresses)).expect("beacon nodes");
+    let monitor = Monitor::new(Settings { beacons: urls.to_vec(), ..settings(Counts::default()) });
+    rounds::Round::default().look(&monitor, &backends).await;
+    let registry = monitor.registry().await;
+    let rows = |metric| -> Vec<String> {
+        registry.numbers(metric).map(|(labels, number)| format!("{} {number}", labels.join(" "))).collect()
+    };
+    assert_eq!(
+        rows(&names::BEACON_VERSION),
+        ["Lighthouse/v8.1.0/0a0b0c0d 16Uiu2one 1", "teku/v25.1.0/linux 16Uiu2two 1"]
+    );
+    assert_eq!(rows(&names::EXECUTION_VERSION), ["Geth/v1.17.0/abcdef01 1", "Nethermind/v1.36.0/05060708 1"]);
+    // What is not told any more is not shown any more.
+    monitor.beacon_nodes(&[]);
+    let registry = monitor.registry().await;
+    assert_eq!(registry.numbers(&names::BEACON_VERSION).count(), 0);
+    assert_eq!(registry.numbers(&names::EXECUTION_VERSION).count(), 0);
 }
 
 /// What an instance has seen that did not decide.
@@ -705,7 +884,7 @@ fn record() -> Record {
 async fn what_consensus_saw_is_given_out_packed() {
     let mut monitor = Monitor::new(settings(Counts::default()));
     monitor.record(record());
-    let address = serve(routes::debugging(monitor)).await;
+    let address = serve(routes::debugging(Arc::new(monitor.into()))).await;
     let (status, head, body) = get(address, "/debug/consensus").await;
     assert_eq!(status, 200);
     assert!(head.contains("content-type: application/octet-stream"), "{head}");

@@ -9,7 +9,7 @@ use coxswain_dv_types::keylock::{FRESH, REFRESH};
 
 use super::super::super::error::CliError;
 use super::super::serving::open;
-use crate::dv::run::{self, Run, RunError};
+use crate::dv::run::{self, Checked, RunError};
 use crate::dv::serve::{Limits, Server};
 
 /// Where others look at the node.
@@ -25,14 +25,14 @@ const MARGIN: Duration = Duration::from_millis(500);
 const LOOKERS: Limits = Limits { connections: 64, lasts: Duration::from_secs(60) };
 
 pub(super) async fn serve(
-    run: Run,
+    checked: Checked,
     looked: Looked,
     lease: Lease,
     stopped: impl Future<Output = ()>,
 ) -> Result<(), CliError> {
     let mut key = Key::new(lease);
     tokio::pin!(stopped);
-    let ended = looked_at(run, &looked, &mut key, &mut stopped).await;
+    let ended = looked_at(checked, &looked, &mut key, &mut stopped).await;
     // Nothing is signed from here on, whoever still asks.
     key.free();
     ended
@@ -40,7 +40,7 @@ pub(super) async fn serve(
 
 /// Serves those who look at the node, from the first moment to the last.
 async fn looked_at(
-    run: Run,
+    checked: Checked,
     looked: &Looked,
     key: &mut Key,
     stopped: &mut (impl Future<Output = ()> + Unpin),
@@ -51,7 +51,7 @@ async fn looked_at(
     let debugging = routes::debugging(monitor.clone());
     let ended = match open("debug-address", &looked.debug, debugging, LOOKERS).await {
         Ok(debugging) => {
-            let ended = live(run, &monitor, key, stopped).await;
+            let ended = live(checked, &monitor, key, stopped).await;
             close(debugging).await;
             ended
         }
@@ -69,12 +69,12 @@ async fn close(server: Option<Server>) {
 
 /// The node, from its start until it is told to end or cannot go on. However long it waits for beacon nodes, the key is its own.
 async fn live(
-    run: Run,
+    checked: Checked,
     monitor: &Soon,
     key: &mut Key,
     stopped: &mut (impl Future<Output = ()> + Unpin),
 ) -> Result<(), CliError> {
-    let Some(prepared) = while_kept(key, stopped, run::prepare(run)).await? else { return Ok(()) };
+    let Some(prepared) = while_kept(key, stopped, run::prepare(checked)).await? else { return Ok(()) };
     let prepared = prepared.map_err(explained)?;
     let _ = monitor.set(prepared.monitor());
     let head = match while_kept(key, stopped, prepared.wait()).await {
@@ -199,7 +199,7 @@ impl Key {
     /// What has stalled is left as after a crash.
     fn free(self) {
         if let Some(Err(error)) = self.lease.map(Lease::free) {
-            tracing::warn!(%error, "the key was not given back");
+            tracing::warn!(error = in_full(&error), "the key was not given back");
         }
     }
 }
@@ -216,7 +216,7 @@ pub(super) fn refused_key(error: &LeaseError) -> CliError {
     CliError::other("taking the node's key", in_full(error), error.next())
 }
 
-fn explained(error: RunError) -> CliError {
+pub(super) fn explained(error: RunError) -> CliError {
     let next = match &error {
         RunError::Lock { .. } | RunError::Operators(_) | RunError::Key(_) => {
             "bring the lock back from your backup, or from another operator"
