@@ -127,6 +127,45 @@ fn beacon_nodes_fail(cluster: &Cluster) {
     cluster.to_beacons.iter().for_each(cluster::Line::open);
 }
 
+/// A node that is started while its beacon node is away, then while that reads the chain: those who look at it see why it is not
+/// ready, peers see it, and its validator client gets what the beacon node answers. Then it takes part.
+#[test]
+fn a_node_that_waits_for_its_beacon_node_is_seen() {
+    let mut cluster = Cluster::start(Plan {
+        validators: 1,
+        node: vec!["--beacon-node-endpoints={line0}".to_owned()],
+        ..Plan::ours()
+    });
+    cluster.wait_for_slot(2);
+    let (node, (api, monitoring)) = (1, cluster.ports[1]);
+    cluster.kill(node);
+    cluster.to_beacons[0].cut();
+    cluster.restart(node);
+    let answers = |port, path| get(port, path).is_ok();
+    wait_until("the node is looked at without a beacon node", || answers(monitoring, "/livez"));
+    let seen = |path| get(monitoring, path).unwrap();
+    assert_eq!(seen("/livez"), (200, "ok".to_owned()));
+    assert_eq!(seen("/readyz"), (500, "beacon node down".to_owned()));
+    assert_eq!(seen("/metrics").0, 503, "there is no clock to count by");
+    assert!(!answers(api, "/eth/v1/node/version"), "nothing could be passed on");
+
+    cluster.fault(&json!({"kind": "syncing", "node": 0}));
+    cluster.to_beacons[0].open();
+    wait_until("the beacon node is known to read the chain", || {
+        answers(api, "/eth/v1/node/version") && seen("/readyz") == (500, "beacon node not synced".to_owned())
+    });
+    assert_eq!(metric(&cluster, node, "app_monitoring_readyz").to_string(), "3");
+    wait_until("its peers see it", || peers(&cluster, node) == 3);
+    let (status, genesis) = get(api, "/eth/v1/beacon/genesis").unwrap();
+    assert!(status == 200 && genesis.contains("genesis_validators_root"), "{status} {genesis}");
+    let (status, refused) = get(api, "/eth/v1/validator/attestation_data?slot=1&committee_index=0").unwrap();
+    assert!(status == 503 && refused.contains("waits for a beacon node"), "{status} {refused}");
+
+    cluster.fault(&json!({"kind": "clear"}));
+    cluster.wait_until_ready(node);
+    check_recovers(&cluster);
+}
+
 /// How long a beacon node may take where the primaries hang: nothing waits for it more than twice before a duty is over. On a
 /// machine that does much else the fallback still answers in it.
 const HANG_MS: u64 = 500;

@@ -9,13 +9,14 @@
 //! it meanwhile, and its validator client gets what beacon nodes answer. Nothing is signed before the store is open, and the
 //! store is open as long as anything runs that could sign.
 
+mod chains;
 mod machine;
 mod soon;
+mod store;
 mod traces;
 mod waiting;
 
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -34,8 +35,7 @@ use coxswain_dv_net::{Multiaddr, PeerId, RelaySource, Resolve, peer_id};
 use coxswain_dv_node::monitor::{About, Counts, Monitor, Named, Settings as MonitorSettings, Sources, keep};
 use coxswain_dv_node::trace::{self, Exporting};
 use coxswain_dv_node::{Handle, Keeper, Parts, Watch, Wires, bring};
-use coxswain_dv_slashing::machine::Disk;
-use coxswain_dv_slashing::store::{KeyPair, Settings as StoreSettings, Store, StoreError};
+use coxswain_dv_slashing::store::{KeyPair, StoreError};
 use coxswain_dv_types::cluster::Lock;
 use coxswain_dv_types::network::ForkVersion;
 use coxswain_dv_wire::peerinfo::{DV_CLIENT, PeerInfo};
@@ -44,8 +44,10 @@ use coxswain_dv_wire::well_known::Timestamp;
 
 use super::features::FeatureSet;
 use super::registrations::{self, Updates};
+use chains::{keep_to_chain, wait_for_config};
 use soon::Soon;
-use waiting::{wait_for_chain, wait_for_config};
+use store::open_store;
+use waiting::wait_for_chain;
 
 pub use traces::Traces;
 
@@ -138,20 +140,28 @@ pub enum RunError {
     /// The cluster.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
-    /// The chain is another one.
-    #[error("the beacon nodes are of the network {found}, and the cluster is of {expected}")]
-    Chain {
-        /// Their genesis fork version.
-        found: String,
+    /// No beacon node is of the cluster's network.
+    #[error("the cluster is of the network {expected}, and of the beacon nodes {found}")]
+    Network {
         /// The lock's.
         expected: String,
+        /// Each with its own.
+        found: String,
+    },
+    /// There are two chains of one network.
+    #[error("two beacon nodes have different chains of this network: {one}, and {other}")]
+    Chains {
+        /// One, and its chain.
+        one: String,
+        /// Another one.
+        other: String,
     },
     /// The store.
     #[error("opening the store of what was signed")]
     Store(#[from] StoreError),
-    /// The network.
+    /// The connections to peers.
     #[error(transparent)]
-    Network(#[from] coxswain_dv_net::StartError),
+    Peers(#[from] coxswain_dv_net::StartError),
     /// The validator API.
     #[error(transparent)]
     Server(#[from] server::StartError),
@@ -199,6 +209,7 @@ pub struct Prepared {
     pairs: Vec<KeyPair>,
     updates: Updates,
     peers: Vec<PeerId>,
+    me: usize,
     inbox: coxswain_dv_net::run::Inbox,
     watch: Box<dyn Watch>,
     soon: Arc<Soon>,
@@ -214,11 +225,6 @@ pub struct Running {
 }
 
 impl Running {
-    /// Where its validator API is.
-    pub fn validator_api(&self) -> SocketAddr {
-        self.around.server.address()
-    }
-
     /// Ends when the machine does, which it does not by itself.
     pub async fn ended(&mut self) {
         // A panic of the machine ends the node, too.
@@ -233,48 +239,6 @@ impl Running {
         }
         self.around.stop().await;
     }
-}
-
-/// Opens the store. Keys without a history start where nothing that was signed elsewhere is contradicted: by the clock, or by
-/// the chain (its head) where that is ahead of it.
-fn open_store(
-    path: &Path,
-    config: &Config,
-    pairs: Vec<KeyPair>,
-    (start, head): (Start, u64),
-) -> Result<Store, StoreError> {
-    let store = Store::open(
-        path,
-        &StoreSettings {
-            genesis_validators_root: config.chain.genesis_validators_root,
-            keys: pairs,
-            disk: Disk::Local,
-        },
-    )?;
-    let new = store.not_started()?;
-    if new.is_empty() {
-        return Ok(store);
-    }
-    let clock = config.chain.clock;
-    match (clock.slot_at(now()), start) {
-        // Nobody can have signed before the chain began.
-        (None, _) | (_, Start::Now) => {
-            store.start_new(&new)?;
-        }
-        (Some(slot), Start::AfterAnEpoch) => {
-            let silent = clock.epoch_of(slot.max(head)).saturating_add(1);
-            let last = clock.first_of(silent.saturating_add(1)).saturating_sub(1);
-            store.start_at(last, silent)?;
-            tracing::warn!(
-                keys = new.len(),
-                until_epoch = silent,
-                "these keys have no history here: nothing is signed with them before the epoch after this one is over, \
-                 so that nothing contradicts what another program signed; `coxswain dv slashing import` takes up its history, and \
-                 --slashing-start=now is for keys that signed nothing"
-            );
-        }
-    }
-    Ok(store)
 }
 
 /// A node whose cluster, and whose place in it, are as they should be.
@@ -308,8 +272,8 @@ pub fn check(run: Run) -> Result<Checked, RunError> {
 /// [`RunError`].
 pub async fn prepare(checked: Checked) -> Result<Prepared, RunError> {
     let Checked { run, cluster, nodes, me, pairs } = checked;
-    let config = wait_for_config(&run.backends).await;
-    check_chain(&run.lock, &config)?;
+    let fork_version = (*run.lock.definition.fork_version).try_into().unwrap_or_default();
+    let config = wait_for_config(&run.backends, Bytes(fork_version)).await?;
     let chain = machine::chain(run.capella, &config.chain);
     // What began before is only watched: another process with this key may have spoken until it was taken.
     let boot = now();
@@ -328,10 +292,13 @@ pub async fn prepare(checked: Checked) -> Result<Prepared, RunError> {
         }
     };
     connect(&monitor, &network, run.backends.clone(), &server);
-    let tasks = vec![tokio::spawn(keep(monitor.clone(), run.backends.clone()))];
+    let tasks = vec![
+        tokio::spawn(keep(monitor.clone(), run.backends.clone())),
+        tokio::spawn(keep_to_chain(run.backends.clone(), config.genesis.clone())),
+    ];
     let parts = machine::Parts { cluster, chain, peers: nodes, boot };
     let around = Around { server, network, monitor, exporting, tasks };
-    Ok(Prepared { run, config, parts, pairs, updates, peers, inbox, watch, soon, around })
+    Ok(Prepared { run, config, parts, pairs, updates, peers, me, inbox, watch, soon, around })
 }
 
 impl Prepared {
@@ -350,7 +317,7 @@ impl Prepared {
     /// # Errors
     /// [`RunError`]; nothing runs any more then.
     pub async fn start(self, head: u64) -> Result<Running, RunError> {
-        let Prepared { run, config, parts, pairs, updates, peers, inbox, watch, soon, mut around } = self;
+        let Prepared { run, config, parts, pairs, updates, peers, me, inbox, watch, soon, mut around } = self;
         let machine = || -> Result<_, RunError> {
             let store = open_store(&run.store, &config, pairs, (run.start, head))?;
             let newest = store.newest(Signer::Share)?;
@@ -380,6 +347,15 @@ impl Prepared {
             tokio::spawn(registrations::keep(updates, handle.clone())),
         ]);
         soon.begin(handle.clone());
+        tracing::info!(
+            version = %run.version,
+            cluster = run.lock.definition.name,
+            node = node_name(me),
+            validators = run.lock.validators.len(),
+            listens = run.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+            validator_api = %around.server.address(),
+            "the node runs"
+        );
         Ok(Running { handle, driver, around })
     }
 
@@ -447,12 +423,6 @@ fn connect(
         beacon: Box::new(move || backends.metrics()),
         api: Box::new(metrics),
     });
-}
-
-fn check_chain(lock: &Lock, config: &Config) -> Result<(), RunError> {
-    let expected = hex::encode(&*lock.definition.fork_version);
-    let found = hex::encode(config.chain.forks.version(coxswain_dv_eth::fork::Fork::Phase0).0);
-    if expected == found { Ok(()) } else { Err(RunError::Chain { found, expected }) }
 }
 
 fn network(run: &Run, peers: &[PeerId]) -> coxswain_dv_net::run::Settings {

@@ -6,6 +6,8 @@
 //!                     └ primary ┘ all failed, one ill└ fallback ┘
 //! ```
 //!
+//! Only nodes of one chain are asked, where it is said which those are.
+//!
 //! Questions are given up at the other nodes once one has answered. What is submitted is not: it reaches every primary,
 //! and blocks reach the fallback nodes too.
 //!
@@ -17,6 +19,7 @@
 
 mod address;
 mod answer;
+mod chosen;
 mod config;
 mod events;
 mod forward;
@@ -26,7 +29,7 @@ mod request;
 mod sse;
 mod version;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -154,6 +157,8 @@ struct Inner {
     encoding: Encoding,
     builder_patience: Duration,
     metrics: Mutex<Metrics>,
+    /// Those that are asked; none: all of them.
+    chosen: Mutex<Option<BTreeSet<usize>>>,
     config: Mutex<Option<(Instant, Arc<Config>)>>,
 }
 
@@ -181,6 +186,7 @@ impl Backends {
             encoding: settings.encoding,
             builder_patience: settings.builder_patience,
             metrics: Mutex::default(),
+            chosen: Mutex::default(),
             config: Mutex::default(),
         };
         Ok(Backends { inner: Arc::new(inner) })
@@ -215,7 +221,8 @@ impl Backends {
         R: Fn(Arc<Node>) -> F,
     {
         let begun = Instant::now();
-        let outcome = race::run(&self.inner.primaries, &self.inner.fallbacks, plan, run).await;
+        let [primaries, fallbacks] = self.asked();
+        let outcome = race::run(&primaries, &fallbacks, plan, run).await;
         let took = begun.elapsed();
         if took > SLOW {
             tracing::info!(endpoint, millis = took.as_millis(), "a call to the beacon nodes was slow");
@@ -293,7 +300,7 @@ impl Backends {
         self.inner.metrics.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All nodes: the primaries, then the fallbacks.
+    /// All nodes, asked or not: the primaries, then the fallbacks.
     fn nodes(&self) -> impl Iterator<Item = &Arc<Node>> {
         self.inner.primaries.iter().chain(&self.inner.fallbacks)
     }

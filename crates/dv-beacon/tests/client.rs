@@ -2,10 +2,12 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use bytes::Bytes as Body;
 use coxswain_dv_beacon::client::{
-    Backends, Encoding, Minimum, Settings, SettingsError, Version, Waiting, check_version,
+    Backends, Encoding, Forward, Minimum, Settings, SettingsError, Version, Waiting, check_version,
 };
 use coxswain_dv_eth::Bytes;
 use coxswain_dv_eth::attestation::{Attestation, AttestationData, AttestationPhase0, SingleAttestation};
@@ -15,6 +17,7 @@ use coxswain_dv_eth::fork::Fork;
 use coxswain_dv_eth::proposal::{Form, SignedProposal};
 use coxswain_dv_eth::signed::{SignedAggregate, SignedRegistration};
 use coxswain_dv_eth::time::Time;
+use futures::StreamExt as _;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use support::{
@@ -812,6 +815,50 @@ fn genesis(time: u64) -> Value {
     json!({"data": {
         "genesis_time": time.to_string(), "genesis_validators_root": root(9), "genesis_fork_version": "0x00000001",
     }})
+}
+
+/// One of another chain may be the first to answer.
+#[tokio::test]
+async fn only_nodes_of_one_chain_are_asked() {
+    let serving = |time| {
+        move |seen: &Seen| match seen.path.as_str() {
+            "/eth/v1/beacon/genesis" => Act::json(&genesis(time)),
+            "/eth/v1/node/version" => Act::json(&json!({"data": {"version": format!("Node/{time}")}})),
+            _ => Act::json(&spec()),
+        }
+    };
+    let [other, ours, fallback] =
+        [Fake::start(serving(1)).await, Fake::start(serving(2)).await, Fake::start(serving(2)).await];
+    let backends = backends(&[&other.url(), &nobody().await, &ours.url()], &[&fallback.url()]);
+    let told = backends.geneses().await;
+    let times: Vec<_> = told.iter().map(|told| told.as_ref().ok().map(|told| told.genesis_time)).collect();
+    assert_eq!(times, [Some(1), None, Some(2), Some(2)]);
+    backends.ask_only(BTreeSet::from([2, 3]));
+    for _ in 0..20 {
+        let version = forward(&backends, "/eth/v1/node/version").await.expect("an answer");
+        assert!(version.contains("Node/2"), "{version}");
+    }
+    assert_eq!(backends.config().await.expect("a chain").genesis.genesis_time, 2);
+    // Without primaries the fallbacks have to do.
+    backends.ask_only(BTreeSet::from([3]));
+    let before = fallback.seen().len();
+    assert!(forward(&backends, "/eth/v1/node/version").await.is_ok());
+    assert_eq!(fallback.seen().len(), before + 1);
+    backends.ask_only(BTreeSet::new());
+    let error = forward(&backends, "/eth/v1/node/version").await.expect_err("there is nobody");
+    assert!(error.contains("has told yet that it is of the cluster's chain"), "{error}");
+    assert_eq!(other.seen().len(), 1, "only its genesis");
+}
+
+async fn forward(backends: &Backends, path: &str) -> Result<String, String> {
+    let (path_and_query, headers) = (path.to_owned(), reqwest::header::HeaderMap::new());
+    let request = Forward { method: reqwest::Method::GET, path_and_query, headers, body: Body::new() };
+    let mut forwarded = backends.forward(request).await.map_err(|error| error.to_string())?;
+    let mut body = Vec::new();
+    while let Some(chunk) = forwarded.body.next().await {
+        body.extend_from_slice(&chunk.map_err(|error| error.to_string())?);
+    }
+    Ok(String::from_utf8_lossy(&body).into_owned())
 }
 
 #[tokio::test]

@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use coxswain_dv_beacon::client::{Event, Events, News};
 use coxswain_dv_eth::beacon::ChainEvent;
@@ -68,6 +70,28 @@ async fn streams_come_back() {
     assert_eq!(seen[0].path, "/eth/v1/events");
     assert_eq!(seen[0].query, "topics=head,chain_reorg,block_gossip,block");
     assert_eq!(seen[0].header("accept"), Some("text/event-stream"));
+}
+
+#[tokio::test]
+async fn nodes_of_another_chain_are_not_heard() {
+    let ((other, mut others), (node, mut streams)) = (streaming().await, streaming().await);
+    let backends = backends(&[&other.url(), &node.url()], &[]);
+    backends.ask_only(BTreeSet::from([1]));
+    let mut events = backends.events();
+    let (of_other, of_node) =
+        (others.recv().await.expect("a stream"), streams.recv().await.expect("a stream"));
+    send(&of_other, &head(5));
+    send(&of_node, &head(6));
+    loop {
+        let event = events.next().await;
+        assert_eq!(event.node, 1, "{event:?}");
+        if is_head(&event, 6) {
+            break;
+        }
+    }
+    backends.ask_only(BTreeSet::from([0]));
+    send(&of_other, &head(7));
+    assert!(is_head(&events.next().await, 7));
 }
 
 #[tokio::test]

@@ -33,6 +33,7 @@ mod peers;
 mod protocol;
 mod report;
 mod streams;
+mod taken;
 
 pub mod pending;
 pub mod relay;

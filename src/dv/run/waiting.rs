@@ -1,6 +1,5 @@
-//! Waiting for the chain: for a beacon node that tells of it, and for one that has read it.
+//! Waiting for the chain: for a beacon node that has read it.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use coxswain_dv_beacon::client::{Backends, Config, Waiting};
@@ -9,19 +8,7 @@ use coxswain_dv_eth::beacon::{Answer, Call};
 use super::now;
 
 /// Pause between questions to beacon nodes that do not answer yet.
-const AGAIN: Duration = Duration::from_secs(1);
-
-/// Waits for a beacon node that tells of its chain, however long that is.
-pub(super) async fn wait_for_config(backends: &Backends) -> Arc<Config> {
-    let mut told = Told::default();
-    loop {
-        match backends.config().await {
-            Ok(config) => return config,
-            Err(error) => told.tell(&Waiting::Answer(error)),
-        }
-        tokio::time::sleep(AGAIN).await;
-    }
-}
+pub(super) const AGAIN: Duration = Duration::from_secs(1);
 
 /// Waits for a beacon node that has read the chain, and gives the slot of its head. A store without a history starts by the
 /// clock, which may be wrong after a start of the machine: it must not be behind the chain. Before genesis there is nothing to
@@ -64,11 +51,11 @@ const REMINDER: Duration = Duration::from_secs(60);
 
 /// Says what is waited for: once each time it changes, and once a minute.
 #[derive(Default)]
-struct Told(Option<(String, Instant)>);
+pub(super) struct Told(Option<(String, Instant)>);
 
 impl Told {
     /// Whether it is time to say this.
-    fn is_due(&mut self, what: &str) -> bool {
+    pub(super) fn is_due(&mut self, what: &str) -> bool {
         let now = Instant::now();
         let is_old = |(said, at): &(String, Instant)| said == what && now.duration_since(*at) < REMINDER;
         if self.0.as_ref().is_some_and(is_old) {
@@ -78,7 +65,7 @@ impl Told {
         true
     }
 
-    fn tell(&mut self, waiting: &Waiting) {
+    pub(super) fn tell(&mut self, waiting: &Waiting) {
         let what = match waiting {
             Waiting::Answer(error) => error.to_string(),
             Waiting::Genesis(_) => "genesis".to_owned(),

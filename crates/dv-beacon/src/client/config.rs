@@ -211,7 +211,7 @@ impl Backends {
         self.each("node_version", read).await
     }
 
-    async fn each<T, F>(
+    pub(super) async fn each<T, F>(
         &self,
         endpoint: &'static str,
         read: impl Fn(Arc<Node>) -> F,
@@ -224,7 +224,11 @@ impl Backends {
         futures::future::join_all(all).await.into_iter().map(|read| read.map_err(told)).collect()
     }
 
-    async fn read_from<T: for<'de> Deserialize<'de>>(&self, node: &Node, path: &str) -> Result<T, NodeError> {
+    pub(super) async fn read_from<T: for<'de> Deserialize<'de>>(
+        &self,
+        node: &Node,
+        path: &str,
+    ) -> Result<T, NodeError> {
         let limit = self.inner.query_timeout;
         let read = tokio::time::timeout(limit, get(node, path)).await;
         read.unwrap_or_else(|_| Err(node.too_slow(limit)))

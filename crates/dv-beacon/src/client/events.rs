@@ -98,7 +98,7 @@ impl Backends {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let mut tasks = JoinSet::new();
         for (place, node) in self.nodes().enumerate() {
-            let told = Told { node: place, sender: sender.clone() };
+            let told = Told { node: place, backends: self.clone(), sender: sender.clone() };
             tasks.spawn(listen(Arc::clone(node), told));
         }
         Events { receiver, _tasks: tasks }
@@ -108,11 +108,15 @@ impl Backends {
 /// Where the events of one node go.
 struct Told {
     node: usize,
+    backends: Backends,
     sender: mpsc::Sender<Event>,
 }
 
 impl Told {
     async fn tell(&self, news: News) {
+        if !self.backends.is_asked(self.node) {
+            return;
+        }
         // Nobody listens any more only while this task is being ended.
         let _ = self.sender.send(Event { node: self.node, at: now(), news }).await;
     }

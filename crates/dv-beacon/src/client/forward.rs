@@ -108,18 +108,18 @@ impl Backends {
     /// No node gave a stream `within` the time.
     pub async fn forward_events(&self, request: Forward, within: Duration) -> Result<Forwarded, CallError> {
         let request = cleaned(request);
-        let mut nodes: Vec<_> = self.nodes().collect();
+        let mut nodes = self.asked().concat();
         // The sort keeps the order of equals: primaries first.
         nodes.sort_by_key(|node| std::cmp::Reverse(node.successes()));
         let mut errors = Vec::new();
         for node in nodes {
-            let asked = timeout(within, pass_on(node, &request)).await;
+            let asked = timeout(within, pass_on(&node, &request)).await;
             match asked.unwrap_or_else(|_| Err(node.too_slow(within))) {
                 Ok(response) => return Ok(passed_on(response, Length::Endless)),
                 Err(error) => errors.push(error),
             }
         }
-        let error = NodeError::of(errors);
+        let error = if errors.is_empty() { NodeError::nobody() } else { NodeError::of(errors) };
         Err(CallError { endpoint: "events", failure: error.failure, message: error.text })
     }
 }

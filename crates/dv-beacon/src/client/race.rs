@@ -54,6 +54,9 @@ where
     F: Future<Output = Result<T, NodeError>> + Send + 'static,
     R: Fn(Arc<Node>) -> F,
 {
+    if primaries.is_empty() && fallbacks.is_empty() {
+        return Err(NodeError::nobody());
+    }
     if plan.is_for_all {
         let all = primaries.iter().chain(fallbacks);
         let answer = first(all, plan, &run).await.map_err(NodeError::of)?;
@@ -63,7 +66,8 @@ where
         Ok(answer) => return Ok(Won { answer, is_fallback: false }),
         Err(errors) => errors,
     };
-    if fallbacks.is_empty() || !errors.iter().any(|error| error.is_node_at_fault) {
+    let are_at_fault = primaries.is_empty() || errors.iter().any(|error| error.is_node_at_fault);
+    if fallbacks.is_empty() || !are_at_fault {
         return Err(NodeError::of(errors));
     }
     match first(fallbacks.iter(), plan, &run).await {

@@ -15,7 +15,7 @@ use libp2p::swarm::{
     ConnectionId, DialError, FromSwarm, NetworkBehaviour, NewExternalAddrCandidate, StreamProtocol,
     SwarmEvent,
 };
-use libp2p::{Multiaddr, PeerId, Swarm, dcutr, identify, ping};
+use libp2p::{Multiaddr, PeerId, Swarm, TransportError, dcutr, identify, ping};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
@@ -29,6 +29,7 @@ use crate::peers::{Effect, Event, Peers, Via};
 use crate::protocol::Protocol;
 use crate::report::{Connections, Pings, Report};
 use crate::streams::{self, Inbound, Open, OpenError};
+use crate::taken::refuse_taken;
 use crate::{gate, goodbye, names};
 
 /// Streams of one connection. go-libp2p has no limit; more than this many the library cannot hold.
@@ -152,7 +153,9 @@ impl Driver {
             .with_max_negotiating_inbound_streams(MAX_NEGOTIATING);
         let mut swarm = Swarm::new(transport, behaviour, me, config);
         for address in settings.listen.into_iter().chain([circuit::listen_address()]) {
-            swarm.listen_on(address.clone()).map_err(|source| StartError::Listen { address, source })?;
+            let listening = refuse_taken(&address).map_err(TransportError::Other);
+            let listening = listening.and_then(|()| swarm.listen_on(address.clone()));
+            listening.map_err(|source| StartError::Listen { address, source })?;
         }
         for address in &settings.external {
             swarm.add_external_address(address.clone());

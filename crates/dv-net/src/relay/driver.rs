@@ -12,7 +12,7 @@ use libp2p::core::transport::Boxed;
 use libp2p::core::upgrade::Version;
 use libp2p::identity::Keypair;
 use libp2p::swarm::{ConnectionId, ListenError, NetworkBehaviour, StreamProtocol, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, Swarm, Transport as _, identify, noise, ping, relay};
+use libp2p::{Multiaddr, PeerId, Swarm, Transport as _, TransportError, identify, noise, ping, relay};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -26,6 +26,7 @@ use crate::goodbye;
 use crate::host::{IDENTIFY, MAX_STREAMS, StartError, keypair};
 use crate::pending::{Evicted, Handshakes, Spoken};
 use crate::streams::{self, Inbound, Open};
+use crate::taken::refuse_taken;
 
 /// How often every peer is asked what it is.
 const ASK: Duration = Duration::from_secs(10);
@@ -155,7 +156,9 @@ impl Driver {
         let transport = transport(&key, traffic.clone(), &evicted)?;
         let mut swarm = Swarm::new(transport, behaviour, me, config);
         for address in settings.listen {
-            swarm.listen_on(address.clone()).map_err(|source| StartError::Listen { address, source })?;
+            let listening = refuse_taken(&address).map_err(TransportError::Other);
+            let listening = listening.and_then(|()| swarm.listen_on(address.clone()));
+            listening.map_err(|source| StartError::Listen { address, source })?;
         }
         let (tell, told) = mpsc::channel(MAX_ASKING);
         let mut driver = Self {

@@ -85,7 +85,6 @@ async fn live(
         }
     };
     let mut running = prepared.start(head).await.map_err(explained)?;
-    tracing::info!(validator_api = %running.validator_api(), "the node runs");
     let ended = match while_kept(key, stopped, running.ended()).await {
         Ok(None) => Ok(()),
         Ok(Some(())) => {
@@ -225,9 +224,11 @@ pub(super) fn explained(error: RunError) -> CliError {
         RunError::Cluster(_) => {
             "a cluster like this is not safe; --allow-low-threshold takes a low threshold as it is, for tests"
         }
-        RunError::Chain { .. } => "name beacon nodes of the cluster's network",
+        RunError::Network { .. } | RunError::Chains { .. } => {
+            "name beacon nodes of the cluster's network with --beacon-node-endpoints and --fallback-beacon-node-endpoints"
+        }
         RunError::Store(error) => error.next(),
-        RunError::Network(_) => "check --p2p-tcp-address, and whether another program listens there",
+        RunError::Peers(_) => "check --p2p-tcp-address, and whether another program listens there",
         RunError::Server(_) => "check --validator-api-address, and whether another program listens there",
         RunError::Traces(_) => "check --otlp-address and --otlp-headers, or leave --otlp-address away",
         RunError::Thread(_) => "check the limits of this process",
