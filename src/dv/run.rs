@@ -273,7 +273,7 @@ pub fn check(run: Run) -> Result<Checked, RunError> {
 pub async fn prepare(checked: Checked) -> Result<Prepared, RunError> {
     let Checked { run, cluster, nodes, me, pairs } = checked;
     let fork_version = (*run.lock.definition.fork_version).try_into().unwrap_or_default();
-    let config = wait_for_config(&run.backends, Bytes(fork_version)).await?;
+    let (config, asked) = wait_for_config(&run.backends, Bytes(fork_version)).await?;
     let chain = machine::chain(run.capella, &config.chain);
     // What began before is only watched: another process with this key may have spoken until it was taken.
     let boot = now();
@@ -294,7 +294,7 @@ pub async fn prepare(checked: Checked) -> Result<Prepared, RunError> {
     connect(&monitor, &network, run.backends.clone(), &server);
     let tasks = vec![
         tokio::spawn(keep(monitor.clone(), run.backends.clone())),
-        tokio::spawn(keep_to_chain(run.backends.clone(), config.genesis.clone())),
+        tokio::spawn(keep_to_chain(run.backends.clone(), config.genesis.clone(), asked)),
     ];
     let parts = machine::Parts { cluster, chain, peers: nodes, boot };
     let around = Around { server, network, monitor, exporting, tasks };

@@ -65,7 +65,9 @@ pub(crate) enum Outcome {
     Answer(Box<Asked>, Box<Answer>),
     /// It is not, and will not be.
     Failed(Box<Asked>, CallError),
-    /// It is tried again, or nobody asked.
+    /// It is tried again. With the duty whose value it is for, and why it has no answer yet.
+    Again(Option<Duty>, CallError),
+    /// Nobody asked.
     Nothing,
 }
 
@@ -114,8 +116,9 @@ impl Calls {
             return Outcome::Failed(Box::new(asked), error);
         }
         asked.tries += 1;
+        let duty = if let Purpose::Fetch { duty } = asked.purpose { Some(duty) } else { None };
         self.again.at(at, asked);
-        Outcome::Nothing
+        Outcome::Again(duty, error)
     }
 
     /// A question whose pause is over.
@@ -164,7 +167,8 @@ mod tests {
                     assert!(now > Time::from_secs(2), "given up at {now}");
                     return;
                 }
-                Outcome::Nothing => {}
+                Outcome::Again(None, _) => {}
+                Outcome::Again(..) | Outcome::Nothing => unreachable!("it was asked, and for no duty"),
                 Outcome::Answer(..) => unreachable!("nobody answered"),
             }
             now = calls.next().expect("it waits");

@@ -406,10 +406,17 @@ pub enum Note {
         /// What.
         agreed: Agreed,
     },
-    /// The clock of the machine was set: consensus is only watched for an epoch, or up to what was signed before where that
-    /// shows that a clock was ahead.
+    /// The clock of the machine was set: consensus is only watched for an epoch.
     ClockSet {
-        /// By how much, either way; or how far what was signed is ahead.
+        /// By how much, either way.
+        by: Duration,
+        /// Duties that begin before this are only watched.
+        until: Time,
+    },
+    /// At the start, what was signed before is ahead of the clock: either the clock that it was signed under was ahead, or
+    /// this one is behind. Up to there consensus is only watched.
+    SignedAhead {
+        /// By how much.
         by: Duration,
         /// Duties that begin before this are only watched.
         until: Time,

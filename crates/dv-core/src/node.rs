@@ -219,7 +219,7 @@ impl Node {
         if let Some(ahead) = agreeing::spoken_until(&clock, boot, newest) {
             self.consensus.spoken_before(ahead);
             let until = self.consensus.observe_before(boot + clock.slot);
-            self.note(Note::ClockSet { by: ahead.since(boot), until });
+            self.note(Note::SignedAhead { by: ahead.since(boot), until });
         }
     }
 
@@ -251,7 +251,8 @@ impl Node {
             Event::Answered { ticket, result } => match self.calls.answered(self.now, ticket, result) {
                 Outcome::Answer(asked, answer) => self.take_answer(*asked, *answer),
                 Outcome::Failed(asked, error) => self.take_failure(*asked, &error),
-                Outcome::Nothing => {}
+                Outcome::Again(Some(duty), error) => self.fetch_delayed(duty, &error),
+                Outcome::Again(None, _) | Outcome::Nothing => {}
             },
             Event::Asked { ticket, request } => self.serve(ticket, request),
             Event::GaveUp { ticket } => self.give_up(ticket),
@@ -387,6 +388,17 @@ impl Node {
         let data = coxswain_dv_eth::signed::SignedData::Randao(randao);
         self.aggregated.keep((duty, key, 0), data);
         self.wake(&Awaited::Aggregated((duty, key, 0)));
+    }
+
+    /// As if a share had signed: the signature is good, and nobody looks whether there are enough.
+    #[cfg(test)]
+    pub(crate) fn keep_partial(
+        &mut self,
+        place: crate::aggregated::Place,
+        partial: coxswain_dv_eth::signed::ParSigned,
+    ) {
+        self.touch(place.0);
+        self.partials.add(place, partial, crate::partials::Checked::Yes);
     }
 
     /// As if all peers had been caught.

@@ -193,7 +193,12 @@ impl Tracker {
                     Step::Fetcher => self.fetch_reason(duty, None),
                     step => reason_of(*step),
                 };
-                let failure = Failure { step: *step, reason, error: Some(error.clone()) };
+                // A node without a value waits for those of others, and why it has none may be why all have none.
+                let error = match tracked.whole.get(&Step::Fetcher) {
+                    Some(Some(lack)) if *step == Step::Consensus => format!("{lack}; {error}"),
+                    _ => error.clone(),
+                };
+                let failure = Failure { step: *step, reason, error: Some(error) };
                 let key = Bytes48::default();
                 reports.push(Report { duty, key, failure: Some(failure), shares: BTreeSet::new() });
             }
@@ -533,6 +538,25 @@ mod tests {
             reason(Aggregator, &[(PrepareAggregator, &[1, 2, 4][..])], true, Some(OTHER)),
             "zero_aggregator_prepares"
         );
+    }
+
+    /// Nobody's part is known, and of two steps the later one has only followed.
+    #[test]
+    fn a_cluster_that_does_not_agree_says_what_this_node_lacked() {
+        let duty = Duty::new(5, DutyType::Attester);
+        let said = |steps: &[(Step, &str)]| {
+            let mut tracker = Tracker::new(CLOCK, 1, 3, 2);
+            for (step, error) in steps {
+                let error = Some((*error).to_owned());
+                tracker.note(&Note::Duty { duty, step: *step, key: None, share: None, error });
+            }
+            let failure = tracker.due(Time::from_secs(100 * 12)).remove(0).failure.expect("it failed");
+            (failure.reason, failure.error.unwrap_or_default())
+        };
+        let (fetch, agree) = ((Step::Fetcher, "no value"), (Step::Consensus, "no decision"));
+        assert_eq!(said(&[fetch, agree]), ("no_consensus", "no value; no decision".to_owned()));
+        assert_eq!(said(&[agree]), ("no_consensus", "no decision".to_owned()));
+        assert_eq!(said(&[fetch]), ("fetch_bn_error", "no value".to_owned()));
     }
 
     #[test]

@@ -437,7 +437,7 @@ fn only_what_contradicts_is_an_alarm() {
         (Refusal::Future { now: 1 }, false),
         (Refusal::NotStarted, false),
     ] {
-        let verdicts = || Ok(vec![Verdict::Refused(refusal.clone())]);
+        let verdicts = || Ok(vec![Verdict::Refused(refusal)]);
         let expected = |signer| vec![(is_alarm, is_alarm.then_some(signer))];
         let mut lab = lab();
         let [Asked { ticket, .. }] = asked(&lab.votes())[..] else { panic!("one question") };

@@ -21,14 +21,15 @@ const SOON: Duration = Duration::from_secs(2);
 
 type Answers = [Result<Genesis, CallError>];
 
-/// Waits for a beacon node that tells of the cluster's chain, however long that is. From then on those of others are not asked.
+/// Waits for a beacon node that tells of the cluster's chain, however long that is. From then on only those of it are asked, which
+/// it gives as well.
 ///
 /// # Errors
 /// All nodes answer, and none is of the cluster's network; or two of them have different chains of it.
 pub(super) async fn wait_for_config(
     backends: &Backends,
     fork_version: Bytes4,
-) -> Result<Arc<Config>, RunError> {
+) -> Result<(Arc<Config>, BTreeSet<usize>), RunError> {
     let mut told = Told::default();
     loop {
         let answers = backends.geneses().await;
@@ -38,9 +39,10 @@ pub(super) async fn wait_for_config(
             tokio::time::sleep(AGAIN).await;
             continue;
         };
-        backends.ask_only(of_chain(&answers, &genesis, &BTreeSet::new()));
+        let asked = of_chain(&answers, &genesis, &BTreeSet::new());
+        backends.ask_only(asked.clone());
         match backends.config().await {
-            Ok(config) if config.genesis == genesis => return Ok(config),
+            Ok(config) if config.genesis == genesis => return Ok((config, asked)),
             // Another one is behind its address now.
             Ok(_) => {}
             Err(error) => told.tell(&Waiting::Answer(error)),
@@ -49,10 +51,10 @@ pub(super) async fn wait_for_config(
     }
 }
 
-/// Looks again and again which of the nodes are of the chain.
-pub(super) async fn keep_to_chain(backends: Backends, genesis: Genesis) {
+/// Looks again and again which of the nodes are of the chain; at first these are.
+pub(super) async fn keep_to_chain(backends: Backends, genesis: Genesis, mut asked: BTreeSet<usize>) {
     let names = named(&backends);
-    let (mut asked, mut others) = (BTreeSet::new(), BTreeSet::new());
+    let mut others = BTreeSet::new();
     loop {
         let answers = backends.geneses().await;
         asked = of_chain(&answers, &genesis, &asked);

@@ -20,6 +20,10 @@ pub(super) struct Fetch {
     asked: Vec<Call>,
     answers: Vec<(Call, Answer)>,
     patience: Patience,
+    /// What has to come first.
+    awaited: Option<Awaited>,
+    /// Why it has not come, or why the last try of a question failed.
+    trouble: Option<String>,
 }
 
 /// The part of a slot for which a duty waits for all its validators.
@@ -42,7 +46,7 @@ impl Node {
         self.note(Note::Scheduled { duty, validators });
         let answers = self.known_ahead(duty);
         let asked = answers.iter().map(|(call, _)| call.clone()).collect();
-        let fetch = Fetch { asked, answers, patience: Patience::All };
+        let fetch = Fetch { asked, answers, patience: Patience::All, awaited: None, trouble: None };
         self.fetches.insert(duty, fetch);
         let clock = self.chain.clock;
         self.timers.at(self.now + clock.slot / PATIENCE, Timer::Impatient(duty));
@@ -73,7 +77,11 @@ impl Node {
             decided: &self.decided,
             patience: fetch.patience,
         };
-        match kind.fetch(&facts) {
+        let fetched = kind.fetch(&facts);
+        if let Some(fetch) = self.fetches.get_mut(&duty) {
+            fetch.awaited = if let Fetched::Wait(awaited) = fetched { Some(awaited) } else { None };
+        }
+        match fetched {
             Fetched::Ask(calls) => self.fetch_calls(duty, calls),
             Fetched::Wait(awaited) => self.wait(awaited, Waiter::Fetch(duty)),
             Fetched::Ready(set) => {
@@ -129,6 +137,56 @@ impl Node {
         fetch.answers.push((call, Answer::Done));
         self.note_step(duty, Step::Fetcher, None, Some(error.to_string()));
         self.advance(duty);
+    }
+
+    /// A question is tried again: if there is no value in time, that is why.
+    pub(super) fn fetch_delayed(&mut self, duty: Duty, error: &CallError) {
+        if let Some(fetch) = self.fetches.get_mut(&duty) {
+            fetch.trouble = Some(error.to_string());
+        }
+    }
+
+    /// A duty is about to be over: what waits for something of it is told what was lacking, while that is known.
+    pub(super) fn explain_waits(&mut self, duty: Duty) {
+        let waits: Vec<(Duty, Awaited)> = self
+            .fetches
+            .iter()
+            .filter_map(|(of, fetch)| Some((*of, fetch.awaited?)))
+            .filter(|(_, awaited)| awaited.duty() == duty)
+            .collect();
+        for (of, awaited) in waits {
+            let lack = self.lack(&awaited);
+            if let Some(fetch) = self.fetches.get_mut(&of) {
+                (fetch.awaited, fetch.trouble) = (None, Some(lack));
+            }
+        }
+    }
+
+    /// There was no value in time: that, and why.
+    pub(super) fn too_late_for(&self, fetch: &Fetch) -> String {
+        let is_open = |call: &&Call| !fetch.answers.iter().any(|(answered, _)| answered == *call);
+        let open = || fetch.asked.iter().find(is_open).map(Call::endpoint);
+        let silence = || Some(format!("{}: no beacon node has answered yet", open()?));
+        let lack = fetch.awaited.as_ref().map(|awaited| self.lack(awaited));
+        let why = lack.or_else(|| fetch.trouble.clone()).or_else(silence);
+        why.map_or("there was no value in time".to_owned(), |why| {
+            format!("there was no value in time: {why}")
+        })
+    }
+
+    /// Why something has not come.
+    fn lack(&self, awaited: &Awaited) -> String {
+        let duty = awaited.duty();
+        let Awaited::Aggregated((_, key, _)) = awaited else {
+            return format!("the cluster has not agreed on {duty}");
+        };
+        let me = u32::try_from(self.cluster.me()).unwrap_or(u32::MAX).saturating_add(1);
+        let kind = duty.kind.name();
+        if self.partials.has(duty, key, me) {
+            format!("too few nodes signed {kind}")
+        } else {
+            format!("no {kind} of the validator client of this node came")
+        }
     }
 
     /// The cluster agreed.

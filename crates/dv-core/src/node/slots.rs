@@ -131,10 +131,11 @@ impl Node {
     /// A duty is not worth anything any more: nothing of it is kept.
     pub(super) fn end(&mut self, duty: Duty) {
         self.live.remove(&duty);
-        if self.fetches.remove(&duty).is_some() {
-            let error = Some("there was no value in time".to_owned());
+        if let Some(fetch) = self.fetches.remove(&duty) {
+            let error = Some(self.too_late_for(&fetch));
             self.note_step(duty, Step::Fetcher, None, error);
         }
+        self.explain_waits(duty);
         self.compared.remove(&duty);
         self.decided.end(duty);
         if duty.kind == DutyType::SyncMessage {

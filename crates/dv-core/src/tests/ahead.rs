@@ -19,7 +19,8 @@ fn speaks(newest: &Newest) -> (Option<Time>, Vec<u64>) {
     let mut node = Driven::new(1);
     let ((), told) = node.apart(|node| node.observe_after(newest));
     let until = |effect: &Effect| match effect {
-        Effect::Note(Note::ClockSet { until, .. }) => Some(*until),
+        Effect::Note(Note::SignedAhead { until, .. }) => Some(*until),
+        Effect::Note(Note::ClockSet { .. }) => panic!("nobody set the clock"),
         _ => None,
     };
     let watches = told.iter().find_map(until);

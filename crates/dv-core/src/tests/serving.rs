@@ -10,7 +10,7 @@ use coxswain_dv_eth::bytes::{Bytes32, Bytes48, Bytes96};
 use coxswain_dv_eth::client::{Answer, Problem, Request, ValidatorId};
 use coxswain_dv_eth::domain::Chain;
 use coxswain_dv_eth::duty::{Duty, DutyType};
-use coxswain_dv_eth::signed::{ParSigned, SignedData};
+use coxswain_dv_eth::signed::{ParSigned, SignedData, SignedRandao};
 use coxswain_dv_eth::sync::{ContributionAndProof, SignedContributionAndProof, SyncCommitteeContribution};
 use coxswain_dv_eth::time::Time;
 use coxswain_dv_wire::priority_result::Preferences;
@@ -19,7 +19,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
 use super::{FIRST_INDEX, Keys, NODES, chain, identity};
-use crate::event::{Channel, Effect, Event, Note, Ticket};
+use crate::event::{Channel, Effect, Event, Note, Step, Ticket};
 use crate::{Builder, Features, Finding, Job, Node, Output, Settings, exchange};
 
 const SLOT: u64 = 8;
@@ -743,4 +743,59 @@ fn refusals_of_consensus_have_their_causes() {
         panic!("{told:?}")
     };
     assert!(why.starts_with("it cannot be read: "), "{why}");
+}
+
+/// Why there were no values for duties of a slot. These nodes signed its randomness, and the beacon node says that it fails up
+/// to the middle of the slot, and then nothing.
+fn why(failing: Option<&'static str>, slot: u64, nodes_with_randao: &[usize]) -> Vec<(DutyType, String)> {
+    let mut node = Driven::new(1);
+    node.failing.extend(failing.map(|endpoint| (endpoint, Failure::Network)));
+    let key = node.keys.validators[0].key;
+    let epoch = chain().clock.epoch_of(slot);
+    for signer in nodes_with_randao {
+        let randao = SignedRandao { epoch, signature: Bytes96::default() };
+        let data = node.keys.signed(0, *signer, SignedData::Randao(randao));
+        let place = (Duty::new(slot, DutyType::Randao), key, 0);
+        let partial = ParSigned { share_index: *signer as u32 + 1, data };
+        node.apart(|node| node.keep_partial(place, partial));
+    }
+    let mut all = Vec::new();
+    while node.now < chain().clock.start_of(slot + 6) {
+        node.now = node.now + std::time::Duration::from_millis(500);
+        if node.now >= chain().clock.start_of(slot) + chain().clock.slot / 2 {
+            node.failing.clear();
+        }
+        for effect in node.step(Event::Wake) {
+            if let Effect::Note(Note::Duty { duty, step: Step::Fetcher, error: Some(error), .. }) = effect
+                && duty.slot == slot
+                && !all.contains(&(duty.kind, error.clone()))
+            {
+                all.push((duty.kind, error));
+            }
+        }
+    }
+    all
+}
+
+/// Operators read it in the log: a beacon node that is ill is another thing than a client that does not ask.
+#[test]
+fn a_duty_without_a_value_says_what_was_lacking() {
+    let lacks = |kind, what: &str| (kind, format!("there was no value in time: {what}"));
+    let (proposer, attester) = (DutyType::Proposer, DutyType::Attester);
+    let of = |kind, all: Vec<(DutyType, String)>| {
+        all.into_iter().filter(|(of, _)| *of == kind).collect::<Vec<_>>()
+    };
+    let (proposes, attests) = (SLOT + 3, SLOT + 2);
+    for (nodes, expected) in [
+        (&[][..], "no randao of the validator client of this node came"),
+        (&[0][..], "no randao of the validator client of this node came"),
+        (&[0, 1][..], "too few nodes signed randao"),
+    ] {
+        assert_eq!(of(proposer, why(None, proposes, nodes)), [lacks(proposer, expected)], "{nodes:?}");
+    }
+    // The last that the beacon node said, and a question that hangs for longer than the duty lasts.
+    let expected = lacks(attester, "attestation_data: no");
+    assert_eq!(of(attester, why(Some("attestation_data"), attests, &[])), [expected]);
+    let expected = lacks(attester, "attestation_data: no beacon node has answered yet");
+    assert_eq!(of(attester, why(None, attests, &[])), [expected]);
 }

@@ -121,13 +121,7 @@ impl Book {
             Note::RefusedPreferences { from, .. } => {
                 self.registry.add(&names::REFUSED, &[&self.node(*from), PRIORITY.id], 1.0);
             }
-            Note::Slashable { duty, signer, .. } => {
-                let signer = match signer {
-                    Signer::Share => "share",
-                    Signer::Group => "group",
-                };
-                self.registry.add(&names::SLASHABLE, &[duty.kind.name(), signer], 1.0);
-            }
+            Note::Slashable { duty, signer, .. } => self.slashable(*duty, *signer),
             Note::Distrusted { from, .. } => self.trust(*from, 1.0),
             Note::TrustedAgain { from } => self.trust(*from, 0.0),
             Note::Stalled { .. }
@@ -136,6 +130,7 @@ impl Book {
             | Note::TooEarly { .. }
             | Note::Agreed { .. }
             | Note::ClockSet { .. }
+            | Note::SignedAhead { .. }
             | Note::Trouble { .. } => {}
         }
         Vec::new()
@@ -143,6 +138,14 @@ impl Book {
 
     fn node(&self, place: usize) -> String {
         self.nodes.get(place).cloned().unwrap_or_else(|| place.to_string())
+    }
+
+    fn slashable(&mut self, duty: Duty, signer: Signer) {
+        let signer = match signer {
+            Signer::Share => "share",
+            Signer::Group => "group",
+        };
+        self.registry.add(&names::SLASHABLE, &[duty.kind.name(), signer], 1.0);
     }
 
     fn trust(&mut self, peer: usize, is_distrusted: f64) {

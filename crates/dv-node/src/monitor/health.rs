@@ -4,6 +4,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use coxswain_dv_core::Builder;
+
 use super::catalogue as names;
 use super::ready::{self, State};
 use super::registry::{Kind, Metric, Registry, Value};
@@ -77,23 +79,25 @@ pub struct Sample {
     pub memory: Option<f64>,
 }
 
-/// What is known of a cluster.
+/// What does not change while a node runs.
 #[derive(Debug, Clone, Copy)]
-pub struct Size {
-    /// Its nodes.
+pub struct Known {
+    /// Nodes of the cluster.
     pub nodes: usize,
     /// Its validators.
     pub validators: usize,
+    /// Whether this node takes blocks of builders.
+    pub builder: Builder,
 }
 
 impl Sample {
     /// What figures say now.
     #[must_use]
-    pub fn of(registry: &Registry, size: Size) -> Sample {
+    pub fn of(registry: &Registry, known: Known) -> Sample {
         let first = |metric: &Metric| registry.numbers(metric).map(|(_, number)| number).next();
         let ones = |metric: &Metric| registry.numbers(metric).filter(|(_, number)| *number > 0.0).count();
         let is_agreed_early = |labels: &[String]| matches!(labels[1].as_str(), "proposer" | "attester");
-        let most = size.validators.max(1) * MAX_SERIES_PER_VALIDATOR;
+        let most = known.validators.max(1) * MAX_SERIES_PER_VALIDATOR;
         Sample {
             readiness: first(&names::READYZ).unwrap_or_default() as u8,
             peers: ones(&names::PING_SUCCESS),
@@ -257,14 +261,14 @@ pub struct Check {
     pub severity: Severity,
     /// What is wrong if it fails, for people.
     pub description: &'static str,
-    fails: fn(&Window, Size) -> bool,
+    fails: fn(&Window, Known) -> bool,
 }
 
 impl Check {
     /// Whether it fails.
     #[must_use]
-    pub fn fails(&self, window: &Window, size: Size) -> bool {
-        (self.fails)(window, size)
+    pub fn fails(&self, window: &Window, known: Known) -> bool {
+        (self.fails)(window, known)
     }
 }
 
@@ -272,7 +276,7 @@ const fn check(
     name: &'static str,
     severity: Severity,
     description: &'static str,
-    fails: fn(&Window, Size) -> bool,
+    fails: fn(&Window, Known) -> bool,
 ) -> Check {
     Check { name, severity, description, fails }
 }
@@ -291,9 +295,9 @@ pub const CHECKS: &[Check] = &[
         "insufficient_connected_peers",
         Severity::Critical,
         "Too few nodes of the cluster answer pings: the cluster cannot agree",
-        |window, size| {
+        |window, known| {
             let most = window.last(SHORT).map(|sample| sample.peers).max();
-            most.is_some_and(|most| most < ready::needed_peers(size.nodes))
+            most.is_some_and(|most| most < ready::needed_peers(known.nodes))
         },
     ),
     check("pending_validators", Severity::Info, "Validators wait for their activation", |window, _| {
@@ -364,8 +368,11 @@ pub const CHECKS: &[Check] = &[
     check(
         "local_block_proposal",
         Severity::Warning,
-        "A block is the beacon node's own and not a builder's: where builders are used, look after them",
-        |window, _| window.last(SHORT).any(|sample| sample.proposal.0 == 2),
+        "A block is the beacon node's own, though builders are to make them: look after the builder",
+        // Charon fails wherever a block is the beacon node's own. Without builders each one is, and nothing is wrong.
+        |window, known| {
+            known.builder == Builder::On && window.last(SHORT).any(|sample| sample.proposal.0 == 2)
+        },
     ),
     check(
         "insufficient_round_changes",
@@ -422,14 +429,14 @@ fn is_of_proposal(call: &str) -> bool {
 mod tests {
     use super::*;
 
-    const SIZE: Size = Size { nodes: 4, validators: 2 };
+    const KNOWN: Known = Known { nodes: 4, validators: 2, builder: Builder::On };
 
     fn healthy() -> Sample {
         Sample { readiness: 1, peers: 3, rounds: 1, memory: Some(1e8), ..Sample::default() }
     }
 
     fn failing(window: &Window) -> Vec<&'static str> {
-        CHECKS.iter().filter(|check| check.fails(window, SIZE)).map(|check| check.name).collect()
+        CHECKS.iter().filter(|check| check.fails(window, KNOWN)).map(|check| check.name).collect()
     }
 
     /// What fails after a healthy sample and this one.
@@ -498,6 +505,18 @@ mod tests {
         ] {
             assert_eq!(found, Vec::from_iter(expected));
         }
+    }
+
+    #[test]
+    fn blocks_of_the_beacon_node_are_wrong_only_where_builders_are_taken() {
+        let mut window = Window::default();
+        window.add(Sample { proposal: (2, 1), ..healthy() });
+        let failing = |builder| -> Vec<&str> {
+            let known = Known { builder, ..KNOWN };
+            CHECKS.iter().filter(|check| check.fails(&window, known)).map(|check| check.name).collect()
+        };
+        assert_eq!(failing(Builder::Off), [""; 0]);
+        assert_eq!(failing(Builder::On), ["local_block_proposal"]);
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! What happens, as lines of a log for operators; what peers or a broken beacon node can repeat is not repeated.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use coxswain_dv_core::{Fate, Note, Payee, Step};
-use coxswain_dv_eth::bytes::Bytes48;
-use coxswain_dv_eth::duty::Duty;
+use coxswain_dv_eth::beacon::Validator;
+use coxswain_dv_eth::bytes::{Bytes20, Bytes48};
+use coxswain_dv_eth::duty::{Duty, DutyType};
 use coxswain_dv_eth::time::Time;
 use coxswain_dv_wire::protocol::PRIORITY;
 use tracing::{Event, Level, Subscriber};
@@ -14,6 +15,7 @@ use tracing_subscriber::layer::{Context, Layer};
 
 use super::Named;
 use super::book::{Outcome, protocol, short};
+use super::ready::{Facts, State};
 use super::reasons;
 
 /// After a line of a subject, how long further ones are only counted.
@@ -25,13 +27,29 @@ const MAX_TOPICS: usize = 256;
 /// Characters of foreign text in a line.
 const MAX_TEXT: usize = 512;
 
-/// What a line is about, where lines may come often.
+/// What a line is about, where lines may come often. Each slot has duties of its own and a cause lasts for many slots: so
+/// most are by the type of duty. Where a line says who is missing, they are part of it: a change is said at once.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Subject {
     /// A peer, and the id of a protocol.
     Refused(usize, &'static str),
     Slashable(Bytes48, Duty),
-    Step(Duty, &'static str),
+    TooEarly(DutyType),
+    Step(DutyType, &'static str),
+    /// Nodes that did not sign.
+    Silent(DutyType, Vec<usize>),
+    /// What a round lacked, and of whom.
+    Stalled(DutyType, String),
+    /// Decisions after the first round.
+    Late(DutyType),
+    Cohorts(DutyType),
+    /// The validator of a block that pays somebody else.
+    Payee(Bytes48),
+    Skipped,
+    /// An epoch, and its active validators.
+    Resolved(u64, usize),
+    /// On what.
+    Agreed(String),
     /// By the first words, without what follows the first colon.
     Trouble(String),
     Others,
@@ -42,6 +60,8 @@ enum Subject {
 pub(super) struct Lines {
     /// When a subject had its last line, and how many it could have had since.
     said: BTreeMap<Subject, (Time, u64)>,
+    /// Active validators, as the log has them.
+    active: Option<usize>,
 }
 
 impl Lines {
@@ -80,7 +100,8 @@ impl Lines {
                 tracing::debug!(%duty, validator, "beacon nodes did not tell what became of it on the chain");
             }
             Fate::Missed => {
-                if let Some(left_out) = self.turn(now, Subject::Step(duty, Step::ChainInclusion.name())) {
+                if let Some(left_out) = self.turn(now, Subject::Step(duty.kind, Step::ChainInclusion.name()))
+                {
                     tracing::warn!(%duty, validator, left_out, "the chain does not have what was submitted");
                 }
             }
@@ -99,17 +120,13 @@ impl Lines {
     pub(super) fn note(&mut self, now: Time, nodes: &[Named], note: &Note) {
         match note {
             Note::Slot { .. } | Note::Resolved { .. } | Note::Scheduled { .. } | Note::Agreed { .. } => {
-                plan(note);
+                self.plan(now, note);
             }
             Note::Decided { .. } | Note::Undecided { .. } | Note::Stalled { .. } | Note::Round { .. } => {
-                consensus(nodes, note);
+                self.consensus(now, nodes, note);
             }
             Note::Proposal { duty, key, payee: Payee::Other { wanted, found }, .. } => {
-                let validator = short(key);
-                tracing::warn!(
-                    %duty, validator, %wanted, %found,
-                    "a beacon node made a block that pays somebody else: see its setting of the fee recipient"
-                );
+                self.payee(now, (*duty, key), (wanted, found));
             }
             Note::Proposal { duty, key, form, .. } => {
                 tracing::debug!(%duty, validator = short(key), ?form, "a beacon node made a block");
@@ -120,19 +137,10 @@ impl Lines {
             | Note::Withdrawn { .. }
             | Note::Distrusted { .. }
             | Note::TrustedAgain { .. }
-            | Note::Cohorts { .. } => signatures(nodes, note),
+            | Note::Cohorts { .. } => self.signatures(now, nodes, note),
             Note::Inclusion { duty, key, fate } => self.inclusion(now, *duty, key, *fate),
             Note::Duty { duty, step, key, share, error } => {
-                let validator = key.as_ref().map(short);
-                let Some(error) = error else {
-                    let step = step.name();
-                    tracing::trace!(%duty, step, validator, share, "a duty took a step");
-                    return;
-                };
-                if let Some(left_out) = self.turn(now, Subject::Step(*duty, step.name())) {
-                    let (step, error) = (step.name(), cut(error));
-                    tracing::warn!(%duty, step, validator, share, error, left_out, "a step of a duty failed");
-                }
+                self.step(now, (*duty, *step), (key.as_ref(), *share), error.as_deref());
             }
             Note::Refused { from, channel, why } => {
                 self.refused(now, nodes, (*from, protocol(*channel)), why);
@@ -145,12 +153,28 @@ impl Lines {
                 }
             }
             Note::TooEarly { key, duty, why } => {
-                if let Some(left_out) = self.turn(now, Subject::Slashable(*key, *duty)) {
+                if let Some(left_out) = self.turn(now, Subject::TooEarly(duty.kind)) {
                     let (validator, why) = (short(key), cut(why));
                     tracing::info!(validator, %duty, why, left_out, "not signed: the store knows nothing of that time");
                 }
             }
-            Note::ClockSet { by, until } => clock_set(*by, until.since(now)),
+            Note::ClockSet { by, until } => {
+                let (millis, seconds) = (millis(*by), until.since(now).as_secs());
+                tracing::warn!(
+                    millis,
+                    seconds,
+                    "the clock of this machine was set: consensus is only watched for a while"
+                );
+            }
+            Note::SignedAhead { by, until } => {
+                let (ahead_millis, seconds) = (millis(*by), until.since(now).as_secs());
+                tracing::warn!(
+                    ahead_millis,
+                    seconds,
+                    "what was signed before is ahead of the clock of this machine: consensus is only watched up to there; \
+                     compare the clock with another one"
+                );
+            }
             Note::Trouble { what } => {
                 // Numbers change with each slot; what follows the colon may be anything.
                 let head = what.split(':').next().unwrap_or_default();
@@ -161,119 +185,234 @@ impl Lines {
             }
         }
     }
-}
 
-/// Writes what is to be done, and how.
-fn plan(note: &Note) {
-    match note {
-        Note::Slot { slot, skipped: 0 } => tracing::debug!(slot, "a slot began"),
-        Note::Slot { slot, skipped } => {
-            tracing::warn!(
-                slot,
-                skipped,
-                "slots were missed: this machine was suspended, overloaded, or its clock moved"
-            );
-        }
-        Note::Resolved { epoch, active } => tracing::info!(epoch, active, "the duties of an epoch are known"),
-        Note::Scheduled { duty, validators } => tracing::debug!(%duty, validators, "a duty begins"),
-        Note::Agreed { slot, agreed } => {
-            let (versions, protocols) = (agreed.versions.join(","), agreed.protocols.join(","));
-            let proposals = agreed.proposals.join(",");
-            let (versions, protocols, proposals) = (cut(&versions), cut(&protocols), cut(&proposals));
-            tracing::info!(slot, versions, protocols, proposals, "the cluster agreed on how it works");
-        }
-        _ => {}
-    }
-}
-
-/// Writes how consensus goes.
-fn consensus(nodes: &[Named], note: &Note) {
-    match note {
-        Note::Decided { duty, round, leader, took } => {
-            let (leader, millis) = (name(nodes, *leader), took.as_millis());
-            if *round > 1 {
-                tracing::info!(%duty, round, leader, millis, "the cluster agreed, but not in the first round");
-            } else {
-                tracing::debug!(%duty, round, leader, millis, "the cluster agreed");
+    /// Writes that a duty took a step, or failed to.
+    fn step(
+        &mut self,
+        now: Time,
+        (duty, step): (Duty, Step),
+        (key, share): (Option<&Bytes48>, Option<u32>),
+        error: Option<&str>,
+    ) {
+        let (validator, name) = (key.map(short), step.name());
+        match error {
+            None => tracing::trace!(%duty, step = name, validator, share, "a duty took a step"),
+            Some(error) => {
+                if let Some(left_out) = self.turn(now, Subject::Step(duty.kind, name)) {
+                    let error = cut(error);
+                    tracing::warn!(%duty, step = name, validator, share, error, left_out, "a step of a duty failed");
+                }
             }
         }
-        Note::Undecided { duty } => tracing::warn!(%duty, "the cluster did not agree in time"),
-        Note::Stalled { duty, round, why } => {
-            tracing::info!(%duty, round, %why, "a round of consensus ran out")
-        }
-        Note::Round { duty, round, why } => {
-            tracing::debug!(%duty, round, ?why, "a round of consensus begins")
-        }
-        _ => {}
     }
-}
 
-/// Writes what becomes of partial signatures.
-fn signatures(nodes: &[Named], note: &Note) {
-    match note {
-        Note::Verified { duty, took } => {
-            tracing::trace!(%duty, millis = took.as_millis(), "partial signatures of a peer were checked");
-        }
-        Note::Combined { duty, took } => {
-            tracing::trace!(%duty, millis = took.as_millis(), "partial signatures were put together");
-        }
-        Note::Unexpected { duty, key, share } => {
-            let (peer, validator) = (name(nodes, (*share as usize).saturating_sub(1)), short(key));
-            tracing::debug!(%duty, validator, peer, "a signature of a validator that does not have the duty");
-        }
-        Note::Withdrawn { duty, key, share } => {
-            let (peer, validator) = (name(nodes, (*share as usize).saturating_sub(1)), short(key));
-            tracing::debug!(%duty, validator, peer, "a signature of a peer is not good");
-        }
-        // A peer can have these come once an epoch at most, and ever more seldom.
-        Note::Distrusted { from, until } => {
-            let peer = name(nodes, *from);
+    /// Writes that a block pays somebody else.
+    fn payee(&mut self, now: Time, (duty, key): (Duty, &Bytes48), (wanted, found): (&Bytes20, &Bytes20)) {
+        if let Some(left_out) = self.turn(now, Subject::Payee(*key)) {
+            let validator = short(key);
             tracing::warn!(
-                peer,
-                until,
-                "a peer sent a bad signature: until that slot each of its signatures is checked"
+                %duty, validator, %wanted, %found, left_out,
+                "a beacon node made a block that pays somebody else: see its setting of the fee recipient"
             );
         }
-        Note::TrustedAgain { from } => {
-            tracing::info!(peer = name(nodes, *from), "a peer that sent bad signatures is trusted again");
+    }
+
+    /// Writes what is to be done, and how.
+    fn plan(&mut self, now: Time, note: &Note) {
+        match note {
+            Note::Slot { slot, skipped: 0 } => tracing::debug!(slot, "a slot began"),
+            Note::Slot { slot, skipped } => {
+                if let Some(left_out) = self.turn(now, Subject::Skipped) {
+                    tracing::warn!(
+                        slot,
+                        skipped,
+                        left_out,
+                        "slots were missed: this machine was suspended, overloaded, or its clock moved"
+                    );
+                }
+            }
+            // It is asked in each slot whether that has changed; what it means is said of validators, once an epoch.
+            Note::Resolved { epoch, active: 0 } => {
+                tracing::debug!(epoch, "no validator is active, and an epoch has no duties");
+            }
+            Note::Resolved { epoch, active } => {
+                if let Some(left_out) = self.turn(now, Subject::Resolved(*epoch, *active)) {
+                    tracing::info!(epoch, active, left_out, "the duties of an epoch are known");
+                }
+            }
+            Note::Scheduled { duty, validators } => tracing::debug!(%duty, validators, "a duty begins"),
+            Note::Agreed { slot, agreed } => {
+                let (versions, protocols) = (agreed.versions.join(","), agreed.protocols.join(","));
+                let proposals = agreed.proposals.join(",");
+                let (versions, protocols, proposals) = (cut(&versions), cut(&protocols), cut(&proposals));
+                let what = format!("{versions} {protocols} {proposals}");
+                if let Some(left_out) = self.turn(now, Subject::Agreed(what)) {
+                    tracing::info!(
+                        slot,
+                        versions,
+                        protocols,
+                        proposals,
+                        left_out,
+                        "the cluster agreed on how it works"
+                    );
+                }
+            }
+            _ => {}
         }
-        Note::Cohorts { duty, cohorts } if cohorts.len() > 1 => {
-            let text = format!("{cohorts:?}");
-            tracing::info!(%duty, shares = cut(&text), "nodes voted for different heads");
+    }
+
+    /// Writes how consensus goes.
+    fn consensus(&mut self, now: Time, nodes: &[Named], note: &Note) {
+        match note {
+            Note::Decided { duty, round, leader, took } => {
+                let (leader, millis) = (name(nodes, *leader), millis(*took));
+                let turn = if *round > 1 { self.turn(now, Subject::Late(duty.kind)) } else { None };
+                match turn {
+                    Some(left_out) => tracing::info!(
+                        %duty, round, leader, millis, left_out,
+                        "the cluster agreed, but not in the first round"
+                    ),
+                    None => tracing::debug!(%duty, round, leader, millis, "the cluster agreed"),
+                }
+            }
+            // The step that failed for it says more.
+            Note::Undecided { duty } => tracing::debug!(%duty, "the cluster did not agree in time"),
+            Note::Stalled { duty, round, why } => {
+                let why = why.to_string();
+                match self.turn(now, Subject::Stalled(duty.kind, why.clone())) {
+                    Some(left_out) => {
+                        tracing::info!(%duty, round, why, left_out, "a round of consensus ran out");
+                    }
+                    None => tracing::debug!(%duty, round, why, "a round of consensus ran out"),
+                }
+            }
+            Note::Round { duty, round, why } => {
+                tracing::debug!(%duty, round, ?why, "a round of consensus begins")
+            }
+            _ => {}
         }
-        _ => {}
+    }
+
+    /// Writes what becomes of partial signatures.
+    fn signatures(&mut self, now: Time, nodes: &[Named], note: &Note) {
+        match note {
+            Note::Verified { duty, took } => {
+                tracing::trace!(%duty, millis = millis(*took), "partial signatures of a peer were checked");
+            }
+            Note::Combined { duty, took } => {
+                tracing::trace!(%duty, millis = millis(*took), "partial signatures were put together");
+            }
+            Note::Unexpected { duty, key, share } => {
+                let (peer, validator) = (name(nodes, (*share as usize).saturating_sub(1)), short(key));
+                tracing::debug!(%duty, validator, peer, "a signature of a validator that does not have the duty");
+            }
+            Note::Withdrawn { duty, key, share } => {
+                let (peer, validator) = (name(nodes, (*share as usize).saturating_sub(1)), short(key));
+                tracing::debug!(%duty, validator, peer, "a signature of a peer is not good");
+            }
+            // A peer can have these come once an epoch at most, and ever more seldom.
+            Note::Distrusted { from, until } => {
+                let peer = name(nodes, *from);
+                tracing::warn!(
+                    peer,
+                    until,
+                    "a peer sent a bad signature: until that slot each of its signatures is checked"
+                );
+            }
+            Note::TrustedAgain { from } => {
+                tracing::info!(peer = name(nodes, *from), "a peer that sent bad signatures is trusted again");
+            }
+            Note::Cohorts { duty, cohorts } if cohorts.len() > 1 => {
+                if let Some(left_out) = self.turn(now, Subject::Cohorts(duty.kind)) {
+                    let text = format!("{cohorts:?}");
+                    tracing::info!(%duty, shares = cut(&text), left_out, "nodes voted for different heads");
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Writes what became of a duty. Each that failed has a line: dashboards count them.
+    pub(super) fn outcome(&mut self, now: Time, nodes: &[Named], outcome: &Outcome) {
+        let Outcome { duty, validators, failed, failure, silent: places } = outcome;
+        let silent: Vec<String> = places.iter().map(|place| name(nodes, *place)).collect();
+        let silent = (!silent.is_empty()).then(|| silent.join(","));
+        if let Some(failure) = failure {
+            let (reason_code, reason) = (failure.reason, reasons::text(failure.reason));
+            let (step, error) = (failure.step.name(), failure.error.as_deref().map(cut));
+            let (count, first) = (known(failed.len()), failed.first().map(short));
+            let validators = known(*validators);
+            // Dashboards of charon's users look for exactly these two words, and show `duty` and `reason`.
+            tracing::warn!(
+                %duty, validators, failed = count, first, reason, reason_code, step, error, silent, "Duty failed"
+            );
+            return;
+        }
+        let turn = silent.as_ref().and_then(|_| self.turn(now, Subject::Silent(duty.kind, places.clone())));
+        match turn {
+            Some(left_out) => tracing::info!(
+                %duty, validators, silent, left_out,
+                "a duty is done, without signatures of some peers"
+            ),
+            None => tracing::debug!(%duty, validators, silent, "a duty is done"),
+        }
+    }
+
+    /// Writes how many validators of the cluster are active: each time where none is, as nothing is done then; otherwise
+    /// where that has changed.
+    pub(super) fn validators(&mut self, ours: &[Bytes48], found: &[Validator]) {
+        let ours: BTreeSet<&Bytes48> = ours.iter().collect();
+        // A beacon node may tell of others.
+        let found = found.iter().filter(|one| ours.contains(&one.validator.pubkey));
+        let (mut statuses, mut active): (BTreeMap<&str, usize>, usize) = (BTreeMap::new(), 0);
+        for validator in found {
+            *statuses.entry(validator.status.as_str()).or_default() += 1;
+            active += usize::from(validator.status.starts_with("active"));
+        }
+        let all = ours.len();
+        let unknown = known(all.saturating_sub(statuses.values().sum()));
+        let statuses: Vec<String> =
+            statuses.into_iter().map(|(status, count)| format!("{status} {count}")).collect();
+        let statuses = statuses.join(", ");
+        let statuses = (!statuses.is_empty()).then(|| cut(&statuses));
+        let before = self.active.replace(active);
+        if active == 0 && all > 0 {
+            tracing::warn!(statuses, unknown, "0 of {all} validators are active: this node has no duties");
+        } else if before != Some(active) {
+            tracing::info!(statuses, unknown, "{active} of {all} validators are active");
+        }
     }
 }
 
-fn clock_set(by: Duration, watched: Duration) {
-    let (millis, seconds) = (by.as_millis(), watched.as_secs());
-    tracing::warn!(
-        millis,
-        seconds,
-        "the clock of this machine was set: consensus is only watched for a while"
-    );
+/// Writes that the node has become ready, or is not any more.
+pub(super) fn readiness((before, now): (State, State), facts: &Facts, beacons: &[String]) {
+    let why = now.text();
+    let (beacons, error) = match now {
+        State::BeaconDown | State::BeaconSyncing | State::BeaconAlone | State::BeaconBehind => {
+            (Some(beacons.join(",")), facts.syncing.as_ref().err().map(|error| cut(error)))
+        }
+        State::Uninitialised
+        | State::Ready
+        | State::PeersMissing
+        | State::ClientMissing
+        | State::ClockSet => (None, None),
+    };
+    match (before, now) {
+        (_, State::Ready) => tracing::info!("this node is ready"),
+        // Peers and clients come one after the other.
+        (State::Uninitialised, _) => tracing::info!(why, beacons, error, "this node is not ready yet"),
+        (_, _) => tracing::warn!(why, beacons, error, "this node is not ready"),
+    }
 }
 
-/// Writes what became of a duty.
-pub(super) fn outcome(nodes: &[Named], outcome: &Outcome) {
-    let Outcome { duty, validators, failed, failure, silent } = outcome;
-    let silent: Vec<String> = silent.iter().map(|place| name(nodes, *place)).collect();
-    let silent = silent.join(",");
-    let Some(failure) = failure else {
-        if silent.is_empty() {
-            tracing::debug!(%duty, validators, "a duty is done");
-        } else {
-            tracing::info!(%duty, validators, silent, "a duty is done, without signatures of some peers");
-        }
-        return;
-    };
-    let (reason_code, reason) = (failure.reason, reasons::text(failure.reason));
-    let (step, error) = (failure.step.name(), failure.error.as_deref().map(cut));
-    let (count, first) = (failed.len(), failed.first().map(short));
-    // Dashboards of charon's users look for exactly these two words, and show `duty` and `reason`.
-    tracing::warn!(
-        %duty, validators, failed = count, first, reason, reason_code, step, error, silent, "Duty failed"
-    );
+/// A count, where it says anything.
+fn known(count: usize) -> Option<usize> {
+    (count > 0).then_some(count)
+}
+
+/// Whole milliseconds, as a number: some formats write what is larger as text.
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The name of a node.

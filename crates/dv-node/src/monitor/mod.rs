@@ -48,7 +48,7 @@ pub use rounds::keep;
 use crate::driver::Watch;
 use book::{Book, as_number};
 use catalogue as names;
-use health::{CHECKS, Sample, Size, Window};
+use health::{CHECKS, Known, Sample, Window};
 use lines::Lines;
 use ready::{Facts, Readiness, State};
 use registry::Registry;
@@ -141,6 +141,7 @@ struct Watched {
     /// Until when the clock counts as set.
     clock_new_until: Option<Time>,
     window: Window,
+    builder: Builder,
 }
 
 impl Monitor {
@@ -159,6 +160,7 @@ impl Monitor {
             readiness: Readiness::new(settings.nodes.len()),
             clock_new_until: None,
             window: Window::default(),
+            builder: Builder::Off,
         });
         Monitor { inner: Arc::new(Inner { settings, sources: OnceLock::new(), state }) }
     }
@@ -176,7 +178,9 @@ impl Monitor {
     pub fn takes_builders(&self, builder: Builder) {
         let Settings { nodes, me, .. } = &self.inner.settings;
         let takes = f64::from(u8::from(builder == Builder::On));
-        self.state().book.registry.set(&names::PEER_BUILDER, &[&lines::name(nodes, *me)], takes);
+        let mut state = self.state();
+        state.builder = builder;
+        state.book.registry.set(&names::PEER_BUILDER, &[&lines::name(nodes, *me)], takes);
     }
 
     /// A beacon node told something.
@@ -186,9 +190,11 @@ impl Monitor {
         }
     }
 
-    /// Validators of the cluster as the chain has them.
+    /// Validators of the cluster as the chain has them; once an epoch, because the log says it where none is active.
     pub fn validators(&self, validators: &[Validator]) {
-        self.state().book.validators(validators);
+        let mut state = self.state();
+        state.book.validators(validators);
+        state.lines.validators(&self.inner.settings.validators, validators);
     }
 
     /// What the beacon nodes that answer say of themselves. One that does not tell its id has no row: by its address, two
@@ -217,14 +223,8 @@ impl Monitor {
             state.book.registry.set(&names::BEACON_PEERS, &[], as_number(peers));
         }
         drop(state);
-        match (before == now, now) {
-            (true, _) => {}
-            (false, State::Ready) => tracing::info!("this node is ready"),
-            // Peers and clients come one after the other.
-            (false, _) if before == State::Uninitialised => {
-                tracing::info!(why = now.text(), "this node is not ready yet");
-            }
-            (false, _) => tracing::warn!(why = now.text(), "this node is not ready"),
+        if before != now {
+            lines::readiness((before, now), facts, &self.inner.settings.beacons);
         }
         now
     }
@@ -243,8 +243,9 @@ impl Monitor {
     /// Takes a sample and checks the health of the node; every 30 s.
     pub async fn check(&self) {
         let settings = &self.inner.settings;
-        let size = Size { nodes: settings.nodes.len(), validators: settings.validators.len() };
-        let sample = Sample::of(&self.registry().await, size);
+        let (nodes, validators) = (settings.nodes.len(), settings.validators.len());
+        let known = Known { nodes, validators, builder: self.state().builder };
+        let sample = Sample::of(&self.registry().await, known);
         let mut state = self.state();
         let Watched { book, window, .. } = &mut *state;
         let too_many = sample.too_many.clone();
@@ -255,7 +256,7 @@ impl Monitor {
         }
         for check in CHECKS {
             let labels = [check.severity.name(), check.name, check.description];
-            let fails = check.fails(window, size);
+            let fails = check.fails(window, known);
             let failed =
                 book.registry.numbers(&names::HEALTH).any(|(at, failed)| at == labels && failed > 0.0);
             book.registry.set(&names::HEALTH, &labels, f64::from(u8::from(fails)));
@@ -314,14 +315,13 @@ impl Watch for Monitor {
         let mut state = self.state();
         state.lines.note(now, nodes, note);
         let outcomes = state.book.note(now, note);
-        if let Note::ClockSet { until, .. } = note {
+        if let Note::ClockSet { until, .. } | Note::SignedAhead { until, .. } = note {
             state.clock_new_until = Some(*until);
             state.readiness.clock_set();
             state.book.registry.set(&names::READYZ, &[], f64::from(State::ClockSet.number()));
         }
-        drop(state);
         for outcome in &outcomes {
-            lines::outcome(nodes, outcome);
+            state.lines.outcome(now, nodes, outcome);
         }
     }
 

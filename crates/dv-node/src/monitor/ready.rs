@@ -71,10 +71,10 @@ impl State {
 }
 
 /// What is seen at one look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
-    /// How far the beacon nodes are; none where none answers.
-    pub syncing: Option<Syncing>,
+    /// How far the beacon nodes are; or why none answers.
+    pub syncing: Result<Syncing, String>,
     /// Peers of the beacon node that has most; none where that is not known.
     pub beacon_peers: Option<u64>,
     /// Other nodes of the cluster that are connected.
@@ -92,11 +92,28 @@ pub struct Facts {
 pub struct Readiness {
     needed: usize,
     looks_without_peers: u32,
-    epoch: Option<u64>,
-    requests: u64,
-    requests_at_begin: u64,
+    epoch: Option<Epoch>,
+    /// Whether clients asked in the last epoch that was seen whole.
     was_asked: bool,
     state: State,
+}
+
+/// The epoch of the last look.
+#[derive(Debug, Clone, Copy)]
+struct Epoch {
+    number: u64,
+    /// Requests at its first look.
+    requests_at_begin: u64,
+    extent: Extent,
+}
+
+/// How much of an epoch this node sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// All of it.
+    Whole,
+    /// What was left of it at the first look: a client may not have had to ask yet.
+    Rest,
 }
 
 /// Other nodes that are needed in a cluster of so many: two thirds of all, without this one. As charon counts, whatever the
@@ -114,8 +131,6 @@ impl Readiness {
             needed: needed_peers(nodes),
             looks_without_peers: PATIENCE,
             epoch: None,
-            requests: 0,
-            requests_at_begin: 0,
             was_asked: true,
             state: State::Uninitialised,
         }
@@ -139,29 +154,42 @@ impl Readiness {
         } else {
             self.looks_without_peers = self.looks_without_peers.saturating_add(1);
         }
-        if self.epoch != Some(facts.epoch) {
-            // The first epoch is not whole: a client may not have come yet.
-            if self.epoch.is_some() {
-                self.was_asked = self.requests > self.requests_at_begin;
-            }
-            self.epoch = Some(facts.epoch);
-            self.requests_at_begin = self.requests;
-        }
-        self.requests = facts.requests;
-        self.state = self.judge(facts);
+        let epoch = self.epoch_of(facts);
+        let asks_now = facts.requests > epoch.requests_at_begin;
+        self.state = match self.judge(facts) {
+            State::Ready if !self.was_asked && !asks_now => State::ClientMissing,
+            state => state,
+        };
         self.state
     }
 
+    /// The epoch of a look; where it is another one than before, the one before is over.
+    fn epoch_of(&mut self, facts: &Facts) -> Epoch {
+        let (before, number, requests_at_begin) = (self.epoch, facts.epoch, facts.requests);
+        let epoch = match before {
+            Some(epoch) if epoch.number == number => epoch,
+            Some(over) => {
+                if over.extent == Extent::Whole {
+                    self.was_asked = facts.requests > over.requests_at_begin;
+                }
+                Epoch { number, requests_at_begin, extent: Extent::Whole }
+            }
+            None => Epoch { number, requests_at_begin, extent: Extent::Rest },
+        };
+        self.epoch = Some(epoch);
+        epoch
+    }
+
+    /// What is not about clients.
     fn judge(&self, facts: &Facts) -> State {
-        match facts.syncing {
-            None => State::BeaconDown,
-            Some(syncing) if syncing.is_syncing => State::BeaconSyncing,
-            Some(_) if facts.beacon_peers == Some(0) => State::BeaconAlone,
-            Some(syncing) if syncing.sync_distance > FAR_BEHIND => State::BeaconBehind,
-            Some(_) if facts.is_clock_new => State::ClockSet,
-            Some(_) if self.looks_without_peers >= PATIENCE => State::PeersMissing,
-            Some(_) if !self.was_asked => State::ClientMissing,
-            Some(_) => State::Ready,
+        match &facts.syncing {
+            Err(_) => State::BeaconDown,
+            Ok(syncing) if syncing.is_syncing => State::BeaconSyncing,
+            Ok(_) if facts.beacon_peers == Some(0) => State::BeaconAlone,
+            Ok(syncing) if syncing.sync_distance > FAR_BEHIND => State::BeaconBehind,
+            Ok(_) if facts.is_clock_new => State::ClockSet,
+            Ok(_) if self.looks_without_peers >= PATIENCE => State::PeersMissing,
+            Ok(_) => State::Ready,
         }
     }
 }
@@ -172,7 +200,7 @@ mod tests {
 
     const FINE: Syncing = Syncing { head_slot: 1000, sync_distance: 0, is_syncing: false };
     const GOOD: Facts = Facts {
-        syncing: Some(FINE),
+        syncing: Ok(FINE),
         beacon_peers: Some(50),
         peers: 3,
         epoch: 1,
@@ -183,11 +211,14 @@ mod tests {
     #[test]
     fn the_first_that_is_so_is_said() {
         let syncing = Syncing { is_syncing: true, sync_distance: 1000, ..FINE };
-        let behind = |distance| Some(Syncing { sync_distance: distance, ..FINE });
+        let behind = |distance| Ok(Syncing { sync_distance: distance, ..FINE });
         for (facts, expected) in [
             (GOOD, State::Ready),
-            (Facts { syncing: None, beacon_peers: Some(0), peers: 0, ..GOOD }, State::BeaconDown),
-            (Facts { syncing: Some(syncing), beacon_peers: Some(0), ..GOOD }, State::BeaconSyncing),
+            (
+                Facts { syncing: Err("no answer".to_owned()), beacon_peers: Some(0), peers: 0, ..GOOD },
+                State::BeaconDown,
+            ),
+            (Facts { syncing: Ok(syncing), beacon_peers: Some(0), ..GOOD }, State::BeaconSyncing),
             (Facts { syncing: behind(1000), beacon_peers: Some(0), ..GOOD }, State::BeaconAlone),
             (Facts { syncing: behind(321), peers: 0, ..GOOD }, State::BeaconBehind),
             (Facts { syncing: behind(320), ..GOOD }, State::Ready),
@@ -221,11 +252,18 @@ mod tests {
         let script = [
             (5, 0, State::Ready),
             (5, 0, State::Ready),
-            (6, 0, State::ClientMissing),
-            (6, 3, State::ClientMissing),
-            (7, 3, State::Ready),
-            (7, 3, State::Ready),
-            (8, 4, State::ClientMissing),
+            // Of epoch 5 only a part was seen: after a start shortly before its end no client had to ask in it.
+            (6, 0, State::Ready),
+            (6, 0, State::Ready),
+            (7, 0, State::ClientMissing),
+            (7, 0, State::ClientMissing),
+            // Whoever asks is there, and need not wait for the end of the epoch.
+            (7, 1, State::Ready),
+            (7, 1, State::Ready),
+            (8, 1, State::Ready),
+            // The only request since the last look, which was in epoch 8: it is of that epoch.
+            (9, 2, State::Ready),
+            (10, 2, State::ClientMissing),
         ];
         for (epoch, requests, expected) in script {
             assert_eq!(look(epoch, requests), expected, "epoch {epoch}, {requests} requests");

@@ -81,8 +81,9 @@ impl Round {
 
 async fn facts(monitor: &Monitor, backends: &Backends, epoch: u64, beacon_peers: Option<u64>) -> Facts {
     let syncing = match backends.call(Call::Syncing).await {
-        Ok(Answer::Syncing(syncing)) => Some(syncing),
-        Ok(_) | Err(_) => None,
+        Ok(Answer::Syncing(syncing)) => Ok(syncing),
+        Ok(_) => Err("the answer is of another question".to_owned()),
+        Err(error) => Err(error.to_string()),
     };
     let (peers, requests) = match monitor.inner.sources.get() {
         Some(sources) => {

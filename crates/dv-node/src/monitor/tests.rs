@@ -260,7 +260,7 @@ fn api_metrics() -> server::Metrics {
 }
 
 fn facts() -> Facts {
-    let syncing = Some(Syncing { head_slot: 10, sync_distance: 0, is_syncing: false });
+    let syncing = Ok(Syncing { head_slot: 10, sync_distance: 0, is_syncing: false });
     Facts { syncing, beacon_peers: Some(70), peers: 3, epoch: 0, requests: 5, is_clock_new: false }
 }
 
@@ -680,22 +680,39 @@ impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Lines {
         }
         let mut fields = Fields(BTreeMap::new());
         event.record(&mut fields);
+        fields.0.insert("level".to_owned(), event.metadata().level().to_string());
         self.0.lock().expect("a lock").push(fields.0);
     }
+}
+
+/// The lines from info on that come of something that is done with a monitor.
+fn told(act: impl FnOnce(&mut Monitor)) -> Vec<BTreeMap<String, String>> {
+    let lines = Lines::default();
+    let mut monitor = Monitor::new(settings(Counts::default()));
+    let subscriber = tracing_subscriber::registry().with(lines.clone());
+    tracing::subscriber::with_default(subscriber, || act(&mut monitor));
+    let mut lines = std::mem::take(&mut *lines.0.lock().expect("a lock"));
+    lines.retain(|line| matches!(line["level"].as_str(), "INFO" | "WARN" | "ERROR"));
+    lines
+}
+
+/// The lines that notes come to.
+fn told_of(notes: impl IntoIterator<Item = (Time, Note)>) -> Vec<BTreeMap<String, String>> {
+    told(|monitor| notes.into_iter().for_each(|(now, note)| monitor.note(now, &note)))
+}
+
+/// These fields of lines; a dash where a line does not have one.
+fn fields<const N: usize>(lines: &[BTreeMap<String, String>], names: [&str; N]) -> Vec<[String; N]> {
+    let field = |line: &BTreeMap<String, String>, name| line.get(name).cloned().unwrap_or("-".to_owned());
+    lines.iter().map(|line| names.map(|name| field(line, name))).collect()
 }
 
 /// As dashboards look for them in the log: ``msg=`Duty failed` ``, of which they show `duty` and `reason`.
 #[test]
 fn duties_that_fail_are_found_in_the_log() {
-    let lines = Lines::default();
-    let mut monitor = Monitor::new(settings(Counts::default()));
-    tracing::subscriber::with_default(tracing_subscriber::registry().with(lines.clone()), || {
-        story().into_iter().for_each(|(now, note)| monitor.note(now, &note));
-    });
-    let lines = lines.0.lock().expect("a lock");
-    let failed = lines.iter().filter(|line| line["message"] == "Duty failed");
-    let told: Vec<[&str; 3]> =
-        failed.map(|line| ["duty", "reason", "reason_code"].map(|field| line[field].as_str())).collect();
+    let mut failed = told_of(story());
+    failed.retain(|line| line["message"] == "Duty failed");
+    let told = fields(&failed, ["duty", "reason", "reason_code"]);
     assert_eq!(
         told,
         [
@@ -708,6 +725,212 @@ fn duties_that_fail_are_found_in_the_log() {
             ["13/proposer", "the cluster did not agree", "no_consensus"],
         ]
     );
+    // Of the last one nobody's part is known, and nothing is said of it.
+    assert_eq!(
+        fields(&failed, ["validators", "failed", "silent", "error"]),
+        [
+            ["1", "1", "kind-cat,wise-dog", "-"],
+            ["1", "1", "wise-dog", "-"],
+            ["-", "-", "-", "messages of nodes [0, 1]"]
+        ]
+    );
+}
+
+/// Four minutes of slots with something in each; at each slot.
+fn each_slot(note: impl Fn(u64) -> Vec<Note>) -> Vec<(Time, Note)> {
+    (10..30).flat_map(|slot| note(slot).into_iter().map(move |note| (CLOCK.start_of(slot), note))).collect()
+}
+
+/// One cause makes notes in each slot, of a duty that is new each time.
+#[test]
+fn what_each_slot_repeats_has_a_line_a_minute() {
+    let attester = |slot| duty(slot, DutyType::Attester);
+    let late = |slot| Note::Decided { duty: attester(slot), round: 2, leader: 1, took: Duration::ZERO };
+    let stalled = |slot, missing: &[usize]| {
+        let why = Stall::RoundChanges { missing: missing.to_vec() };
+        Note::Stalled { duty: attester(slot), round: 1, why }
+    };
+    let failed = |duty, step| {
+        let error = Some("there was no value in time".to_owned());
+        Note::Duty { duty, step, key: None, share: None, error }
+    };
+    let early = |slot| Note::TooEarly { key: KEY, duty: attester(slot), why: "it is old".to_owned() };
+    let cohorts = |slot| Note::Cohorts { duty: attester(slot), cohorts: vec![[1].into(), [2].into()] };
+    let missed = |slot| Note::Inclusion { duty: attester(slot), key: KEY, fate: Fate::Missed };
+    for (note, text) in [
+        (late(10), "the cluster agreed, but not in the first round"),
+        (stalled(10, &[3]), "a round of consensus ran out"),
+        (failed(attester(10), Step::Fetcher), "a step of a duty failed"),
+        (early(10), "not signed: the store knows nothing of that time"),
+        (cohorts(10), "nodes voted for different heads"),
+        (missed(10), "the chain does not have what was submitted"),
+    ] {
+        let again = each_slot(|slot| {
+            vec![match &note {
+                Note::Decided { .. } => late(slot),
+                Note::Stalled { .. } => stalled(slot, &[3]),
+                Note::Duty { .. } => failed(attester(slot), Step::Fetcher),
+                Note::TooEarly { .. } => early(slot),
+                Note::Cohorts { .. } => cohorts(slot),
+                _ => missed(slot),
+            }]
+        });
+        let told = fields(&told_of(again), ["message", "left_out"]);
+        assert_eq!(told, [[text, "0"], [text, "4"], [text, "4"], [text, "4"]]);
+    }
+    // Another node that is missing, another type of duty and another step are said at once.
+    let peers = each_slot(|slot| vec![stalled(slot, if slot % 2 == 0 { &[3] } else { &[2, 3] })]);
+    assert_eq!(told_of(peers.into_iter().take(5)).len(), 2);
+    let steps = |slot| {
+        let kinds = [DutyType::Attester, DutyType::Proposer].map(|kind| duty(slot, kind));
+        kinds
+            .into_iter()
+            .flat_map(|duty| [Step::Fetcher, Step::Consensus].map(|step| failed(duty, step)))
+            .collect()
+    };
+    assert_eq!(told_of(each_slot(steps).into_iter().take(20)).len(), 4);
+    // What is said in the words of its step has no line of its own, nor has what cannot be: duties of nobody.
+    let undecided = |slot| vec![Note::Undecided { duty: attester(slot) }];
+    assert_eq!(told_of(each_slot(undecided)), []);
+    assert_eq!(told_of(each_slot(|_| vec![Note::Resolved { epoch: 0, active: 0 }])), []);
+    let resolved = |slot| vec![Note::Resolved { epoch: slot / 32, active: if slot < 12 { 1 } else { 2 } }];
+    let told = fields(&told_of(each_slot(resolved).into_iter().take(5)), ["epoch", "active"]);
+    assert_eq!(told, [["0", "1"], ["0", "2"]]);
+}
+
+#[test]
+fn a_node_that_is_down_is_said_once_a_minute_for_each_type_of_duty() {
+    // The last node, and from slot 20 on the last but one.
+    let signed = |slot, kind| {
+        let (duty, other) = (duty(slot, kind), if slot < 20 { 3 } else { 4 });
+        let mut notes = vec![step(duty, Step::ParSigDbLocal, Some(1)), step(duty, Step::ParSigEx, None)];
+        notes.extend([2, other].map(|share| step(duty, Step::ParSigDbExternal, Some(share))));
+        notes.extend([Step::SigAgg, Step::AggSigDb, Step::Bcast].map(|taken| step(duty, taken, None)));
+        notes
+    };
+    let notes = each_slot(|slot| {
+        let mut notes = vec![Note::Slot { slot, skipped: 0 }];
+        notes.extend(
+            [DutyType::Randao, DutyType::SyncMessage].into_iter().flat_map(|kind| signed(slot, kind)),
+        );
+        notes
+    });
+    let text = "a duty is done, without signatures of some peers";
+    let all = told_of(notes);
+    assert!(all.iter().all(|line| line["message"] == text), "{all:?}");
+    let of = |kind: &str| {
+        let lines: Vec<_> = all.iter().filter(|line| line["duty"].ends_with(kind)).cloned().collect();
+        fields(&lines, ["silent", "left_out"])
+    };
+    for kind in ["/randao", "/sync_message"] {
+        let told = of(kind);
+        assert_eq!(told[..3], [["wise-dog", "0"], ["wise-dog", "4"], ["kind-cat", "0"]], "{told:?}");
+        assert!(told.len() <= 4, "{told:?}");
+    }
+}
+
+/// Dashboards count the lines by duty and by reason.
+#[test]
+fn each_duty_that_fails_has_a_line() {
+    let late = |slot| (CLOCK.start_of(slot), Note::Slot { slot, skipped: 0 });
+    let notes = each_slot(|slot| {
+        let (step, error) = (Step::Fetcher, Some("no answer".to_owned()));
+        vec![Note::Duty { duty: duty(slot, DutyType::Proposer), step, key: None, share: None, error }]
+    });
+    let lines = told_of(notes.into_iter().chain([late(40)]));
+    let failed: Vec<_> = lines.iter().filter(|line| line["message"] == "Duty failed").collect();
+    assert_eq!(failed.len(), 20);
+    assert!(failed.iter().all(|line| line["error"] == "no answer"), "{failed:?}");
+}
+
+#[test]
+fn what_is_wrong_with_beacon_nodes_names_them() {
+    let lines = told(|monitor| {
+        let error = "node_syncing: http://beacon:5052: no answer within 2 s".to_owned();
+        monitor.look(&facts());
+        monitor.look(&Facts { syncing: Err(error.clone()), ..facts() });
+        monitor.look(&facts());
+        monitor.look(&Facts { beacon_peers: Some(0), ..facts() });
+        monitor.look(&Facts { epoch: 1, ..facts() });
+        monitor.look(&Facts { epoch: 2, ..facts() });
+    });
+    assert_eq!(
+        fields(&lines, ["level", "why", "beacons", "error"]),
+        [
+            ["INFO", "-", "-", "-"],
+            [
+                "WARN",
+                "beacon node down",
+                "http://beacon:5052",
+                "node_syncing: http://beacon:5052: no answer within 2 s"
+            ],
+            ["INFO", "-", "-", "-"],
+            ["WARN", "beacon node has zero peers", "http://beacon:5052", "-"],
+            ["INFO", "-", "-", "-"],
+            ["WARN", "vc not connected", "-", "-"],
+        ]
+    );
+}
+
+/// A clock that was set and one that is behind what was signed are two things, and both are only watched.
+#[test]
+fn what_was_signed_ahead_of_the_clock_is_not_called_a_clock_that_was_set() {
+    let (by, until) = (Duration::from_millis(571_020), Time::from_secs(2000));
+    let mut state = State::Ready;
+    let lines = told(|monitor| {
+        monitor.note(Time::from_secs(1500), &Note::SignedAhead { by, until });
+        state = monitor.readiness();
+        assert!(monitor.is_clock_new(Time::from_secs(1999)) && !monitor.is_clock_new(until));
+        monitor.note(Time::from_secs(1500), &Note::ClockSet { by, until });
+    });
+    assert_eq!(state, State::ClockSet);
+    assert_eq!(
+        fields(&lines, ["millis", "ahead_millis", "seconds"]),
+        [["-", "571020", "500"], ["571020", "-", "500"]]
+    );
+    assert!(lines[0]["message"].starts_with("what was signed before is ahead of the clock"), "{lines:?}");
+    assert!(lines[1]["message"].starts_with("the clock of this machine was set"), "{lines:?}");
+}
+
+#[test]
+fn a_cluster_without_active_validators_is_warned_of() {
+    let with = |status: &str| Validator { status: status.to_owned(), ..validator() };
+    let mut stranger = with("active_ongoing");
+    stranger.validator.pubkey = Bytes([1; 48]);
+    let lines = told(|monitor| {
+        monitor.validators(&[]);
+        monitor.validators(&[stranger]);
+        monitor.validators(&[with("pending_queued")]);
+        monitor.validators(&[with("active_ongoing")]);
+        monitor.validators(&[with("active_exiting")]);
+        monitor.validators(&[with("exited_unslashed")]);
+    });
+    let none = "0 of 1 validators are active: this node has no duties";
+    assert_eq!(
+        fields(&lines, ["level", "message", "statuses", "unknown"]),
+        [
+            ["WARN", none, "-", "1"],
+            ["WARN", none, "-", "1"],
+            ["WARN", none, "pending_queued 1", "-"],
+            ["INFO", "1 of 1 validators are active", "active_ongoing 1", "-"],
+            ["WARN", none, "exited_unslashed 1", "-"],
+        ]
+    );
+}
+
+/// It goes into what checks of health look at, and without builders each block is the beacon node's own.
+#[tokio::test]
+async fn a_node_without_builders_is_not_asked_for_theirs() {
+    for (builder, expected) in [(Builder::Off, 0.0), (Builder::On, 1.0)] {
+        let mut monitor = Monitor::new(settings(Counts::default()));
+        let (form, payee) = (Form::Full, Payee::Wanted);
+        let duty = duty(13, DutyType::Proposer);
+        monitor.note(Time::from_secs(160), &Note::Proposal { duty, key: KEY, form, payee });
+        monitor.takes_builders(builder);
+        monitor.check().await;
+        let seen = Seen::read(&monitor.text().await);
+        assert_eq!(seen.value("app_health_checks", &[("name", "local_block_proposal")]), expected);
+    }
 }
 
 #[tokio::test]
@@ -719,7 +942,7 @@ async fn probes_follow_the_state() {
     assert_eq!((status, text(body).as_str()), (500, "ready check uninitialised"));
     for (facts, expected) in [
         (facts(), (200, "ok")),
-        (Facts { syncing: None, ..facts() }, (500, "beacon node down")),
+        (Facts { syncing: Err("no answer".to_owned()), ..facts() }, (500, "beacon node down")),
         (Facts { beacon_peers: Some(0), ..facts() }, (500, "beacon node has zero peers")),
         (Facts { epoch: 1, ..facts() }, (200, "ok")),
         (Facts { epoch: 2, ..facts() }, (500, "vc not connected")),
