@@ -254,11 +254,39 @@ fn records_are_those_of_charon() {
     assert_eq!(seen, 11);
 }
 
+/// Of a key that is not there: each command names flags of its own, and where there is a lock no new key does.
+fn relay_and_run_say_what_fits(dir: &Path) {
+    let stderr = |args: &[&str]| run(&mut coxswain(dir, &[&["dv"], args].concat())).expect(1).stderr;
+    let relay = stderr(&["relay", "--auto-p2pkey=false", "--p2p-tcp-address=127.0.0.1:0"]);
+    assert!(relay.contains("leave --auto-p2pkey=false away") && !relay.contains("create enr"), "{relay}");
+    let address = "0x0000000000000000000000000000000000000001";
+    let sizes = [
+        "create",
+        "cluster",
+        "--name=x",
+        "--insecure-keys",
+        "--network=hoodi",
+        "--nodes=4",
+        "--num-validators=1",
+    ];
+    let places = ["--cluster-dir=c", "--withdrawal-addresses", address, "--fee-recipient-addresses", address];
+    run(&mut coxswain(dir, &[&["dv"], &sizes[..], &places].concat())).ok();
+    let lock = "--lock-file=c/node0/cluster-lock.json";
+    for command in [&["run", "--beacon-node-endpoints=http://127.0.0.1:1"][..], &["slashing", "show"]] {
+        let said = stderr(&[command, &[lock]].concat());
+        let expected = "reading the node's key ./.charon/charon-enr-private-key: it is not there\n  name the file with \
+                        --private-key-file, or bring it back from your backup: a new key is in no lock\n";
+        assert!(said.contains(expected), "{said}");
+        assert!(!said.contains("--data-dir") && !said.contains("create enr"), "{said}");
+    }
+}
+
 #[test]
 fn a_key_that_cannot_be_read_is_explained_and_not_shown() {
     let dir = directory();
     let enr = || run(&mut coxswain(dir.path(), &["dv", "enr"])).expect(1);
     assert!(enr().stderr.contains("make a key: coxswain dv create enr"));
+    relay_and_run_say_what_fits(dir.path());
     let key = dir.path().join(".charon").join(KEY);
     fs::create_dir(key.parent().unwrap()).unwrap();
     fs::write(&key, format!("0x{}", "ab".repeat(32))).unwrap();

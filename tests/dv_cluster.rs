@@ -252,7 +252,8 @@ fn what_makes_no_cluster_is_refused_before_anything_is_written() {
     let four: &[&str] = &["--nodes=4", "--num-validators=1"];
     for (more, part) in [
         (&["--nodes=2", "--num-validators=1"][..], "from 3 to"),
-        (&["--nodes=4"], "--num-validators is missing"),
+        (&["--nodes=4"], "--num-validators is missing or 0"),
+        (&["--nodes=4", "--num-validators=0"], "--num-validators is missing or 0"),
         (&["--num-validators=1"], "--nodes is missing"),
         (&["--nodes=-4", "--num-validators=1"], "negative"),
         (&["--nodes=4", "--num-validators=1", "--threshold=2"], "3 is safe"),

@@ -1,6 +1,10 @@
 //! `coxswain dv doctor` as a process: a good directory, and one of each fault.
 
-#![expect(clippy::unwrap_used, reason = "a test fails where something is not as it made it")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test says why it was skipped, and fails where something is not as it made it"
+)]
 
 mod support;
 
@@ -16,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 use support::ports::free_port;
-use support::{Ran, coxswain, run};
+use support::{Ran, coxswain, program, run};
 
 const LOCK: &str = "cluster-lock.json";
 const KEY: &str = "charon-enr-private-key";
@@ -135,6 +139,7 @@ fn a_new_directory_is_well() {
             ("threshold", "ok"),
             ("key", "ok"),
             ("modes", "ok"),
+            ("disk", "ok"),
             ("keystores", "ok"),
             ("in use", "ok"),
             ("history", "warning"),
@@ -144,7 +149,7 @@ fn a_new_directory_is_well() {
     for part in [
         "ok       lock         \"doctor\": 2 validators, 4 nodes",
         "3 of 4 nodes sign",
-        "it is of node 1 of 4",
+        "it is of node-0, one of 4 nodes",
         "→ if another program",
     ] {
         assert!(text.contains(part), "{part:?} is not in\n{text}");
@@ -205,7 +210,10 @@ fn faults_of_the_keystores() {
     node.check(&[], "keystores", "ok", "2 say that they are of this node's shares");
     node.check(&["--decrypt"], "keystores", "ok", "and open");
     node.take(0, &format!("node1/{}", file(0)), &file(0));
-    node.check(&[], "keystores", "problem", "is a share of node 2, and this is node 1");
+    node.check(&[], "keystores", "problem", "is a share of node-1, and this is node-0");
+    node.take(0, &format!("node1/{}", password(0)), &password(0));
+    node.check(&["--decrypt"], "keystores", "problem", "keystore 0 is a share of node-1, and this is node-0");
+    node.take(0, &format!("node0/{}", password(0)), &password(0));
     node.take(1, &format!("node0/{}", file(0)), &file(0));
     node.check(&[], "keystores", "problem", "which is no share of this cluster");
     node.take(0, &format!("node0/{}", file(0)), &file(0));
@@ -261,12 +269,96 @@ fn a_key_that_is_in_use() {
         "since": "2026-01-01T00:00:00Z", "is_free": false });
     node.put(&format!("{KEY}.lease"), lease.to_string(), 0o644);
     node.check(&[], "in use", "problem", "on the host \"elsewhere\"");
+    let text = node.doctor(&[]).expect(1).stdout;
+    assert!(text.contains("then `dv run --take-over-from elsewhere` takes the key over"), "{text}");
     fs::remove_file(node.at(&format!("{KEY}.lease"))).unwrap();
     let held = File::open(node.at(KEY)).unwrap();
     held.lock().unwrap();
     node.check(&[], "in use", "warning", "another process on this machine uses");
     drop(held);
     node.check(&[], "in use", "ok", "no node uses the key");
+}
+
+/// `run` writes these two when it ends.
+#[test]
+fn a_key_that_was_given_back_is_nobodys() {
+    let node = Node::new();
+    let claim = |command: &str| {
+        // A little ahead, which counts as now, so that it is fresh however slow this is.
+        let time = (jiff::Timestamp::now() + Duration::from_secs(4)).to_string();
+        node.put(
+            &format!("{KEY}.lock"),
+            json!({ "command": command, "timestamp": time, "cluster_lock_hash": lock_hash(&node) })
+                .to_string(),
+            0o644,
+        );
+    };
+    let lease = |is_free: bool| {
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let record = json!({ "command": "coxswain dv run", "pid": 1, "host": host, "boot_id": "x",
+            "since": "2026-01-01T00:00:00Z", "is_free": is_free });
+        node.put(&format!("{KEY}.lease"), record.to_string(), 0o644);
+    };
+    lease(true);
+    claim("coxswain dv run");
+    node.check(&[], "in use", "ok", "no node uses the key: `coxswain dv run` gave it back a moment ago");
+    // Another program took it since; then one that was killed.
+    claim("charon run");
+    node.check(&[], "in use", "warning", "`charon run` uses this key");
+    lease(false);
+    claim("coxswain dv run");
+    node.check(&[], "in use", "warning", "`coxswain dv run` uses this key");
+}
+
+fn lock_hash(node: &Node) -> String {
+    let lock: Json = serde_json::from_slice(&fs::read(node.at(LOCK)).unwrap()).unwrap();
+    lock["lock_hash"].as_str().unwrap().trim_start_matches("0x").to_owned()
+}
+
+/// What doctor says of a node in a file system of its own, which the script makes of the directory `node`; `None` where none
+/// can be mounted.
+fn on_own_disk(node: &Node, script: &str) -> Option<Vec<Json>> {
+    let script = format!("{script} && \"$0\" dv doctor node --json");
+    let mut command = program(Path::new("unshare"), node.0.path(), &["-rm", "sh", "-c", &script]);
+    command.arg(env!("CARGO_BIN_EXE_coxswain")).env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin");
+    let ran = run(&mut command);
+    if ran.stderr.contains("unshare") || ran.stderr.contains("mount:") {
+        println!("skipped: no file system can be mounted here: {}", ran.stderr);
+        return None;
+    }
+    let report: Json = serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("{ran:?}"));
+    Some(report["items"].as_array().unwrap().iter().filter(|item| item["what"] == "disk").cloned().collect())
+}
+
+#[test]
+fn a_disk_that_cannot_be_written_is_a_problem() {
+    let node = Node::new();
+    let Some(items) = on_own_disk(&node, "mount --bind node node && mount -o remount,bind,ro node") else {
+        return;
+    };
+    assert_eq!(items[0]["state"], "problem", "{items:?}");
+    assert!(items[0]["found"].as_str().unwrap().contains("making a file in ./node: Read-only"), "{items:?}");
+    assert!(items[0]["next"].as_str().unwrap().contains("mounted read-only"), "{items:?}");
+
+    let full = "mkdir small && mount -t tmpfs -o size=512k,mode=700 none small && cp -r node/. small && mount --move small node";
+    let Some(items) = on_own_disk(&node, full) else { return };
+    assert_eq!(items[0]["state"], "problem", "{items:?}");
+    assert!(items[0]["found"].as_str().unwrap().contains("KiB only"), "{items:?}");
+    let little = full.replace("512k", "32m").replace("mkdir small && ", "");
+    let Some(items) = on_own_disk(&node, &little) else { return };
+    assert_eq!(items[0]["state"], "warning", "{items:?}");
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_is_a_problem() {
+    let node = Node::new();
+    fs::set_permissions(node.at(""), Permissions::from_mode(0o500)).unwrap();
+    if fs::write(node.at("probe"), "").is_ok() {
+        println!("skipped: this user may write everywhere");
+        return;
+    }
+    node.check(&[], "disk", "problem", "Permission denied");
+    fs::set_permissions(node.at(""), Permissions::from_mode(0o700)).unwrap();
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! Whether a node can run with a directory, before it does.
 //!
 //! ```text
-//! directory ─files→ lock, key, keystores, who uses it, what was signed ─┐
-//! beacon nodes, relays ─outside→ chain, clock, reach ───────────────────┴→ Item, Item …
+//! directory ─files→ lock, key, keystores, disk, who uses it, what was signed ─┐
+//! beacon nodes, relays ─outside→ chain, clock, reach ─────────────────────────┴→ Item, Item …
 //! ```
 //!
 //! Nothing in the directory is changed but the notes of who looks at the store, and nothing of a secret is in an item.
 
+mod disk;
 mod files;
 mod keys;
 mod outside;
@@ -16,6 +17,8 @@ use coxswain_dv_types::cluster::Lock;
 pub use self::files::{Cluster, examine};
 pub use self::keys::Keystores;
 pub use self::outside::{beacon_node, relay};
+
+use crate::dv::run::node_name;
 
 /// How it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +68,11 @@ impl Item {
     fn problem(what: &'static str, found: impl Into<String>, next: impl Into<String>) -> Item {
         Item { what, state: State::Problem, found: found.into(), next: next.into() }
     }
+}
+
+/// What the logs call the node with a share index, which is 1 for `node-0`.
+fn name_of(share_index: u64) -> String {
+    usize::try_from(share_index).map_or_else(|_| String::new(), |index| node_name(index.saturating_sub(1)))
 }
 
 /// The `lock_hash` of a lock as the files beside the key have it.

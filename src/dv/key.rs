@@ -35,6 +35,17 @@ pub enum KeyError {
     },
 }
 
+impl KeyError {
+    /// Whether there is no such file.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        match self {
+            KeyError::Read { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            KeyError::Content { .. } => false,
+        }
+    }
+}
+
 /// Reads a key; white space around it does not matter.
 ///
 /// # Errors
@@ -103,6 +114,8 @@ mod tests {
         says(format!("0x{digits}").as_bytes(), "this text of 66 bytes is not");
         says("0".repeat(64).as_bytes(), "from 1 to the group order");
         says(&[b'a'; 5000], "this text of 1024 bytes is not");
+        assert!(!load(&path).expect_err("no key").is_missing());
+        assert!(load(&dir.path().join("none")).expect_err("nothing").is_missing());
         std::fs::write(&path, format!(" {}\r\n", digits.to_uppercase())).expect("written");
         load(&path).expect("white space and letter case do not matter");
         assert!(matches!(load(dir.path()), Err(KeyError::Read { .. })));

@@ -294,7 +294,7 @@ pub async fn prepare(checked: Checked) -> Result<Prepared, RunError> {
     connect(&monitor, &network, run.backends.clone(), &server);
     let tasks = vec![
         tokio::spawn(keep(monitor.clone(), run.backends.clone())),
-        tokio::spawn(keep_to_chain(run.backends.clone(), config.genesis.clone(), asked)),
+        tokio::spawn(keep_to_chain(run.backends.clone(), config.genesis, asked)),
     ];
     let parts = machine::Parts { cluster, chain, peers: nodes, boot };
     let around = Around { server, network, monitor, exporting, tasks };

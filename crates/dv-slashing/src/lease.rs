@@ -34,7 +34,7 @@ pub use self::error::LeaseError;
 use self::files::{Durability, beside, read_limited, write};
 use crate::machine::{Directory, Disk, Machine, check_disk};
 
-/// Longest lease that is read; ours have less than 300 bytes.
+/// Longest lease that is read; ours have less than 500 bytes.
 const MAX_TEXT: u64 = 64 << 10;
 
 /// Who asks for a key.

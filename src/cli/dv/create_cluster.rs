@@ -222,15 +222,15 @@ impl CreateCluster {
         if self.nodes == 0 {
             return wrong(
                 "making the cluster",
-                "--nodes is missing",
+                "--nodes is missing or 0",
                 "say how many nodes there are, at least 3",
             );
         }
         if self.num_validators == 0 && !self.split_existing_keys {
             return wrong(
                 "making the cluster",
-                "--num-validators is missing",
-                "say how many validators there are",
+                "--num-validators is missing or 0",
+                "say how many validators there are, at least 1",
             );
         }
         Ok(())

@@ -17,7 +17,7 @@ use super::super::{Cx, Exit, Format, Run};
 use super::deliver::{Delivery, Orders, Packing};
 use super::logging::LogArgs;
 use super::p2p::{P2pArgs, multiaddr};
-use super::{servers, settings};
+use super::{NO_KEY_OF_THE_DEFINITION, no_key, servers, settings};
 use crate::dv::claimed::Held;
 use crate::dv::disk::DiskError;
 use crate::dv::dkg::store::{Place, PlaceError, prepare};
@@ -132,7 +132,7 @@ impl Run for DkgCommand {
         servers::reach(cx, &servers.keymanagers)?;
         let place = prepare(&dir, definition.validators.len()).map_err(refused)?;
         let path = dir.join(key::FILE);
-        let key = key::load(&path)?;
+        let key = key::load(&path).map_err(|error| no_key(&error, NO_KEY_OF_THE_DEFINITION))?;
         // Ceremonies are held with keys on any disk.
         let held = Held::take(&path, "charon dkg", Lockless::Pass, jiff::Timestamp::now())
             .map_err(|error| CliError::other("claiming the node's key", in_full(&error), error.next()))?;

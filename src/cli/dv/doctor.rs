@@ -23,8 +23,8 @@ const WIDTH: usize = 11;
     name = "doctor",
     after_help = "Examples:\n  coxswain dv doctor\n  coxswain dv doctor node0 --decrypt\n  \
         coxswain dv doctor --beacon-node-endpoints http://127.0.0.1:5052 --p2p-relays https://0.relay.obol.tech --json\n\n\
-        Looks at the lock, the key, the keystores, modes, whether a node uses the key, and what was signed; beacon nodes and \
-        relays are asked where they are named. Exits 1 where there is a problem."
+        Looks at the lock, the key, the keystores, modes, the disk, whether a node uses the key, and what was signed; beacon \
+        nodes and relays are asked where they are named. Exits 1 where there is a problem."
 )]
 pub(super) struct Doctor {
     /// Beacon nodes.

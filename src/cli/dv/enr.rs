@@ -7,6 +7,7 @@ use coxswain_dv_types::enr;
 use super::super::error::CliError;
 use super::super::render::json;
 use super::super::{Cx, Exit, Format, Run};
+use super::{NO_KEY_YET, no_key};
 use crate::dv::key;
 
 /// Show the record of a node
@@ -26,7 +27,8 @@ pub(super) struct Enr {
 
 impl Run for Enr {
     fn run(self, cx: &Cx) -> Result<Exit, CliError> {
-        let record = enr::record(&key::load(&cx.root.join(&self.data_dir).join(key::FILE))?);
+        let key = key::load(&cx.root.join(&self.data_dir).join(key::FILE));
+        let record = enr::record(&key.map_err(|error| no_key(&error, NO_KEY_YET))?);
         let public = format!("0x{}", record.public());
         let signature = format!("0x{}", hex::encode(record.signature()));
         cx.terminal.out(&match (cx.format, self.verbose) {

@@ -15,6 +15,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
 use coxswain_lang::functions;
@@ -117,12 +118,24 @@ fn missing(command: &Command, long: &str) -> CliError {
 
 fn unreadable(origin: &str, error: &clap::Error) -> CliError {
     // Only the reason: the whole text would show the value.
-    let why = error.source().map_or_else(|| error.kind().to_string(), ToString::to_string);
+    let why = error.source().map(ToString::to_string).or_else(|| taken(error));
+    let why = why.unwrap_or_else(|| error.kind().to_string());
     CliError::other(
         format!("reading {origin}"),
         why,
         "correct the value or remove it; --help says what is taken",
     )
+}
+
+/// The words that a flag takes, where it takes nothing else.
+fn taken(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::Strings(words)) = error.get(ContextKind::ValidValue) else { return None };
+    let (last, before) = words.split_last()?;
+    Some(if before.is_empty() {
+        format!("write {last}")
+    } else {
+        format!("write {} or {last}", before.join(", "))
+    })
 }
 
 /// The value of a flag from the first layer that has one.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
 
+use super::super::logging::LogLevel;
 use super::*;
 use crate::cli::error;
 use crate::cli::render::Colour;
@@ -18,6 +19,8 @@ struct Sample {
     nodes: i64,
     #[arg(long, default_value_t = 60)]
     limit: u64,
+    #[arg(long, default_value = "info")]
+    level: LogLevel,
     #[arg(long, default_value = "mainnet")]
     network: String,
     #[arg(long)]
@@ -80,6 +83,7 @@ fn flags_take_the_forms_of_pflag() {
         publish: true,
         nodes: -4,
         limit: 60,
+        level: LogLevel::Info,
         network: "mainnet".into(),
         relays: vec!["a".into(), "b".into()],
         amounts: vec![1, 2, 3],
@@ -124,6 +128,9 @@ fn what_cannot_be_read_says_where_it_stands_and_not_what_it_is() {
     let secret = [("CHARON_NODES", "hunter2")];
     refused("", &secret, ("", ""), "reading CHARON_NODES: write a whole number");
     assert!(!read_all("", &secret, ("", "")).expect_err("no number").contains("hunter2"));
+    let secret = [("CHARON_LEVEL", "hunter2")];
+    refused("", &secret, ("", ""), "reading CHARON_LEVEL: write debug, info, warn or error\n");
+    assert!(!read_all("", &secret, ("", "")).expect_err("no level").contains("hunter2"));
     let yaml = |text: &'static str| ("charon.yaml", text);
     refused("", &[], yaml("publish: maybe"), "`publish` in DIR/charon.yaml: write true or false");
     refused("", &[], yaml("limit: -1"), "that is not negative");

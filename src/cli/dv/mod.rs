@@ -234,26 +234,36 @@ impl From<HttpError> for CliError {
     }
 }
 
-impl From<KeyError> for CliError {
-    fn from(error: KeyError) -> CliError {
-        let what = |path: &Path| format!("reading the node's key {}", path.display());
-        match &error {
-            KeyError::Read { path, source } if source.kind() == std::io::ErrorKind::NotFound => {
-                CliError::other(
-                    what(path),
-                    "it is not there",
-                    "name the node's directory with --data-dir, or make a key: coxswain dv create enr",
-                )
-            }
-            KeyError::Read { path, source } => {
-                CliError::other(what(path), source, "check the file, its owner and its mode")
-            }
-            KeyError::Content { path, source } => CliError::other(
-                what(path),
-                source,
-                "bring the file back from your backup; it is 64 hexadecimal digits and nothing else",
-            ),
+/// What to do where the key of a node is not there. A command with a lock has `--private-key-file`, the others `--data-dir`.
+const NO_KEY_OF_THE_LOCK: &str =
+    "name the file with --private-key-file, or bring it back from your backup: a new key is in no lock";
+/// The same for a ceremony.
+const NO_KEY_OF_THE_DEFINITION: &str = "name the node's directory with --data-dir, or bring the key back from your backup: a new one is not in the definition";
+/// The same for a command that needs no cluster.
+const NO_KEY_YET: &str = "name the node's directory with --data-dir, or make a key: coxswain dv create enr";
+
+/// A key was not read; where it is not there, the next step hangs on the command.
+fn no_key(error: &KeyError, where_missing: &str) -> CliError {
+    let what = |path: &Path| format!("reading the node's key {}", path.display());
+    match error {
+        KeyError::Read { path, .. } if error.is_missing() => {
+            CliError::other(what(path), "it is not there", where_missing)
         }
+        KeyError::Read { path, source } => {
+            CliError::other(what(path), source, "check the file, its owner and its mode")
+        }
+        KeyError::Content { path, source } => CliError::other(
+            what(path),
+            source,
+            "bring the file back from your backup; it is 64 hexadecimal digits and nothing else",
+        ),
+    }
+}
+
+impl From<KeyError> for CliError {
+    /// Of a command with a lock.
+    fn from(error: KeyError) -> CliError {
+        no_key(&error, NO_KEY_OF_THE_LOCK)
     }
 }
 

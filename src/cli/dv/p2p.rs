@@ -113,7 +113,8 @@ fn of_wire(address: &address::Multiaddr) -> Multiaddr {
 /// A URL without what may be secret in it.
 fn shown(text: &str) -> String {
     let Ok(url) = url::Url::parse(text) else { return "a URL that cannot be read".into() };
-    format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default())
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default())
 }
 
 async fn listen(flag: &str, given: &[String]) -> Result<Vec<SocketAddr>, CliError> {
@@ -212,6 +213,7 @@ mod tests {
 
     #[test]
     fn no_secret_of_a_url_is_shown() {
-        assert_eq!(shown("http://user:secret@relay.example.org:1/path?key=k"), "http://relay.example.org");
+        assert_eq!(shown("http://user:secret@relay.example.org:1/path?key=k"), "http://relay.example.org:1");
+        assert_eq!(shown("http://user:secret@relay.example.org/path"), "http://relay.example.org");
     }
 }

@@ -16,13 +16,16 @@ use super::super::{Cx, Exit, Run};
 use super::logging::{LogArgs, Loki, LokiArgs, Others};
 use super::p2p::{self, P2pArgs, RELAYS};
 use super::serving::{open, raise_open_files, stop_signal};
-use super::settings;
-use crate::dv::key::{self, KeyError};
+use super::{no_key, settings};
+use crate::dv::key;
 use crate::dv::relay::{self as answers, Told};
 use crate::dv::serve::{Limits, Server};
 
 /// What clients of the small answers may take.
 const HTTP: Limits = Limits { connections: 256, lasts: Duration::from_secs(30) };
+/// What to do where there is no key, and none is to be made.
+const NO_KEY: &str =
+    "name the relay's directory with --data-dir, or leave --auto-p2pkey=false away: it makes a key";
 /// How often the name of this host is looked up.
 const LOOK_UP: Duration = Duration::from_secs(300);
 
@@ -112,14 +115,12 @@ fn positive(flag: &str, given: i64) -> Result<u32, CliError> {
 impl Relay {
     fn key(&self, dir: &Path) -> Result<IdentityKey, CliError> {
         match key::load(&dir.join(key::FILE)) {
-            Err(KeyError::Read { source, .. })
-                if self.auto_p2pkey && source.kind() == std::io::ErrorKind::NotFound =>
-            {
+            Err(error) if self.auto_p2pkey && error.is_missing() => {
                 let (path, key) = key::create(dir)?;
                 tracing::info!(file = %path.display(), "a key was made for this relay");
                 Ok(key)
             }
-            other => Ok(other?),
+            other => other.map_err(|error| no_key(&error, NO_KEY)),
         }
     }
 

@@ -1,5 +1,6 @@
 //! `simnet chain`: a simulated beacon chain.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,14 +8,20 @@ use coxswain_dv_eth::Bytes;
 use coxswain_dv_eth::bytes::Bytes48;
 use coxswain_dv_eth::fork::Fork;
 use coxswain_dv_eth::time::Time;
+use coxswain_dv_types::causes::in_full;
 use coxswain_dv_types::cluster::Lock;
-use coxswain_simnet::chain::{Builder, all_up_to, forks};
+use coxswain_simnet::chain::{
+    Builder, LONGEST_SLOT, MAX_BLOBS, MAX_SLOTS_PER_EPOCH, MIN_SLOTS_PER_EPOCH, Report, SHORTEST_SLOT,
+    all_up_to, forks,
+};
 use coxswain_simnet::{Settings, Simnet};
+use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::super::dv::forms::parse_duration;
 use super::super::error::CliError;
-use super::super::{Cx, Exit, Run};
+use super::super::render::json::pretty;
+use super::super::{Cx, Exit, Format, Run};
 
 /// Forks that the chain has from its first slot on: up to Fulu.
 const FORKS: usize = 7;
@@ -27,9 +34,11 @@ const STEP: u8 = 0x10;
 #[derive(Debug, clap::Parser)]
 #[command(
     name = "chain",
-    after_help = "Examples:\n  coxswain simnet chain --lock-file node0/cluster-lock.json --slot-duration 4s\n\n\
+    after_help = "Examples:\n  coxswain simnet chain --lock-file node0/cluster-lock.json --slot-duration 6s\n  \
+        curl -d '{\"kind\":\"miss\",\"slots\":[12]}' http://127.0.0.1:5052/simnet/fault\n\n\
         Its validators are those of the cluster locks. It verifies every signature, says what was missed or could be slashed \
-        at /simnet/report, and does what /simnet/fault asks for: reorganisations, errors, delays. Ctrl-C ends it with a report."
+        at /simnet/report, and does what is sent to /simnet/fault: reorg, miss, orphan, endpoint (late answers, errors), syncing, \
+        wrong_head, skew (of a clock), exit, clear; docs/dv-node.md has an example of each. Ctrl-C ends it with a report."
 )]
 pub(super) struct Chain {
     /// Cluster locks whose validators the chain has
@@ -41,11 +50,11 @@ pub(super) struct Chain {
     /// Where to listen, as IP:PORT; each is a beacon node of its own, all of one chain
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:5052")]
     listen: Vec<String>,
-    /// How long a slot is
-    #[arg(long, value_name = "TIME", default_value = "12s", value_parser = parse_duration)]
+    /// How long a slot is, from 200ms to 24h
+    #[arg(long, value_name = "TIME", default_value = "12s", value_parser = slot_duration)]
     slot_duration: Duration,
-    /// Slots of an epoch
-    #[arg(long, value_name = "N", default_value_t = 8)]
+    /// Slots of an epoch, from 2 to 64
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = slots_per_epoch)]
     slots_per_epoch: u64,
     /// How long until genesis
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
@@ -56,8 +65,8 @@ pub(super) struct Chain {
     /// Validators in each sync committee; all of them without it
     #[arg(long, value_name = "N")]
     sync_members: Option<usize>,
-    /// Blobs of each block
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    /// Blobs of each block, at most 9
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = blobs)]
     blobs: usize,
     /// Offer blocks of builders
     #[arg(long)]
@@ -66,6 +75,25 @@ pub(super) struct Chain {
     /// hold from the first epoch on
     #[arg(long, value_name = "NAME=EPOCH", value_delimiter = ',', value_parser = fork_epoch)]
     fork_epochs: Vec<(Fork, u64)>,
+}
+
+fn slot_duration(text: &str) -> Result<Duration, String> {
+    let slot = parse_duration(text)?;
+    if (SHORTEST_SLOT..=LONGEST_SLOT).contains(&slot) {
+        Ok(slot)
+    } else {
+        Err(format!("a slot has from {SHORTEST_SLOT:?} to {}h", LONGEST_SLOT.as_secs() / 3600))
+    }
+}
+
+fn slots_per_epoch(text: &str) -> Result<u64, String> {
+    let given = text.parse().ok().filter(|slots| (MIN_SLOTS_PER_EPOCH..=MAX_SLOTS_PER_EPOCH).contains(slots));
+    given.ok_or_else(|| format!("an epoch has from {MIN_SLOTS_PER_EPOCH} to {MAX_SLOTS_PER_EPOCH} slots"))
+}
+
+fn blobs(text: &str) -> Result<usize, String> {
+    let given = text.parse().ok().filter(|blobs| *blobs <= MAX_BLOBS);
+    given.ok_or_else(|| format!("a block has from 0 to {MAX_BLOBS} blobs"))
 }
 
 /// A fork and its first epoch.
@@ -96,11 +124,35 @@ fn first_epochs(given: &[(Fork, u64)]) -> Result<[u64; FORKS], String> {
     Ok(epochs)
 }
 
+/// What is said when the chain is served.
+fn ready(format: Format, (validators, genesis): (usize, Time), addresses: &[SocketAddr]) -> String {
+    let urls: Vec<String> = addresses.iter().map(|address| format!("http://{address}")).collect();
+    match format {
+        Format::Json => {
+            let line = json!({
+                "event": "ready", "validators": validators, "genesis_time": genesis.0.as_secs(), "beacon_nodes": urls,
+            });
+            format!("{line}\n")
+        }
+        Format::Text => format!("{validators} validators, genesis at {genesis}: {}\n", urls.join(" ")),
+    }
+}
+
+/// What is said at the end.
+fn ended(format: Format, report: &Report) -> String {
+    match format {
+        Format::Json => format!("{}\n", json!({ "event": "ended", "duties": report.duties })),
+        Format::Text => pretty(&json!(report.duties)),
+    }
+}
+
 impl Run for Chain {
     fn run(self, cx: &Cx) -> Result<Exit, CliError> {
         let settings = self.settings(cx)?;
-        let (validators, genesis) = (settings.validators.len(), settings.genesis);
+        let begun = (settings.validators.len(), settings.genesis);
         cx.block_on(async {
+            // Before anything else: whoever starts this may end it at any moment.
+            let stopped = super::super::dv::stopped()?;
             let mut listeners = Vec::new();
             for address in &self.listen {
                 listeners.push(TcpListener::bind(address).await.map_err(|error| {
@@ -108,15 +160,14 @@ impl Run for Chain {
                     CliError::other(format!("listening on {address}"), error, next)
                 })?);
             }
-            let simnet = Simnet::start(settings, listeners)
-                .map_err(|error| CliError::other("starting the chain", error, "see --help"))?;
-            let addresses: Vec<String> =
-                simnet.addresses().iter().map(|address| format!("http://{address}")).collect();
-            let listed = addresses.join(" ");
-            cx.terminal.out(&format!("{validators} validators, genesis at {genesis}: {listed}\n"));
-            super::super::dv::stopped()?.await;
-            let report = simnet.report(None, None);
-            cx.terminal.out(&super::super::render::json::pretty(&serde_json::json!(report.duties)));
+            let simnet = Simnet::start(settings, listeners).map_err(|error| {
+                let next =
+                    "correct the value: --lock-file and --key name the validators, --help says the rest";
+                CliError::other("starting the chain", in_full(&error), next)
+            })?;
+            cx.terminal.out(&ready(cx.format, begun, simnet.addresses()));
+            stopped.await;
+            cx.terminal.out(&ended(cx.format, &simnet.report(None, None)));
             Ok(Exit::Done)
         })
     }
@@ -188,6 +239,29 @@ mod tests {
             (Ok([0, 0, 0, 0, later @ ..]), Ok(expected)) => assert_eq!(later, expected, "{argument}"),
             (Err(error), Err(expected)) => assert!(error.contains(expected), "{argument}: {error}"),
             (found, expected) => panic!("{argument}: {found:?}, and not {expected:?}"),
+        }
+    }
+
+    /// What is given, for which flag, and what may be.
+    #[test]
+    fn values_outside_their_range_are_refused_with_it() {
+        let refused = |argument: &str, expected: &str| {
+            let error = Chain::try_parse_from(["chain", argument]).expect_err(argument).to_string();
+            let (flag, given) = argument.split_once('=').expect("a flag and a value");
+            for part in [flag, given, expected] {
+                assert!(error.contains(part), "{argument}: {part:?} is not in {error}");
+            }
+        };
+        for given in ["0s", "199ms", "24h1s"] {
+            refused(&format!("--slot-duration={given}"), "a slot has from 200ms to 24h");
+        }
+        refused("--slot-duration=long", "write a length of time");
+        for given in ["0", "1", "65", "-1", "x"] {
+            refused(&format!("--slots-per-epoch={given}"), "an epoch has from 2 to 64 slots");
+        }
+        refused("--blobs=10", "a block has from 0 to 9 blobs");
+        for taken in ["--slot-duration=200ms", "--slot-duration=24h", "--slots-per-epoch=2", "--blobs=9"] {
+            Chain::try_parse_from(["chain", taken]).expect(taken);
         }
     }
 

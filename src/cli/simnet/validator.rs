@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use coxswain_dv_eth::bytes::Bytes48;
+use coxswain_dv_types::causes::in_full;
 use coxswain_simnet::client::{Builders, Habits, Keys, Mode, Settings, run};
 use url::Url;
 
@@ -54,7 +55,7 @@ impl Run for Validator {
         let folder = cx.root.join(&self.keys_dir);
         let keys = Keys::load(&folder).map_err(|error| {
             let what = format!("reading the keys in {}", folder.display());
-            CliError::other(what, error, "name the directory of the keystores with --keys-dir")
+            CliError::other(what, in_full(&error), "name the directory of the keystores with --keys-dir")
         })?;
         let mode = if self.whole_keys { Mode::Whole } else { Mode::Distributed };
         let mut settings = Settings::new(self.node, keys, mode);
@@ -72,7 +73,7 @@ impl Run for Validator {
             let report = run(settings, stopped).await.map_err(|error| {
                 CliError::other(
                     "starting the validator client",
-                    error,
+                    in_full(&error),
                     "check --marks and the limits of this process",
                 )
             })?;

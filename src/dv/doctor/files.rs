@@ -1,6 +1,7 @@
 //! The files of a node's directory.
 
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -15,8 +16,9 @@ use coxswain_dv_types::cluster::{Lock, LowThreshold};
 use coxswain_dv_types::keylock::Refusal;
 use coxswain_dv_types::network::Networks;
 
+use super::disk::disk;
 use super::keys::{Keystores, keystores};
-use super::{Item, hash_of};
+use super::{Item, hash_of, name_of};
 use crate::dv::chain::Chain;
 use crate::dv::combine::read_lock;
 use crate::dv::contracts::{Contracts, Unsettled};
@@ -55,7 +57,7 @@ pub async fn examine(
     let path = dir.join(key::FILE);
     let (item, index) = identity(&path, lock.as_ref());
     items.push(item);
-    items.push(modes(dir, &path));
+    items.extend([modes(dir, &path), disk(dir)]);
     items.push(keystores(dir, lock.as_ref().zip(index), opened));
     items.push(in_use(&path, lock.as_ref()));
     let (item, stored) = store(&dir.join(DIRECTORY).join(FILE), lock.as_ref());
@@ -142,7 +144,7 @@ fn identity(path: &Path, lock: Option<&Lock>) -> (Item, Option<u64>) {
     match lock.definition.share_index(&loaded.public()) {
         Some(index) => {
             let nodes = lock.definition.operators.len();
-            (Item::ok(what, format!("it is of node {index} of {nodes}")), Some(index))
+            (Item::ok(what, format!("it is of {}, one of {nodes} nodes", name_of(index))), Some(index))
         }
         None => {
             let next = "put key and lock of one cluster together: this key's record is not in the lock";
@@ -187,13 +189,22 @@ fn in_use(path: &Path, lock: Option<&Lock>) -> Item {
     };
     let (found, next) = (in_full(&error), error.next());
     match &error {
+        LeaseError::Refused { source: Refusal::InUse { command, .. }, .. } if gave_back(path, command) => {
+            let seconds = error.wait().unwrap_or_default().as_secs() + 1;
+            Item::ok(
+                what,
+                format!(
+                    "no node uses the key: `{command}` gave it back a moment ago, and the next one has it in {seconds} s"
+                ),
+            )
+        }
         LeaseError::Held { .. } | LeaseError::Refused { source: Refusal::InUse { .. }, .. } => {
             let next = "stop that node before another one starts with this key";
             Item::warning(what, found, next)
         }
         LeaseError::Refused { source: Refusal::Resting { .. }, .. } => Item::warning(what, found, next),
         LeaseError::Foreign { host, .. } | LeaseError::Copied { host, .. } => {
-            Item::problem(what, found, format!("{next}: `coxswain dv run --take-over-from {host}`"))
+            Item::problem(what, found, next.replace("HOST", host))
         }
         LeaseError::Io { .. }
         | LeaseError::Disk { .. }
@@ -202,6 +213,24 @@ fn in_use(path: &Path, lock: Option<&Lock>) -> Item {
         | LeaseError::Record { .. }
         | LeaseError::Lost { .. } => Item::problem(what, found, next),
     }
+}
+
+/// Longest record of who has a key that is read; ours have less than 500 bytes.
+const MAX_RECORD: u64 = 64 << 10;
+
+/// Whether a command that has claimed the key has given it back since. The claim stays, and has no word for it.
+fn gave_back(key: &Path, command: &str) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Record {
+        command: String,
+        is_free: bool,
+    }
+    let mut text = Vec::new();
+    // What is longer is none of ours; what cannot be read says nothing.
+    if let Ok(file) = fs::File::open(lease::record_path(key)) {
+        let _ = file.take(MAX_RECORD).read_to_end(&mut text);
+    }
+    serde_json::from_slice::<Record>(&text).is_ok_and(|record| record.is_free && record.command == command)
 }
 
 /// What was signed, and of which chain.

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use coxswain_dv_cluster::{Missing, own_shares};
+use coxswain_dv_cluster::{Missing, ShareError, own_shares};
 use coxswain_dv_types::causes::in_full;
 use coxswain_dv_types::cluster::Lock;
 
-use super::Item;
+use super::{Item, name_of};
 use crate::dv::keystores::{self, Closed, DIRECTORY};
 
 /// Whether keystores are opened.
@@ -60,7 +60,7 @@ pub(super) fn keystores(dir: &Path, node: Option<(&Lock, u64)>, opened: Keystore
         Keystores::Closed => by_their_word(&closed, lock, index),
         Keystores::Opened => match keystores::load_sequence(&dir) {
             Ok(secrets) => {
-                own_shares(lock, index, &secrets, Missing::Refuse).map(drop).map_err(|e| in_full(&e))
+                own_shares(lock, index, &secrets, Missing::Refuse).map(drop).map_err(|error| said(&error))
             }
             Err(error) => Err(in_full(&error)),
         },
@@ -73,6 +73,16 @@ pub(super) fn keystores(dir: &Path, node: Option<(&Lock, u64)>, opened: Keystore
         (Ok(()), Keystores::Opened) => {
             Item::ok(WHAT, format!("{} are of this node's shares, and open", closed.len()))
         }
+    }
+}
+
+/// Nodes by the names that the logs have.
+fn said(error: &ShareError) -> String {
+    match error {
+        ShareError::OfAnother { key, found, expected } => {
+            format!("keystore {key} is a share of {}, and this is {}", name_of(*found), name_of(*expected))
+        }
+        other => other.to_string(),
     }
 }
 
@@ -97,7 +107,7 @@ fn by_their_word(closed: &[Closed], lock: &Lock, index: u64) -> Result<(), Strin
                 ));
             }
             Some((_, of)) if *of != index => {
-                return Err(format!("{name} is a share of node {of}, and this is node {index}"));
+                return Err(format!("{name} is a share of {}, and this is {}", name_of(*of), name_of(index)));
             }
             Some((position, _)) => {
                 if let Some(first) = seen.insert(*position, name) {

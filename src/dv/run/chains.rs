@@ -51,35 +51,58 @@ pub(super) async fn wait_for_config(
     }
 }
 
-/// Looks again and again which of the nodes are of the chain; at first these are.
+/// Looks again and again which of the nodes are of the chain; at first these are. Those who read the log learn of nodes that are not,
+/// and of those that do not answer: as long as another one does, nothing else says so.
 pub(super) async fn keep_to_chain(backends: Backends, genesis: Genesis, mut asked: BTreeSet<usize>) {
     let names = named(&backends);
-    let mut others = BTreeSet::new();
+    let mut known = vec![Standing::Asked; names.len()];
     loop {
         let answers = backends.geneses().await;
         asked = of_chain(&answers, &genesis, &asked);
         backends.ask_only(asked.clone());
-        for (place, (name, answer)) in names.iter().zip(&answers).enumerate() {
-            match answer {
-                Ok(found) if *found != genesis => {
-                    if others.insert(place) {
-                        let (found, expected) = (shown(found), shown(&genesis));
-                        tracing::error!(
-                            node = name,
-                            found,
-                            expected,
-                            "a beacon node is of another chain than the cluster's: it is not asked"
-                        );
-                    }
-                }
-                Ok(_) if others.remove(&place) => {
-                    tracing::info!(node = name, "a beacon node is of the cluster's chain now: it is asked")
-                }
-                Ok(_) | Err(_) => {}
+        for ((name, answer), known) in names.iter().zip(&answers).zip(&mut known) {
+            let now = match answer {
+                Ok(found) if *found == genesis => Standing::Asked,
+                Ok(_) => Standing::OfAnother,
+                Err(_) => Standing::Away,
+            };
+            if std::mem::replace(known, now) != now {
+                tell(name, answer, &genesis);
             }
         }
-        let are_all_known = asked.len() + others.len() == names.len();
-        tokio::time::sleep(if are_all_known { LOOK } else { SOON }).await;
+        // Who was away and is not asked has not told its chain yet.
+        let wait =
+            known.iter().enumerate().any(|(place, one)| *one == Standing::Away && !asked.contains(&place));
+        tokio::time::sleep(if wait { SOON } else { LOOK }).await;
+    }
+}
+
+/// What is known of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// It is of the chain.
+    Asked,
+    /// It is of another one.
+    OfAnother,
+    /// It does not answer.
+    Away,
+}
+
+fn tell(node: &str, answer: &Result<Genesis, CallError>, genesis: &Genesis) {
+    match answer {
+        Ok(found) if found == genesis => {
+            tracing::info!(node, "a beacon node of the cluster's chain answers again")
+        }
+        Ok(found) => {
+            let (found, expected) = (shown(found), shown(genesis));
+            tracing::error!(
+                node,
+                found,
+                expected,
+                "a beacon node is of another chain than the cluster's: it is not asked"
+            );
+        }
+        Err(error) => tracing::warn!(node, %error, "a beacon node does not answer"),
     }
 }
 
@@ -106,7 +129,7 @@ fn choose(names: &[String], answers: &Answers, fork_version: Bytes4) -> Result<O
         });
     };
     match of_network.find(|(_, other)| other != genesis) {
-        None => Ok(Some((*genesis).clone())),
+        None => Ok(Some(**genesis)),
         Some((other_name, other)) => Err(RunError::Chains {
             one: format!("{name} with the {}", shown(genesis)),
             other: format!("{other_name} with the {}", shown(other)),

@@ -120,10 +120,10 @@ impl LeaseError {
                 "stop the other node; one that was just stopped counts for five seconds"
             }
             LeaseError::Foreign { .. } => {
-                "make sure that no node runs there with this key, nor will by itself; then name the host to take the key over"
+                "make sure that no node runs there with this key, nor will by itself; then `dv run --take-over-from HOST` takes the key over"
             }
             LeaseError::Copied { .. } => {
-                "use the first directory; where it is gone for good, make sure that no node runs with it, nor has signed since the copy was made, and name the host to take the key over"
+                "use the first directory; where it is gone for good, make sure that no node runs with it, nor has signed since the copy was made; then `dv run --take-over-from HOST` takes the key over"
             }
             LeaseError::Lost { .. } => {
                 "stop one of the two nodes for good; what both have signed may be slashed"

@@ -1,8 +1,9 @@
 //! Who does what at which slot.
 //!
-//! Every active validator attests once an epoch. Proposers follow permutations of all validators, so that in each row
-//! of as many slots as there are validators everyone proposes once. Both depend on the seed, the epoch, and on how
-//! often reorganisations have undone what the epoch's duties hang on (its salt).
+//! Every active validator attests once an epoch. At which slot is drawn: few validators would else attest at the same places of
+//! every epoch, where always the same node of a cluster leads. Proposers follow permutations of all validators, so that in each
+//! row of as many slots as there are validators everyone proposes once. All depends on the seed, the epoch, and on how often
+//! reorganisations have undone what the epoch's duties hang on (its salt).
 
 use std::collections::BTreeMap;
 
@@ -10,6 +11,10 @@ use coxswain_dv_eth::sync::COMMITTEE_SIZE;
 
 use super::seed::Seed;
 use super::settings::Settings;
+
+/// The shortest epoch whose slots are mixed. In shorter ones, which tests have, two validators attest at every other slot, so
+/// that few slots show whether votes come.
+const MIXED_FROM: u64 = 8;
 
 /// Where a validator attests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,12 +41,13 @@ impl EpochDuties {
         let seed = Seed(settings.seed);
         let n_slots = settings.slots_per_epoch;
         let order = seed.shuffled("committees", &[epoch, salts.attester], active.to_vec());
+        let parts = parts(seed, n_slots, &[epoch, salts.attester]);
         let mut places = BTreeMap::new();
         let mut committees = Vec::new();
-        for slot in 0..n_slots {
+        for (slot, part) in (0..).zip(parts) {
             let of_slot: Vec<Vec<u64>> = (0..settings.committees_per_slot)
                 .map(|committee| {
-                    let part = slot * settings.committees_per_slot + committee;
+                    let part = part * settings.committees_per_slot + committee;
                     slice(&order, part, n_slots * settings.committees_per_slot).to_vec()
                 })
                 .collect();
@@ -89,6 +95,18 @@ impl EpochDuties {
 pub(super) struct Salts {
     pub(super) attester: u64,
     pub(super) proposer: u64,
+}
+
+/// By slot of an epoch: which part of the validators attests. Each half of the epoch keeps its own, so that neither of two
+/// validators is far from its turn before.
+fn parts(seed: Seed, n_slots: u64, numbers: &[u64]) -> Vec<u64> {
+    if n_slots < MIXED_FROM {
+        return (0..n_slots).collect();
+    }
+    let middle = n_slots / 2;
+    let mut parts = seed.shuffled("slots of the first half", numbers, (0..middle).collect());
+    parts.extend(seed.shuffled("slots of the second half", numbers, (middle..n_slots).collect()));
+    parts
 }
 
 /// One of so many parts, as even as they can be (`compute_committee` of the consensus specifications).

@@ -66,8 +66,9 @@ pub use block::ChainBlock;
 pub use fault::{Fault, Hit, MAX_FAULTS, MAX_LATENCY};
 pub use report::{Counts, Finding, Kind, Report, Severity, ValidatorReport};
 pub use settings::{
-    Builder, MAX_BLOBS, MAX_COMMITTEES, MAX_OTHERS, MAX_SLOTS_PER_EPOCH, MAX_TRANSACTION_BYTES,
-    MAX_VALIDATORS, SHORTEST_SLOT, Settings, SettingsError, SyncCommittees, all_up_to, forks, hoodi_forks,
+    Builder, LONGEST_SLOT, MAX_BLOBS, MAX_COMMITTEES, MAX_OTHERS, MAX_SLOTS_PER_EPOCH, MAX_TRANSACTION_BYTES,
+    MAX_VALIDATORS, MIN_SLOTS_PER_EPOCH, SHORTEST_SLOT, Settings, SettingsError, SyncCommittees, all_up_to,
+    forks, hoodi_forks,
 };
 pub use submit::{Job, Receipt, Submission, Verified, Vote};
 pub use tree::Entry;

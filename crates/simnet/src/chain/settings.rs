@@ -10,10 +10,14 @@ use coxswain_dv_eth::time::Time;
 
 /// The shortest slot: three parts of it have to be told apart by processes that share a machine.
 pub const SHORTEST_SLOT: Duration = Duration::from_millis(200);
+/// The longest slot: a day, so that every moment of a chain is one that clocks have.
+pub const LONGEST_SLOT: Duration = Duration::from_secs(86_400);
 /// Most validators: their duties are kept for several epochs.
 pub const MAX_VALIDATORS: usize = 16_384;
 /// Most validators that the chain plays: signing takes half a millisecond each.
 pub const MAX_OTHERS: usize = 512;
+/// Least slots of an epoch: a block and its votes are of one of them, and what comes of these of the next.
+pub const MIN_SLOTS_PER_EPOCH: u64 = 2;
 /// Most slots of an epoch, as on any chain there is.
 pub const MAX_SLOTS_PER_EPOCH: u64 = 64;
 /// Most committees of a slot (`MAX_COMMITTEES_PER_SLOT`).
@@ -178,10 +182,9 @@ impl Settings {
             0,
             0,
         )?;
-        let day = Duration::from_secs(86_400).as_millis();
-        range("the slot in milliseconds", slot, SHORTEST_SLOT.as_millis(), day)?;
-        let most = MAX_SLOTS_PER_EPOCH.into();
-        range("the number of slots of an epoch", self.slots_per_epoch.into(), 2, most)?;
+        range("the slot in milliseconds", slot, SHORTEST_SLOT.as_millis(), LONGEST_SLOT.as_millis())?;
+        let (least, most) = (MIN_SLOTS_PER_EPOCH.into(), MAX_SLOTS_PER_EPOCH.into());
+        range("the number of slots of an epoch", self.slots_per_epoch.into(), least, most)?;
         range("the number of validators", self.validators.len() as u128, 1, MAX_VALIDATORS as u128)?;
         range("the number of others", self.others as u128, 0, MAX_OTHERS as u128)?;
         let most = MAX_COMMITTEES.into();

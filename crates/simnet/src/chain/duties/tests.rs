@@ -106,6 +106,26 @@ proptest! {
     }
 }
 
+/// Two validators of an epoch of eight slots attest once in each half, and over some epochs at every place of it: no node of a
+/// cluster, which leads at every fourth slot, decides over all votes. In short epochs they attest at every other slot.
+#[test]
+fn few_validators_attest_everywhere() {
+    let slots_of = |settings: &Settings, epoch: u64| -> Vec<u64> {
+        let duties = EpochDuties::new(settings, epoch, Salts::default(), &[0, 1]);
+        let n = settings.slots_per_epoch;
+        (0..n).filter(|slot| duties.committees(epoch * n + slot)[0].len() == 1).collect()
+    };
+    let long = settings(0, 2, 8, 1);
+    let mut seen = BTreeSet::new();
+    for epoch in 0..40 {
+        let slots = slots_of(&long, epoch);
+        assert!(matches!(slots[..], [0..4, 4..8]), "{slots:?}");
+        seen.extend(slots);
+    }
+    assert_eq!(seen, (0..8).collect());
+    assert_eq!(slots_of(&settings(0, 2, 4, 1), 7), [1, 3]);
+}
+
 /// A validator that has left does not propose; its turn goes to the next of the order.
 #[test]
 fn who_has_left_does_not_propose() {
