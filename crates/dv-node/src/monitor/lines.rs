@@ -42,6 +42,8 @@ enum Subject {
     Stalled(DutyType, String),
     /// Decisions after the first round.
     Late(DutyType),
+    /// A validator that leaves, and the step.
+    Exit(Bytes48, &'static str),
     Cohorts(DutyType),
     /// The validator of a block that pays somebody else.
     Payee(Bytes48),
@@ -196,7 +198,14 @@ impl Lines {
     ) {
         let (validator, name) = (key.map(short), step.name());
         match error {
-            None => tracing::trace!(%duty, step = name, validator, share, "a duty took a step"),
+            None => {
+                tracing::trace!(%duty, step = name, validator, share, "a duty took a step");
+                if let (DutyType::Exit, Some(key), Some(what)) = (duty.kind, key, of_exit(step))
+                    && let Some(left_out) = self.turn(now, Subject::Exit(*key, name))
+                {
+                    tracing::info!(validator, share, left_out, "{what}");
+                }
+            }
             Some(error) => {
                 if let Some(left_out) = self.turn(now, Subject::Step(duty.kind, name)) {
                     let error = cut(error);
@@ -457,6 +466,18 @@ impl<S: Subscriber> Layer<S> for Counts {
 fn topic(target: &'static str) -> &'static str {
     let first = target.split("::").next().unwrap_or(target);
     first.strip_prefix("coxswain_").unwrap_or(first)
+}
+
+/// What is said of an exit: nothing takes one back.
+fn of_exit(step: Step) -> Option<&'static str> {
+    match step {
+        Step::ParSigDbLocal => Some("this node's share has signed that a validator leaves"),
+        Step::ParSigDbExternal => Some("the share of a peer has signed that a validator leaves"),
+        Step::Bcast => {
+            Some("enough shares have signed that a validator leaves: it was sent to the beacon nodes")
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -736,6 +736,36 @@ fn duties_that_fail_are_found_in_the_log() {
     );
 }
 
+/// Nothing takes an exit back: who reads the log knows of it, and of each validator once.
+#[test]
+fn a_validator_that_leaves_is_in_the_log() {
+    let took = |step, share| Note::Duty {
+        duty: Duty::new(12, DutyType::Exit),
+        step,
+        key: Some(KEY),
+        share,
+        error: None,
+    };
+    let notes = [
+        took(Step::ParSigDbExternal, Some(2)),
+        took(Step::ParSigDbLocal, Some(1)),
+        took(Step::ParSigEx, Some(1)),
+        took(Step::ParSigDbExternal, Some(3)),
+        took(Step::Bcast, None),
+        took(Step::Bcast, None),
+    ];
+    let told = told_of(notes.map(|note| (CLOCK.start_of(12), note)));
+    let said = fields(&told, ["message", "share"]);
+    assert_eq!(
+        said,
+        [
+            ["the share of a peer has signed that a validator leaves", "2"],
+            ["this node's share has signed that a validator leaves", "1"],
+            ["enough shares have signed that a validator leaves: it was sent to the beacon nodes", "-"],
+        ]
+    );
+}
+
 /// Four minutes of slots with something in each; at each slot.
 fn each_slot(note: impl Fn(u64) -> Vec<Note>) -> Vec<(Time, Note)> {
     (10..30).flat_map(|slot| note(slot).into_iter().map(move |note| (CLOCK.start_of(slot), note))).collect()
