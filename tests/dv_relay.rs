@@ -180,7 +180,7 @@ fn what_a_relay_lacks_is_said() {
     };
     let free = format!("127.0.0.1:{}", free_port());
     let listen = ["--p2p-tcp-address", &free, "--http-address", ""];
-    says(&["--auto-p2pkey=false"], "name the node's directory with --data-dir");
+    says(&["--auto-p2pkey=false"], "name the relay's directory with --data-dir");
     assert!(!dir.path().join(".charon").exists(), "no key is made where none is wanted");
     says(&[], "give --p2p-tcp-address");
     let key = fs::read(dir.path().join(".charon/charon-enr-private-key")).unwrap();

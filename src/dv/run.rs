@@ -275,7 +275,6 @@ pub async fn prepare(checked: Checked) -> Result<Prepared, RunError> {
     let fork_version = (*run.lock.definition.fork_version).try_into().unwrap_or_default();
     let (config, asked) = wait_for_config(&run.backends, Bytes(fork_version)).await?;
     let chain = machine::chain(run.capella, &config.chain);
-    // What began before is only watched: another process with this key may have spoken until it was taken.
     let boot = now();
     let updates = updates(&run).await?;
     let peers: Vec<PeerId> = nodes.iter().map(peer_id).collect();
@@ -318,9 +317,17 @@ impl Prepared {
     /// [`RunError`]; nothing runs any more then.
     pub async fn start(self, head: u64) -> Result<Running, RunError> {
         let Prepared { run, config, parts, pairs, updates, peers, me, inbox, watch, soon, mut around } = self;
+        let (path, of_chain, begin) = (run.store.clone(), config.clone(), (run.start, head));
+        // It reads the whole file, which may take a while, and others go on meanwhile.
+        let opened = tokio::task::spawn_blocking(move || open_store(&path, &of_chain, pairs, begin)).await;
+        // What began before is only watched: another process with this key may have spoken until it was taken. The clock may have
+        // been set while the node waited.
+        let boot = now();
+        let clock = config.chain.clock;
         let machine = || -> Result<_, RunError> {
-            let store = open_store(&run.store, &config, pairs, (run.start, head))?;
+            let store = opened.map_err(|error| RunError::Thread(std::io::Error::other(error)))??;
             let newest = store.newest(Signer::Share)?;
+            let parts = machine::Parts { boot, ..parts };
             let mut node = Node::new(machine::settings(&run, parts, updates.registered()));
             node.observe_after(&newest);
             let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -328,7 +335,7 @@ impl Prepared {
                 node,
                 beacon: Arc::new(run.backends.clone()),
                 judge: Box::new(Keeper::new(store)),
-                peers: Arc::new(Wires::new(around.network.clone(), peers.clone(), config.chain.clock)),
+                peers: Arc::new(Wires::new(around.network.clone(), peers.clone(), clock)),
                 watch,
                 threads,
             })
@@ -347,6 +354,7 @@ impl Prepared {
             tokio::spawn(registrations::keep(updates, handle.clone())),
         ]);
         soon.begin(handle.clone());
+        around.monitor.begins(clock.slot_at(boot).map_or(0, |slot| slot + UNJUDGED));
         tracing::info!(
             version = %run.version,
             cluster = run.lock.definition.name,

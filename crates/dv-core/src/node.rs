@@ -343,6 +343,11 @@ impl Node {
         true
     }
 
+    /// Whether a duty is not worth anything any more.
+    fn is_over(&self, duty: Duty) -> bool {
+        duty.deadline(&self.chain.clock).is_some_and(|deadline| deadline <= self.now)
+    }
+
     /// Something came that others may wait for.
     fn wake(&mut self, awaited: &Awaited) {
         if let Some(waiters) = self.waiters.remove(awaited) {

@@ -109,6 +109,11 @@ impl Tracker {
         Tracker { clock, me, threshold, from, duties, ends: Timers::default(), ended }
     }
 
+    /// Duties of earlier slots are not judged.
+    pub fn judge_from(&mut self, slot: u64) {
+        self.from = slot;
+    }
+
     /// Something happened.
     pub fn note(&mut self, note: &Note) {
         match note {

@@ -37,8 +37,9 @@ impl Machine {
     }
 }
 
-/// Which directory this is, by whatever name and wherever its disk is mounted. A copy is another one, and so is what was
-/// brought back from a backup; one that was moved on its disk is the same.
+/// Which directory this is, by whatever name and wherever its disk is mounted. A copy of its files is another one, and so is what
+/// was brought back from a backup of them; one that was moved on its disk is the same. A snapshot or an image of a whole disk has
+/// all that is looked at here, and cannot be told from it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Directory {
     inode: u64,

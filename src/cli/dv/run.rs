@@ -284,7 +284,16 @@ impl RunCommand {
                 takes_over_from: (!self.take_over_from.is_empty()).then(|| self.take_over_from.clone()),
             };
             match Lease::take(path, applicant, jiff::Timestamp::now()) {
-                Ok(lease) => return Ok(lease),
+                Ok(lease) => {
+                    if !self.take_over_from.is_empty() {
+                        tracing::warn!(
+                            host = self.take_over_from,
+                            "--take-over-from is given: leave it away at the next start, for as long as it is there a copy of this \
+                             directory is taken as well"
+                        );
+                    }
+                    return Ok(lease);
+                }
                 Err(error) => match wait_of(&error) {
                     // One that runs on says so again and again: it is not waited for.
                     Some(wait) if begun.elapsed() + wait <= LONGEST_WAIT => {

@@ -16,7 +16,7 @@ use super::waiting::{AGAIN, Told};
 
 /// How often nodes that have answered are asked of their chain again: another one may be behind the same address.
 const LOOK: Duration = Duration::from_secs(60);
-/// How often those are that have not.
+/// When those are that have not, at first; then ever less often.
 const SOON: Duration = Duration::from_secs(2);
 
 type Answers = [Result<Genesis, CallError>];
@@ -56,6 +56,7 @@ pub(super) async fn wait_for_config(
 pub(super) async fn keep_to_chain(backends: Backends, genesis: Genesis, mut asked: BTreeSet<usize>) {
     let names = named(&backends);
     let mut known = vec![Standing::Asked; names.len()];
+    let mut pause = SOON;
     loop {
         let answers = backends.geneses().await;
         asked = of_chain(&answers, &genesis, &asked);
@@ -70,10 +71,14 @@ pub(super) async fn keep_to_chain(backends: Backends, genesis: Genesis, mut aske
                 tell(name, answer, &genesis);
             }
         }
-        // Who was away and is not asked has not told its chain yet.
+        // Who is away and is not asked has not told its chain yet.
         let wait =
             known.iter().enumerate().any(|(place, one)| *one == Standing::Away && !asked.contains(&place));
-        tokio::time::sleep(if wait { SOON } else { LOOK }).await;
+        pause = if wait { (pause * 2).min(LOOK) } else { LOOK };
+        tokio::time::sleep(pause).await;
+        if !wait {
+            pause = SOON;
+        }
     }
 }
 

@@ -23,6 +23,20 @@ impl Backends {
         *self.inner.chosen.lock().unwrap_or_else(PoisonError::into_inner) = Some(places);
     }
 
+    /// Without what others say of themselves: nobody who looks at the cluster's chain wants it.
+    pub(super) fn of_asked<T>(
+        &self,
+        endpoint: &'static str,
+        all: Vec<Result<T, CallError>>,
+    ) -> Vec<Result<T, CallError>> {
+        let of_another = || {
+            let NodeError { failure, text, .. } = NodeError::nobody();
+            Err(CallError { endpoint, failure, message: text })
+        };
+        let all = all.into_iter().enumerate();
+        all.map(|(place, said)| if self.is_asked(place) { said } else { of_another() }).collect()
+    }
+
     pub(super) fn is_asked(&self, place: usize) -> bool {
         let chosen = self.inner.chosen.lock().unwrap_or_else(PoisonError::into_inner);
         chosen.as_ref().is_none_or(|chosen| chosen.contains(&place))

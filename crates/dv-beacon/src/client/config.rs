@@ -154,7 +154,7 @@ impl Backends {
             let (version, execution_client) = releases?;
             Ok(Identity { peer_id, version, execution_client })
         };
-        self.each("node_version", read).await
+        self.of_asked("node_version", self.each("node_version", read).await)
     }
 
     async fn peer_id(&self, node: &Node) -> Option<String> {
@@ -195,7 +195,7 @@ impl Backends {
             let document: Document = self.read_from(&node, "/eth/v1/node/peer_count").await?;
             document.connected.parse().map_err(|_| node.malformed("the number of peers is no number"))
         };
-        self.each("node_peer_count", read).await
+        self.of_asked("node_peer_count", self.each("node_peer_count", read).await)
     }
 
     /// What each node's clock says: the header `Date` of an answer, in whole seconds as RFC 9110 has it; none where a node

@@ -270,6 +270,8 @@ impl Node {
         }
     }
 
+    /// Clients name validators that have left, with the slot 0, beside others (Prysm), and need as many answers: what is over
+    /// comes back as it came. Nobody aggregates at such a slot.
     fn selections(&self, all: &[coxswain_dv_eth::api::BeaconCommitteeSelection]) -> Result<Answer, Awaited> {
         let mut whole = Vec::with_capacity(all.len());
         for one in all {
@@ -277,6 +279,7 @@ impl Node {
             let place: Place = (Duty::new(one.slot, DutyType::PrepareAggregator), key, 0);
             match self.aggregated.get(&place) {
                 Some(SignedData::PrepareAggregator(group)) => whole.push(group.clone()),
+                _ if self.is_over(place.0) => whole.push(one.clone()),
                 _ => return Err(Awaited::Aggregated(place)),
             }
         }

@@ -307,6 +307,41 @@ fn before_genesis_the_first_epoch_is_known() {
     assert_eq!(sent_to(&effects), [0, 2, 3], "{effects:?}");
 }
 
+/// Prysm names validators that have left, with the slot 0, beside those that attest, and takes no shorter answer.
+#[test]
+fn selections_that_are_over_come_back_as_they_came() {
+    let chain = chain();
+    let slot = 40;
+    let now = chain.clock.start_of(slot);
+    let mut node = Driven::on(chain, 1, now);
+    let key = node.keys.validators[0].key;
+    let of = |node: &Driven, share: usize, slot| {
+        let (validator_index, selection_proof) = (FIRST_INDEX, Bytes96::default());
+        let one = BeaconCommitteeSelection { validator_index, slot, selection_proof };
+        match node.keys.signed(0, share, SignedData::PrepareAggregator(one)) {
+            SignedData::PrepareAggregator(one) => one,
+            other => panic!("a selection: {other:?}"),
+        }
+    };
+    let (over, due) = (of(&node, 1, 0), of(&node, 1, slot));
+    let effects = node.ask(1, Request::Selections(vec![over.clone(), due]));
+    assert_eq!(sent_to(&effects), [0, 2, 3], "one duty, to each peer: {effects:?}");
+    let mut last = Vec::new();
+    for peer in [0, 3] {
+        let duty = Duty::new(slot, DutyType::PrepareAggregator);
+        let share_index = u32::try_from(peer + 1).expect("few");
+        let data = SignedData::PrepareAggregator(of(&node, peer, slot));
+        let bytes = exchange::write(duty, &[(key, ParSigned { data, share_index })]).remove(0);
+        last = node.step(Event::Received { from: peer, channel: Channel::Parsigex, bytes });
+    }
+    let Ok(Answer::Selections(all)) = reply(&last, 1) else { panic!("{last:?}") };
+    assert_eq!((all.len(), &all[0], all[1].slot), (2, &over, slot));
+    assert_ne!(all[1].selection_proof, of(&node, 1, slot).selection_proof, "the group's");
+    // Who asks for nothing else is told.
+    let refused = reply(&node.ask(2, Request::Selections(vec![over])), 2).expect_err("it is over");
+    assert!(refused.status == 400 && refused.message.contains("is over"), "{refused:?}");
+}
+
 /// Requests that wait are limited, and a client that gives up leaves nothing behind.
 #[test]
 fn requests_that_wait_are_limited() {

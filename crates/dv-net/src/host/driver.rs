@@ -15,7 +15,7 @@ use libp2p::swarm::{
     ConnectionId, DialError, FromSwarm, NetworkBehaviour, NewExternalAddrCandidate, StreamProtocol,
     SwarmEvent,
 };
-use libp2p::{Multiaddr, PeerId, Swarm, TransportError, dcutr, identify, ping};
+use libp2p::{Multiaddr, PeerId, Swarm, dcutr, identify, ping};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
@@ -152,10 +152,9 @@ impl Driver {
             .with_substream_upgrade_protocol_override(Version::V1Lazy)
             .with_max_negotiating_inbound_streams(MAX_NEGOTIATING);
         let mut swarm = Swarm::new(transport, behaviour, me, config);
+        refuse_taken(&settings.listen)?;
         for address in settings.listen.into_iter().chain([circuit::listen_address()]) {
-            let listening = refuse_taken(&address).map_err(TransportError::Other);
-            let listening = listening.and_then(|()| swarm.listen_on(address.clone()));
-            listening.map_err(|source| StartError::Listen { address, source })?;
+            swarm.listen_on(address.clone()).map_err(|source| StartError::Listen { address, source })?;
         }
         for address in &settings.external {
             swarm.add_external_address(address.clone());

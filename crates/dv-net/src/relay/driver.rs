@@ -12,7 +12,7 @@ use libp2p::core::transport::Boxed;
 use libp2p::core::upgrade::Version;
 use libp2p::identity::Keypair;
 use libp2p::swarm::{ConnectionId, ListenError, NetworkBehaviour, StreamProtocol, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, Swarm, Transport as _, TransportError, identify, noise, ping, relay};
+use libp2p::{Multiaddr, PeerId, Swarm, Transport as _, identify, noise, ping, relay};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -155,10 +155,9 @@ impl Driver {
         let evicted = Evicted::default();
         let transport = transport(&key, traffic.clone(), &evicted)?;
         let mut swarm = Swarm::new(transport, behaviour, me, config);
+        refuse_taken(&settings.listen)?;
         for address in settings.listen {
-            let listening = refuse_taken(&address).map_err(TransportError::Other);
-            let listening = listening.and_then(|()| swarm.listen_on(address.clone()));
-            listening.map_err(|source| StartError::Listen { address, source })?;
+            swarm.listen_on(address.clone()).map_err(|source| StartError::Listen { address, source })?;
         }
         let (tell, told) = mpsc::channel(MAX_ASKING);
         let mut driver = Self {

@@ -67,6 +67,11 @@ impl Book {
         Book { clock, timers, nodes, registry, tracker, delays, short, distances, submitted: None }
     }
 
+    /// Duties of earlier slots are not judged.
+    pub(super) fn judge_from(&mut self, slot: u64) {
+        self.tracker.judge_from(slot);
+    }
+
     /// Counts a note; says what became of duties that are over.
     pub(super) fn note(&mut self, now: Time, note: &Note) -> Vec<Outcome> {
         self.tracker.note(note);

@@ -50,8 +50,6 @@ enum Subject {
     Skipped,
     /// An epoch, and its active validators.
     Resolved(u64, usize),
-    /// On what.
-    Agreed(String),
     /// By the first words, without what follows the first colon.
     Trouble(String),
     Others,
@@ -62,6 +60,8 @@ enum Subject {
 pub(super) struct Lines {
     /// When a subject had its last line, and how many it could have had since.
     said: BTreeMap<Subject, (Time, u64)>,
+    /// What the cluster agreed on last.
+    agreed: Option<String>,
     /// Active validators, as the log has them.
     active: Option<usize>,
 }
@@ -76,7 +76,8 @@ impl Lines {
             subject
         };
         match self.said.get_mut(&subject) {
-            Some((at, more)) if now.since(*at) < PAUSE => {
+            // After a clock that was set back it is as if nothing had been said.
+            Some((at, more)) if now >= *at && now.since(*at) < PAUSE => {
                 *more += 1;
                 None
             }
@@ -157,7 +158,7 @@ impl Lines {
             Note::TooEarly { key, duty, why } => {
                 if let Some(left_out) = self.turn(now, Subject::TooEarly(duty.kind)) {
                     let (validator, why) = (short(key), cut(why));
-                    tracing::info!(validator, %duty, why, left_out, "not signed: the store knows nothing of that time");
+                    tracing::info!(validator, %duty, why, left_out, "not signed: the store of what was signed does not allow that time");
                 }
             }
             Note::ClockSet { by, until } => {
@@ -254,17 +255,18 @@ impl Lines {
                 let (versions, protocols) = (agreed.versions.join(","), agreed.protocols.join(","));
                 let proposals = agreed.proposals.join(",");
                 let (versions, protocols, proposals) = (cut(&versions), cut(&protocols), cut(&proposals));
+                // It does once an epoch, and comes to the same.
                 let what = format!("{versions} {protocols} {proposals}");
-                if let Some(left_out) = self.turn(now, Subject::Agreed(what)) {
+                if self.agreed.as_ref() != Some(&what) {
                     tracing::info!(
                         slot,
                         versions,
                         protocols,
                         proposals,
-                        left_out,
                         "the cluster agreed on how it works"
                     );
                 }
+                self.agreed = Some(what);
             }
             _ => {}
         }

@@ -140,6 +140,8 @@ struct Watched {
     readiness: Readiness,
     /// Until when the clock counts as set.
     clock_new_until: Option<Time>,
+    /// Whether the machine has begun.
+    has_begun: bool,
     window: Window,
     builder: Builder,
 }
@@ -159,6 +161,7 @@ impl Monitor {
             debugger: Debugger::default(),
             readiness: Readiness::new(settings.nodes.len()),
             clock_new_until: None,
+            has_begun: false,
             window: Window::default(),
             builder: Builder::Off,
         });
@@ -227,6 +230,17 @@ impl Monitor {
             lines::readiness((before, now), facts, &self.inner.settings.beacons);
         }
         now
+    }
+
+    /// The machine begins: from now on the node may be ready, and duties are judged from a slot on.
+    pub fn begins(&self, judge_from: u64) {
+        let mut state = self.state();
+        state.has_begun = true;
+        state.book.judge_from(judge_from);
+    }
+
+    fn has_begun(&self) -> bool {
+        self.state().has_begun
     }
 
     /// Whether the clock was set less than an epoch ago.

@@ -85,6 +85,8 @@ pub struct Facts {
     pub requests: u64,
     /// Whether the clock was set less than an epoch ago.
     pub is_clock_new: bool,
+    /// Whether the machine has begun: until then nothing is signed, however well all else is.
+    pub has_begun: bool,
 }
 
 /// What is remembered between looks.
@@ -187,6 +189,7 @@ impl Readiness {
             Ok(syncing) if syncing.is_syncing => State::BeaconSyncing,
             Ok(_) if facts.beacon_peers == Some(0) => State::BeaconAlone,
             Ok(syncing) if syncing.sync_distance > FAR_BEHIND => State::BeaconBehind,
+            Ok(_) if !facts.has_begun => State::Uninitialised,
             Ok(_) if facts.is_clock_new => State::ClockSet,
             Ok(_) if self.looks_without_peers >= PATIENCE => State::PeersMissing,
             Ok(_) => State::Ready,
@@ -206,6 +209,7 @@ mod tests {
         epoch: 1,
         requests: 1,
         is_clock_new: false,
+        has_begun: true,
     };
 
     #[test]
@@ -224,6 +228,7 @@ mod tests {
             (Facts { syncing: behind(320), ..GOOD }, State::Ready),
             (Facts { beacon_peers: None, ..GOOD }, State::Ready),
             (Facts { is_clock_new: true, peers: 0, ..GOOD }, State::ClockSet),
+            (Facts { has_begun: false, is_clock_new: true, ..GOOD }, State::Uninitialised),
             (Facts { peers: 1, ..GOOD }, State::PeersMissing),
             (Facts { peers: 2, ..GOOD }, State::Ready),
         ] {

@@ -93,7 +93,8 @@ async fn facts(monitor: &Monitor, backends: &Backends, epoch: u64, beacon_peers:
         }
         None => (0, 0),
     };
-    Facts { syncing, beacon_peers, peers, epoch, requests, is_clock_new: monitor.is_clock_new(now()) }
+    let (is_clock_new, has_begun) = (monitor.is_clock_new(now()), monitor.has_begun());
+    Facts { syncing, beacon_peers, peers, epoch, requests, is_clock_new, has_begun }
 }
 
 /// Whether the chain told how validators are.

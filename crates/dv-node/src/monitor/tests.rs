@@ -261,7 +261,15 @@ fn api_metrics() -> server::Metrics {
 
 fn facts() -> Facts {
     let syncing = Ok(Syncing { head_slot: 10, sync_distance: 0, is_syncing: false });
-    Facts { syncing, beacon_peers: Some(70), peers: 3, epoch: 0, requests: 5, is_clock_new: false }
+    Facts {
+        syncing,
+        beacon_peers: Some(70),
+        peers: 3,
+        epoch: 0,
+        requests: 5,
+        is_clock_new: false,
+        has_begun: true,
+    }
 }
 
 /// A monitor that was told all of it.
@@ -791,7 +799,7 @@ fn what_each_slot_repeats_has_a_line_a_minute() {
         (late(10), "the cluster agreed, but not in the first round"),
         (stalled(10, &[3]), "a round of consensus ran out"),
         (failed(attester(10), Step::Fetcher), "a step of a duty failed"),
-        (early(10), "not signed: the store knows nothing of that time"),
+        (early(10), "not signed: the store of what was signed does not allow that time"),
         (cohorts(10), "nodes voted for different heads"),
         (missed(10), "the chain does not have what was submitted"),
     ] {
@@ -1018,7 +1026,11 @@ async fn beacon_nodes_are_looked_at_by_the_clock() {
         beacons: vec![address],
         ..settings(Counts::default())
     });
-    rounds::Round::default().look(&monitor, &backends).await;
+    let mut round = rounds::Round::default();
+    round.look(&monitor, &backends).await;
+    assert_eq!(monitor.readiness(), State::Uninitialised, "nothing is signed before the machine has begun");
+    monitor.begins(2);
+    round.look(&monitor, &backends).await;
     let registry = monitor.registry().await;
     let statuses: Vec<_> = registry.numbers(&names::STATUS).collect();
     assert!(matches!(statuses.as_slice(), [(labels, 1.0)] if labels[1] == short(&key)), "{statuses:?}");

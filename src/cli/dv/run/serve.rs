@@ -84,7 +84,8 @@ async fn live(
             return ended.map(drop);
         }
     };
-    let mut running = prepared.start(head).await.map_err(explained)?;
+    let Some(started) = while_kept(key, stopped, prepared.start(head)).await? else { return Ok(()) };
+    let mut running = started.map_err(explained)?;
     let ended = match while_kept(key, stopped, running.ended()).await {
         Ok(None) => Ok(()),
         Ok(Some(())) => {
@@ -170,6 +171,12 @@ impl Key {
         self.said + (FRESH - MARGIN)
     }
 
+    /// How long a renewal may take: to that end; and where this process stood still until it was past, long enough to look whose
+    /// the key is now.
+    fn patience(&self) -> Duration {
+        self.end().saturating_duration_since(Instant::now()).max(MARGIN)
+    }
+
     fn is_stale(&self) -> bool {
         Instant::now() >= self.end()
     }
@@ -184,7 +191,7 @@ impl Key {
             let result = lease.renew(jiff::Timestamp::now());
             (lease, said, result)
         });
-        let Ok(Ok((lease, said, result))) = tokio::time::timeout_at(self.end().into(), renewing).await else {
+        let Ok(Ok((lease, said, result))) = tokio::time::timeout(self.patience(), renewing).await else {
             tracing::warn!("the claim to the key is not renewed: the disk does not answer");
             return Err(NotRenewed::Stalled);
         };

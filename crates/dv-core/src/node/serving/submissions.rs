@@ -22,11 +22,7 @@ impl Node {
             Request::SubmitAttestations(all) => sort(all, |one| self.attestation(one)),
             Request::Proposal { slot, randao } => sort(&[()], |()| self.randao(*slot, *randao)),
             Request::SubmitProposal(block) => sort(&[()], |()| self.block(block)),
-            Request::Selections(all) => sort(all, |one| {
-                let key = self.key_of_index(one.validator_index)?;
-                let duty = Duty::new(one.slot, DutyType::PrepareAggregator);
-                self.item(duty, key, SignedData::PrepareAggregator(one.clone()))
-            }),
+            Request::Selections(all) => self.aggregator_selections(all),
             Request::SyncSelections(all) => sort(all, |one| {
                 let key = self.key_of_index(one.validator_index)?;
                 let duty = Duty::new(one.slot, DutyType::PrepareSyncContribution);
@@ -52,6 +48,19 @@ impl Node {
             | Request::Aggregate { .. }
             | Request::Contribution { .. } => (Vec::new(), Vec::new()),
         }
+    }
+
+    /// What is over comes back as it came (see the answer) and is signed by nobody, unless there is nothing else.
+    fn aggregator_selections(&self, all: &[BeaconCommitteeSelection]) -> Sorted {
+        let duty = |one: &BeaconCommitteeSelection| Duty::new(one.slot, DutyType::PrepareAggregator);
+        let mut sorted = sort(all, |one| {
+            let key = self.key_of_index(one.validator_index)?;
+            self.item(duty(one), key, SignedData::PrepareAggregator(one.clone()))
+        });
+        if !all.iter().all(|one| self.is_over(duty(one))) {
+            sorted.0.retain(|(_, item)| !self.is_over(item.duty));
+        }
+        sorted
     }
 
     fn key_of_index(&self, index: u64) -> Result<Bytes48, String> {
