@@ -279,7 +279,11 @@ mod tests {
         let (_dir, path, mut key) = held();
         let before = std::fs::read(claim_path(&path)).expect("a claim");
         runtime().block_on(async {
+            // A process that stood still until the claim was old looks whose the key is, and goes on.
+            key.said = Instant::now().checked_sub(FRESH * 2).expect("the machine runs for longer");
+            assert!(key.is_stale());
             assert!(key.renew().await.is_ok());
+            assert!(!key.is_stale());
         });
         assert_ne!(std::fs::read(claim_path(&path)).expect("a claim"), before, "it says a later time");
         key.free();
