@@ -19,7 +19,7 @@ mod waiting;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use coxswain_dv_beacon::client::{Backends, Config, News};
 use coxswain_dv_beacon::server;
@@ -47,7 +47,7 @@ use super::registrations::{self, Updates};
 use chains::{keep_to_chain, wait_for_config};
 use soon::Soon;
 use store::open_store;
-use waiting::wait_for_chain;
+use waiting::{boot_of, wait_for_chain};
 
 pub use traces::Traces;
 
@@ -210,6 +210,8 @@ pub struct Prepared {
     updates: Updates,
     peers: Vec<PeerId>,
     me: usize,
+    /// When it took the key, or a little later: [`machine::Parts::boot`] by the clock.
+    since: Instant,
     inbox: coxswain_dv_net::run::Inbox,
     watch: Box<dyn Watch>,
     soon: Arc<Soon>,
@@ -275,7 +277,7 @@ pub async fn prepare(checked: Checked) -> Result<Prepared, RunError> {
     let fork_version = (*run.lock.definition.fork_version).try_into().unwrap_or_default();
     let (config, asked) = wait_for_config(&run.backends, Bytes(fork_version)).await?;
     let chain = machine::chain(run.capella, &config.chain);
-    let boot = now();
+    let (boot, since) = (now(), Instant::now());
     let updates = updates(&run).await?;
     let peers: Vec<PeerId> = nodes.iter().map(peer_id).collect();
     let monitor = watch(&run, &config, (&peers, me), boot);
@@ -297,7 +299,7 @@ pub async fn prepare(checked: Checked) -> Result<Prepared, RunError> {
     ];
     let parts = machine::Parts { cluster, chain, peers: nodes, boot };
     let around = Around { server, network, monitor, exporting, tasks };
-    Ok(Prepared { run, config, parts, pairs, updates, peers, me, inbox, watch, soon, around })
+    Ok(Prepared { run, config, parts, pairs, updates, peers, me, since, inbox, watch, soon, around })
 }
 
 impl Prepared {
@@ -316,14 +318,14 @@ impl Prepared {
     /// # Errors
     /// [`RunError`]; nothing runs any more then.
     pub async fn start(self, head: u64) -> Result<Running, RunError> {
-        let Prepared { run, config, parts, pairs, updates, peers, me, inbox, watch, soon, mut around } = self;
+        let Prepared { run, config, parts, pairs, updates, peers, me, since, inbox, watch, soon, mut around } =
+            self;
         let (path, of_chain, begin) = (run.store.clone(), config.clone(), (run.start, head));
         // It reads the whole file, which may take a while, and others go on meanwhile.
         let opened = tokio::task::spawn_blocking(move || open_store(&path, &of_chain, pairs, begin)).await;
-        // What began before is only watched: another process with this key may have spoken until it was taken. The clock may have
-        // been set while the node waited.
-        let boot = now();
+        // What began before is only watched: another process with this key may have spoken until it was taken.
         let clock = config.chain.clock;
+        let boot = boot_of((parts.boot, since.elapsed()), now(), clock.slot);
         let machine = || -> Result<_, RunError> {
             let store = opened.map_err(|error| RunError::Thread(std::io::Error::other(error)))??;
             let newest = store.newest(Signer::Share)?;
@@ -354,7 +356,7 @@ impl Prepared {
             tokio::spawn(registrations::keep(updates, handle.clone())),
         ]);
         soon.begin(handle.clone());
-        around.monitor.begins(clock.slot_at(boot).map_or(0, |slot| slot + UNJUDGED));
+        around.monitor.begins(clock.slot_at(now()).map_or(0, |slot| slot + UNJUDGED));
         tracing::info!(
             version = %run.version,
             cluster = run.lock.definition.name,

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use coxswain_dv_beacon::client::{Backends, Config, Waiting};
 use coxswain_dv_eth::beacon::{Answer, Call};
+use coxswain_dv_eth::time::Time;
 
 use super::now;
 
@@ -42,6 +43,16 @@ pub(super) async fn wait_for_chain(backends: &Backends, config: &Config) -> u64 
         }
         tokio::time::sleep(AGAIN).await;
     }
+}
+
+/// By how much the clock may differ from what went by, until it counts as set: as for a machine that runs.
+const CLOCK_SET: Duration = Duration::from_millis(500);
+
+/// When a node took its key, by the clock as it is now: as it was then, unless that clock was set since or it is long ago.
+pub(super) fn boot_of((boot, passed): (Time, Duration), now: Time, slot: Duration) -> Time {
+    let expected = boot + passed;
+    let is_set = now.since(expected).max(expected.since(now)) > CLOCK_SET;
+    if is_set || passed > slot { now } else { boot }
 }
 
 /// Slots by which a chain may be ahead of the clock: that of a beacon node may be ahead a little.
@@ -90,6 +101,26 @@ impl Told {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Nothing is watched that began after the key was taken, and all that began before is, whatever the clock said then.
+    #[test]
+    fn a_clock_that_was_set_while_a_node_waited_counts() {
+        let (slot, second) = (Duration::from_secs(12), Duration::from_secs(1));
+        let boot = Time::from_secs(1000);
+        for (passed, now, expected) in [
+            (second, 1001, 1000),
+            (slot, 1012, 1000),
+            (slot + second, 1013, 1013),
+            // Set forward, and back.
+            (second, 4600, 4600),
+            (second, 400, 400),
+        ] {
+            let found = boot_of((boot, passed), Time::from_secs(now), slot);
+            assert_eq!(found, Time::from_secs(expected), "{passed:?}, then it is {now}");
+        }
+        let nearly = Time(Duration::from_millis(1_001_400));
+        assert_eq!(boot_of((boot, second), nearly, slot), boot, "clocks are adjusted");
+    }
 
     #[test]
     fn what_is_waited_for_is_said_once() {
