@@ -74,11 +74,8 @@ pub(super) async fn keep_to_chain(backends: Backends, genesis: Genesis, mut aske
         // Who is away and is not asked has not told its chain yet.
         let wait =
             known.iter().enumerate().any(|(place, one)| *one == Standing::Away && !asked.contains(&place));
-        pause = if wait { (pause * 2).min(LOOK) } else { LOOK };
-        tokio::time::sleep(pause).await;
-        if !wait {
-            pause = SOON;
-        }
+        tokio::time::sleep(if wait { pause } else { LOOK }).await;
+        pause = if wait { (pause * 2).min(LOOK) } else { SOON };
     }
 }
 
