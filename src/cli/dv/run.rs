@@ -189,7 +189,8 @@ pub(super) struct RunCommand {
     /// Proposals that are made up beside real ones: signed, never submitted
     #[arg(long)]
     synthetic_block_proposals: bool,
-    /// The host whose node had this key, where none runs there any more, nor will by itself
+    /// The host whose node had this key, or the directory that this is a copy of, where none runs there any more, nor will by
+    /// itself; leave it away again at the next start
     #[arg(long, value_name = "HOST", default_value = "", hide_default_value = true)]
     take_over_from: String,
     /// A network of one's own.
